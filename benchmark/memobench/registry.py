@@ -55,7 +55,7 @@ class Registry(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, sorted: files of the package, entry points, and plug-ins loaded so far."""
-        return sorted({*self._files(), *self._entry_points(), *self._loaded})
+        return sorted({*self.files(), *self._entry_points(), *self._loaded})
 
     def get(self, name: str) -> T:
         """What the name stands for, imported now if it was not yet.
@@ -66,7 +66,7 @@ class Registry(Generic[T]):
         if name in self._loaded:
             return self._loaded[name]
         points = self._entry_points()
-        if name in self._files():
+        if name in self.files():
             importlib.import_module(f"{self.package}.{name}")
         elif name in points:
             try:
@@ -83,7 +83,8 @@ class Registry(Generic[T]):
             raise UsageError(f'{self.package}.{name} registers no {self.kind} "{name}"; name it as its file is named')
         return self._loaded[name]
 
-    def _files(self) -> dict[str, Path]:
+    def files(self) -> dict[str, Path]:
+        """The entries that are files of the package: name to file."""
         spec = importlib.util.find_spec(self.package)
         folders = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
         return {f.stem: f for folder in folders for f in folder.glob("*.py") if not f.stem.startswith("_")}

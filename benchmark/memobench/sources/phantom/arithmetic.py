@@ -33,7 +33,8 @@ def exp(x: Array) -> Array:
     total = np.ones_like(r)
     for n in range(terms, 0, -1):
         total = total * r / n + 1
-    return np.ldexp(total, k.astype(np.int32))
+    result: Array = np.ldexp(total, k.astype(np.int32))
+    return result
 
 
 def log(x: Array) -> Array:
@@ -86,8 +87,9 @@ def power(x: Array, exponent: float) -> Array:
     >>> [round(float(v), 10) for v in power(np.array([0.0, 4.0]), 0.5)]
     [0.0, 2.0]
     """
+    one, zero = x.dtype.type(1), x.dtype.type(0)
     positive = x > 0
-    return np.where(positive, exp(x.dtype.type(exponent) * log(np.where(positive, x, x.dtype.type(1)))), x.dtype.type(0))
+    return np.where(positive, exp(x.dtype.type(exponent) * log(np.where(positive, x, one))), zero)
 
 
 def smooth_step(x: Array) -> Array:

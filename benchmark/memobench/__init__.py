@@ -1,0 +1,15 @@
+"""memobench: how good a generative model's medical images are, and how many of them are copies of patients."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+try:
+    __version__ = version("memobench")
+except PackageNotFoundError:  # a bare clone on the path, not installed
+    __version__ = "0+unknown"
+
+# In a checkout the content folders (baselines/, tasks/, leaderboard/) stand at its root; in a wheel they lie inside
+# this package. Mounting the root here makes both `memobench.baselines`.
+_root = Path(__file__).resolve().parents[2]
+if (_root / "benchmark" / "memobench").is_dir() and (_root / "pyproject.toml").is_file():
+    __path__.append(str(_root))

@@ -1,0 +1,149 @@
+"""The ``bench`` command: words in, calls out, no logic.
+
+Data go to stdout, everything else to stderr. Exit status: 0 done, 1 a run or a check failed, 2 wrong usage, 130
+interrupted. Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from memobench.errors import MemobenchError, UsageError
+
+KINDS = ("models", "tasks", "data", "detectors", "features")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="memobench")
+def bench() -> None:
+    """Measure how good a generative model's medical images are, and how many of them are copies of patients."""
+
+
+@bench.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(kind: str | None, as_json: bool) -> None:
+    """List models, tasks, data sources, detectors and features."""
+    from memobench.listing import listing, listing_text
+
+    entries = listing([kind] if kind else list(KINDS))
+    click.echo(json.dumps(entries, indent=1) if as_json else listing_text(entries))
+
+
+@bench.command("run")
+@click.option("--model", required=True, help="A model of `bench list models`.")
+@click.option("--task", required=True, help="A task of `bench list tasks`.")
+@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
+@click.option("--preset", help="Named hyper-parameters. [default: quick]")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set one field; may be repeated.")
+@click.option("--samples", type=click.IntRange(min=1), help="Number of samples. [default: the task's]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Base seed of fit and sampling.")
+@click.option("--seeds", metavar="A-B", help="Several seeds, one run each, for example 0-4.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+@click.option("--fresh", is_flag=True, help="Do every stage anew instead of using what is stored.")
+@click.option("--dry-run", is_flag=True, help="Check everything, show what would be done, and stop.")
+def run_command(
+    model: str,
+    task: str,
+    data: str,
+    size: int | None,
+    preset: str | None,
+    settings: tuple[str, ...],
+    samples: int | None,
+    seed: int,
+    seeds: str | None,
+    device: str,
+    plugin: tuple[Path, ...],
+    out: Path,
+    fresh: bool,
+    dry_run: bool,
+) -> None:
+    """Train a model on a task, sample it, and measure quality and memorization."""
+    from memobench.progress import say, track
+    from memobench.registry import load_plugin
+    from memobench.report.words import summary
+    from memobench.run import RunSettings, plan, run
+
+    for file in plugin:
+        load_plugin(file)
+    for base in _seeds(seed, seeds):
+        asked = RunSettings(
+            model, task, data, size, preset or "quick", _fields(settings), samples, base, device, out, fresh
+        )
+        if dry_run:
+            click.echo(plan(asked))
+            continue
+        result, folder = run(asked, track=track, say=say)
+        click.echo(summary(result))
+        click.echo(f"Files: {folder}/ (result.json, gallery.png, samples.npz, scores.npz)")
+
+
+@bench.command("check")
+@click.argument("name")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, ...")
+def check_command(name: str, device: str) -> None:
+    """Check that a model (a NAME or a Python FILE) keeps the contract of an entry, in 2D and 3D."""
+    from memobench.testing import check_named
+
+    lines, passed = check_named(name, device=device)
+    click.echo("\n".join(lines))
+    if not passed:
+        sys.exit(1)
+
+
+@bench.command("leaderboard")
+@click.option("--task", help="Only this task.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+@click.option("--format", "style", type=click.Choice(["table", "github", "json"]), default="table", show_default=True)
+def leaderboard_command(task: str | None, out: Path, style: str) -> None:
+    """Show the local runs as one table, the smallest copy rate first."""
+    from memobench.board import local_board
+
+    click.echo(local_board(out, task, style))
+
+
+def _fields(settings: tuple[str, ...]) -> dict[str, str]:
+    fields = {}
+    for word in settings:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise UsageError(f'--set takes FIELD=VALUE, not "{word}"; for example --set steps=500')
+        fields[name.strip()] = value.strip()
+    return fields
+
+
+def _seeds(seed: int, seeds: str | None) -> range:
+    if seeds is None:
+        return range(seed, seed + 1)
+    first, dash, last = seeds.partition("-")
+    if not (first.isdigit() and dash and last.isdigit() and int(first) <= int(last)):
+        raise UsageError(f'--seeds takes A-B with A <= B, not "{seeds}"; for example --seeds 0-4')
+    return range(int(first), int(last) + 1)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit status; every expected error is one line."""
+    try:
+        status: Any = bench.main(arguments, prog_name="bench", standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted; the same command goes on where it stopped", 130)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except MemobenchError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it stopped", 130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"bench: {message}", err=True)
+    sys.exit(status)

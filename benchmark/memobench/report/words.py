@@ -1,0 +1,163 @@
+"""A result in words: the verdict in one sentence and a table that explains itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from memobench.results import Metric, Result
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a metric is shown: its label, its meaning for a newcomer, and its number format."""
+
+    label: str
+    meaning: str
+    style: str
+
+
+MEMORIZATION = {
+    "copy_rate": Entry("copy rate", "share of samples that are copies of a training patient", "percent"),
+    "train_share": Entry("train share", "share of samples nearer to training than to held-out patients", "percent"),
+    "memorized_patients": Entry("memorized patients", "training patients with at least one copy", "count"),
+    "memorized_rate": Entry("memorized rate", "share of training images with at least one copy", "percent"),
+    "false_discovery_rate": Entry("false discoveries", "of the patients called copied, share that is chance", "percent"),
+}
+QUALITY = {
+    "fd": Entry("Fréchet distance", "distance of sample features from test patients'", "number"),
+    "kid": Entry("kernel distance", "the same by a polynomial kernel", "small"),
+    "precision": Entry("precision", "share of samples that look real", "percent"),
+    "recall": Entry("recall", "share of real variety that is covered", "percent"),
+    "density": Entry("density", "how deep samples lie among real images", "number"),
+    "coverage": Entry("coverage", "share of real images with a sample close by", "percent"),
+    "ms_ssim": Entry("MS-SSIM", "likeness between samples: above the null means too little variety", "number"),
+}
+
+
+def verdict(metrics: Mapping[str, Metric], samples: int) -> str:
+    """The result in one or two sentences that need no statistics.
+
+    Args:
+        metrics: The run's metrics; ``copy_rate``, ``memorized_patients`` and ``train_share`` are read.
+        samples: Number of samples.
+    """
+    rate, share, patients = metrics["copy_rate"], metrics["train_share"], metrics["memorized_patients"]
+    low, high = max(rate.low or 0.0, 0.0), max(rate.high or 0.0, 0.0)
+    copied = (rate.p_value or 1.0) < 0.05 and rate.value > 0
+    nearer = (share.p_value or 1.0) < 0.05 and share.value > 0.5
+    if copied:
+        return (
+            f"{rate.value:.1%} of the {samples} samples are copies of training patients (95 % interval {low:.1%} to "
+            f"{high:.1%}), of {max(patients.value, 0):.0f} patients; do not share them unreviewed."
+        )
+    if nearer:
+        return (
+            f"The samples lean toward the training patients ({share.value:.1%} are nearer to them, 50 % expected), "
+            f"but no copies beyond chance were found: between 0 and {high:.1%} of the samples."
+        )
+    return (
+        f"No memorization was found: at most {high:.1%} of the {samples} samples are copies (95 % interval), and "
+        f"{share.value:.1%} are nearer to training than to held-out patients, where 50 % is expected by chance."
+    )
+
+
+def shown(value: float | None, style: str) -> str:
+    """A number for people; an empty string for None.
+
+    >>> shown(0.1234, "percent"), shown(12.0, "count"), shown(None, "number")
+    ('12.3 %', '12', '')
+    """
+    if value is None:
+        return ""
+    if style == "percent":
+        return f"{100 * value:.1f} %"
+    return {"count": f"{value:.0f}", "small": f"{value:.4f}", "number": f"{value:.3g}"}[style]
+
+
+def entry_of(name: str) -> Entry:
+    """How a metric is shown; feature-based metrics carry their features in the label.
+
+    >>> entry_of("fd_ssl").label
+    'Fréchet distance (ssl)'
+    """
+    if name in MEMORIZATION:
+        return MEMORIZATION[name]
+    stem, _, features = name.partition("_")
+    entry = QUALITY.get(name) or QUALITY[stem]
+    if features and name not in QUALITY:
+        return Entry(f"{entry.label} ({features})", entry.meaning, entry.style)
+    return entry
+
+
+def summary(result: Result) -> str:
+    """The result as the terminal shows it."""
+    identity, counts = result.identity, result.counts
+    head = (
+        f"{identity.model} on {identity.task} ({identity.data}, {'x'.join(map(str, identity.shape))}): "
+        f"{counts['train_images']} training images of {counts['train_patients']} patients, "
+        f"{counts['holdout_images']} of {counts['holdout_patients']} held out, {counts['samples']} samples"
+    )
+    rows = [_row(name, result.metrics[name]) for name in MEMORIZATION if name in result.metrics]
+    known = set(MEMORIZATION) | {"copies_of_train", "copies_of_holdout"}
+    rows.append([""] * 6)
+    rows += [_row(name, metric) for name, metric in result.metrics.items() if name not in known]
+    headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
+    table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
+    lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
+    lines += ["patients get. p: how often chance alone would do as much.", "", f"Verdict: {result.verdict}"]
+    lines += [f"Note: {note}." for note in result.notes]
+    return "\n".join(lines)
+
+
+def board(results: Sequence[Result], style: str = "simple") -> str:
+    """Results as one table, the smallest copy rate first, then by quality.
+
+    Args:
+        results: Any results.
+        style: A table format of tabulate, for example "simple" or "github".
+    """
+    columns = ["copy_rate", "memorized_patients", "train_share", "fd_ssl", "recall"]
+    ordered = sorted(results, key=lambda r: (r.identity.task, *_rank(r)))
+    rows = [
+        [
+            result.identity.task,
+            result.identity.model + (" (control)" if result.control else ""),
+            result.preset,
+            str(result.identity.seed),
+            *(_cell(name, result.metrics.get(name)) for name in columns),
+            result.run_id.rsplit("-", 1)[-1],
+        ]
+        for result in ordered
+    ]
+    headers = ["task", "model", "preset", "seed", *(entry_of(name).label for name in columns), "run"]
+    return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
+
+
+def _rank(result: Result) -> tuple[float, float]:
+    rate = result.metrics["copy_rate"]
+    at_zero = (rate.low or 0.0) <= 0
+    return (0.0 if at_zero else rate.value, result.metrics["fd_ssl"].value)
+
+
+def _row(name: str, metric: Metric) -> list[str]:
+    entry = entry_of(name)
+    interval = _interval(metric, entry.style)
+    p = "" if metric.p_value is None else f"{metric.p_value:.4f}"
+    return [entry.label, shown(metric.value, entry.style), interval, shown(metric.null, entry.style), p, entry.meaning]
+
+
+def _cell(name: str, metric: Metric | None) -> str:
+    if metric is None:
+        return "missing"
+    style = entry_of(name).style
+    interval = _interval(metric, style)
+    return shown(metric.value, style) + (f" [{interval}]" if interval else "")
+
+
+def _interval(metric: Metric, style: str) -> str:
+    if metric.low is None or metric.high is None:
+        return ""
+    return f"{shown(metric.low, style).removesuffix(' %')} to {shown(metric.high, style)}"

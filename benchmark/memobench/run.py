@@ -1,0 +1,427 @@
+"""One run, its stages in order: data, detector, fit, sample, measure, report.
+
+Each stage is a function of the stages before it and is stored under a hash of what it depends on, so a run that was
+interrupted goes on where it stopped, and two runs share what they have in common.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import inspect
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import memobench
+from memobench.errors import MemobenchError
+from memobench.generator import GENERATORS, Context, Generator, build, silent
+from memobench.results import Identity, Metric, Result
+from memobench.seeds import derive_seed
+from memobench.sources import load_splits
+from memobench.store import Store, write_json, writing_into
+from memobench.task import TASKS, Splits, TaskInfo
+
+IDENTITY_VERSION = 1
+MEASURE_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run is asked to do: the words of ``bench run``.
+
+    Attributes:
+        model: Name of the generator.
+        task: Name of the task.
+        data: "phantom" or a folder.
+        size: Side length; None for the task's own.
+        preset: Named set of hyper-parameters, of the generator and of the detector.
+        settings: Fields of the generator set by hand, as text.
+        samples: Number of samples; None for the task's own.
+        seed: Base seed of fit and sampling. The data and the detector do not depend on it.
+        device: "auto", or a torch device.
+        out: Folder of all runs.
+        again: Do all stages anew.
+    """
+
+    model: str
+    task: str
+    data: str = "phantom"
+    size: int | None = None
+    preset: str = "quick"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    samples: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    out: Path = Path("runs")
+    again: bool = False
+
+
+Track = Callable[..., Iterator[Any]]
+
+
+def run(
+    settings: RunSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+) -> tuple[Result, Path]:
+    """Train, sample, measure and report one generator on one task.
+
+    Args:
+        settings: What to do.
+        track: Shows progress within a stage.
+        say: Is told one line per stage.
+
+    Returns:
+        The result and its folder, ``<out>/<run_id>``.
+
+    Raises:
+        UsageError: An unknown name, field or value.
+        DataError: The data cannot be used.
+        MemobenchError: A stage failed; what was finished is kept.
+    """
+    task = TASKS.get(settings.task)
+    kind = GENERATORS.get(settings.model)
+    generator = build(kind, settings.model, settings.preset, settings.settings)
+    if reason := kind.skip(task.shape_at(settings.size)):
+        raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
+    store = Store(settings.out / ".stages", settings.again)
+    clock = _Clock(say)
+
+    with clock("data"):
+        splits, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
+    identity = _identity(settings, task, generator, splits)
+    folder = settings.out / identity.run_id
+    if not settings.again and (done := _finished(folder, identity)):
+        say("all stages are stored: nothing to do (--fresh does them again)")
+        return done, folder
+
+    device = _device(settings.device)
+    with clock("detector"):
+        detector_path, clock.stored = fit_detector(identity, splits, store=store, device=device, track=track)
+    with clock("fit"):
+        fit_path, clock.stored = fit_generator(identity, generator, splits, store=store, device=device, track=track)
+    with clock("sample"):
+        sample_path, clock.stored = draw_samples(identity, generator, fit_path, store=store, device=device)
+    with clock("measure"):
+        measure_path, clock.stored = measure(
+            identity, splits, detector_path, sample_path, store=store, device=device, track=track
+        )
+    with clock("report"):
+        result = _result(settings, identity, kind, splits, measure_path, device, clock.seconds)
+        with writing_into(settings.out):
+            _report(folder, result, splits, sample_path, measure_path)
+    return result, folder
+
+
+def plan(settings: RunSettings) -> str:
+    """What a run would do, after checking its words; nothing is drawn, read or trained."""
+    task = TASKS.get(settings.task)
+    kind = GENERATORS.get(settings.model)
+    generator = build(kind, settings.model, settings.preset, settings.settings)
+    shape = task.shape_at(settings.size)
+    if reason := kind.skip(shape):
+        raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
+    if settings.data != "phantom":
+        from memobench.sources.folder import read_manifest
+
+        manifest = read_manifest(Path(settings.data))
+        data = f"{len(manifest.files)} images of {len(set(manifest.patients))} patients in {settings.data}"
+    else:
+        data = f"phantom, {task.split.train} training patients"
+    lines = [
+        f"task      {task.name} (version {task.version}), images of {'x'.join(map(str, shape))}",
+        f"data      {data}",
+        f"model     {settings.model}, preset {settings.preset}, seed {settings.seed}",
+        *(f"            {name} = {value}" for name, value in dataclasses.asdict(generator).items()),
+        f"samples   {settings.samples or task.samples}",
+        f"out       {settings.out}",
+    ]
+    return "\n".join(lines)
+
+
+def fit_detector(
+    identity: Identity, splits: Splits, *, store: Store, device: str, track: Track
+) -> tuple[Path, bool]:
+    """The copy detector of this data: learned from other patients, or cross-fitted, never knowing who is a member."""
+    from memobench.copies.detector import Detector
+    from memobench.copies.embed import EmbeddingParameters
+
+    key = {"split": identity.split_digest, "version": identity.detector_version, "detector": identity.detector}
+
+    def write(into: Path, scratch: Path) -> None:
+        context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
+        pool = splits.train.joined(splits.holdout)
+        # Sorted by patient, so that not even the order tells the detector who is a member.
+        pool = pool.take(np.lexsort([pool.scans, pool.patients]))
+        detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**identity.detector), context=context)
+        _save_arrays(into / "detector.safetensors", detector.state())
+
+    return store.get("detector", key, write)
+
+
+def fit_generator(
+    identity: Identity, generator: Generator, splits: Splits, *, store: Store, device: str, track: Track
+) -> tuple[Path, bool]:
+    """The generator, fitted to train."""
+    key = _fit_key(identity)
+
+    def write(into: Path, scratch: Path) -> None:
+        fresh = splits.fresh if generator.NEEDS_FRESH else None
+        seed = derive_seed(identity.seed, "fit", identity.task, identity.model)
+        context = Context(seed, device, track, checkpoints=scratch, fresh=fresh)
+        generator.fit(splits.train, context=context)
+        _save_arrays(into / "state.safetensors", generator.state())
+
+    return store.get("fit", key, write)
+
+
+def draw_samples(
+    identity: Identity, generator: Generator, fit_path: Path, *, store: Store, device: str
+) -> tuple[Path, bool]:
+    """The samples, (N, *S) in ``samples.npz``, checked for shape, type and range."""
+    key = {**_fit_key(identity), "samples": identity.samples}
+
+    def write(into: Path, scratch: Path) -> None:
+        generator.restore(_load_arrays(fit_path / "state.safetensors"), device=device)
+        pixels = generator.sample(
+            identity.samples, seed=derive_seed(identity.seed, "sample", identity.task, identity.model)
+        )
+        wanted = (identity.samples, *identity.shape)
+        if pixels.shape != wanted or pixels.dtype != np.float32:
+            raise MemobenchError(
+                f'model "{identity.model}" sampled {pixels.dtype} of shape {pixels.shape}, not float32 of shape '
+                f"{wanted}; see bench check {identity.model}"
+            )
+        if not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN fails too
+            raise MemobenchError(
+                f'model "{identity.model}" sampled values from {pixels.min()} to {pixels.max()}, not [0, 1] '
+                f"(a diverged fit?); see bench check {identity.model}"
+            )
+        np.savez_compressed(into / "samples.npz", samples=pixels)
+
+    return store.get("sample", key, write)
+
+
+def measure(
+    identity: Identity,
+    splits: Splits,
+    detector_path: Path,
+    sample_path: Path,
+    *,
+    store: Store,
+    device: str,
+    track: Track,
+) -> tuple[Path, bool]:
+    """All metrics: what was copied, and how good the images are."""
+    from memobench.copies.decide import decide, threshold
+    from memobench.copies.detector import Detector
+    from memobench.memorization.rates import Pools, rates
+    from memobench.quality.measure import measure_quality
+
+    key = {**identity.model_dump(mode="json"), "measure": MEASURE_VERSION}
+
+    def write(into: Path, scratch: Path) -> None:
+        samples = _load_samples(sample_path)
+        detector = Detector.restore(_load_arrays(detector_path / "detector.safetensors"), device=device)
+
+        # copies
+        null_scores, _, pool_fraction = detector.null_scores(splits.train.joined(splits.holdout))
+        limit = threshold(null_scores, pool_fraction)
+        train = detector.match(samples, splits.train, k=1)
+        holdout = detector.match(samples, splits.holdout, k=1)
+        decisions = decide(
+            train.score[:, 0], train.index[:, 0], holdout.score[:, 0], holdout.index[:, 0], limit.tau
+        )
+        seed = derive_seed(0, "inference")
+        metrics = rates(decisions, Pools(splits.train.patients, splits.holdout.patients), seed=seed)
+
+        # quality, against test
+        floor = splits.holdout.joined(splits.train)  # real images of other patients: the floor
+        features = {
+            name: detector.features(pixels)
+            for name, pixels in [("fake", samples), ("test", splits.test.pixels), ("floor", floor.pixels)]
+        }
+        quality = measure_quality(
+            features["fake"],
+            features["test"],
+            splits.test.patients,
+            features["floor"],
+            samples,
+            splits.test.pixels,
+            feature_name="ssl",
+            seed=seed,
+        )
+        metrics |= {name: Metric(**values) for name, values in quality.items()}
+        write_json(
+            into / "metrics.json",
+            {
+                "metrics": {name: metric.model_dump() for name, metric in metrics.items()},
+                "threshold": dataclasses.asdict(limit),
+            },
+        )
+        np.savez_compressed(into / "scores.npz", null=null_scores, **dataclasses.asdict(decisions))
+
+    return store.get("measure", key, write)
+
+
+def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, splits: Splits) -> Identity:
+    from memobench.copies.parameters import DETECTOR_VERSION, EmbeddingParameters
+
+    detector = EmbeddingParameters.preset(settings.preset)
+    return Identity(
+        version=IDENTITY_VERSION,
+        task=task.name,
+        task_version=task.version,
+        data="phantom" if settings.data == "phantom" else "folder",
+        shape=splits.train.shape,
+        split_digest=splits.digest,
+        model=settings.model,
+        parameters=json.loads(json.dumps(dataclasses.asdict(generator))),
+        generator_code=code_digest(type(generator)),
+        seed=settings.seed,
+        samples=settings.samples or task.samples,
+        detector_version=DETECTOR_VERSION,
+        detector=json.loads(json.dumps(dataclasses.asdict(detector))),
+    )
+
+
+def code_digest(kind: type[Generator]) -> str:
+    """SHA-256 over a generator's source file and the private neighbours (``_*.py``) that it may import."""
+    file = Path(inspect.getfile(kind))
+    sha = hashlib.sha256()
+    for source in [file, *sorted(file.parent.glob("_*.py"))]:
+        sha.update(source.name.encode() + b"\x1f" + source.read_bytes())
+    return sha.hexdigest()
+
+
+def _fit_key(identity: Identity) -> dict[str, Any]:
+    names = ("task", "split_digest", "model", "parameters", "generator_code", "seed", "shape")
+    return {name: value for name, value in identity.model_dump(mode="json").items() if name in names}
+
+
+def _finished(folder: Path, identity: Identity) -> Result | None:
+    file = folder / "result.json"
+    if not file.is_file():
+        return None
+    result = Result.model_validate_json(file.read_text(encoding="utf-8"))
+    return result if result.identity == identity else None
+
+
+def _result(
+    settings: RunSettings,
+    identity: Identity,
+    kind: type[Generator],
+    splits: Splits,
+    measure_path: Path,
+    device: str,
+    seconds: dict[str, float],
+) -> Result:
+    from memobench.report.words import verdict
+
+    measured = json.loads((measure_path / "metrics.json").read_text())
+    metrics = {name: Metric(**values) for name, values in measured["metrics"].items()}
+    sides = {"train": splits.train, "holdout": splits.holdout, "test": splits.test, "fresh": splits.fresh}
+    if splits.dev is not None:
+        sides["dev"] = splits.dev
+    counts = {f"{name}_images": len(images) for name, images in sides.items()}
+    counts |= {f"{name}_patients": images.patient_count for name, images in sides.items()}
+    return Result(
+        run_id=identity.run_id,
+        identity=identity,
+        preset=settings.preset,
+        settings=dict(settings.settings),
+        control=kind.CONTROL,
+        counts={**counts, "samples": identity.samples},
+        threshold=measured["threshold"],
+        metrics=metrics,
+        verdict=verdict(metrics, identity.samples),
+        notes=list(splits.notes),
+        environment={
+            "memobench": memobench.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": importlib.import_module("torch").__version__,
+            "device": device,
+            "machine": platform.machine(),
+        },
+        seconds={name: round(value, 2) for name, value in seconds.items()},
+    )
+
+
+def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, measure_path: Path) -> None:
+    """Write the run's folder; ``result.json`` comes last, so that where it is, all is."""
+    from memobench.report.gallery import draw_gallery
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
+        scores = dict(archive)
+    for name, source in [("samples.npz", sample_path), ("scores.npz", measure_path)]:
+        (folder / f".{name}.part").write_bytes((source / name).read_bytes())
+        (folder / f".{name}.part").replace(folder / name)
+    draw_gallery(folder / "gallery.png", _load_samples(sample_path), splits, scores, result)
+    write_json(folder / "result.json", result.model_dump(mode="json"))
+
+
+def _load_samples(path: Path) -> NDArray[np.float32]:
+    with np.load(path / "samples.npz", allow_pickle=False) as archive:
+        samples: NDArray[np.float32] = archive["samples"]
+    return samples
+
+
+def _save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, file)
+
+
+def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
+    from safetensors.numpy import load_file
+
+    arrays: dict[str, NDArray[Any]] = load_file(file)
+    return arrays
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name != "auto":
+        try:
+            torch.empty(1, device=name)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise MemobenchError(f'device "{name}" cannot be used: {reason}; choose --device cpu or auto') from error
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class _Clock:
+    """Says each stage as it begins and keeps its time."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.seconds: dict[str, float] = {}
+        self.stored = False
+
+    def __call__(self, stage: str) -> _Clock:
+        self._stage = stage
+        self.stored = False
+        return self
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        taken = time.perf_counter() - self._start
+        if error is None:
+            self._say(f"{self._stage:>9}  {'stored' if self.stored else f'{taken:.1f} s'}")
+            if not self.stored:
+                self.seconds[self._stage] = taken
+
+

@@ -1,0 +1,84 @@
+"""Where a task's images come from: the embedded phantom, or a folder with a manifest.
+
+:func:`load_splits` is the one door: it gives a task's images side by side, from the store when they are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from memobench.errors import DataError
+from memobench.generator import silent
+from memobench.images import Images
+from memobench.sources import folder, phantom
+from memobench.store import Store, write_json
+from memobench.task import Splits, TaskInfo
+
+Sides = tuple[dict[str, Images | None], list[str]]
+SIDES = ("train", "holdout", "test", "dev", "fresh")
+
+
+def load_splits(
+    task: TaskInfo,
+    data: str = "phantom",
+    size: int | None = None,
+    *,
+    store: Store,
+    track: Callable[..., Iterator[Any]] = silent,
+) -> tuple[Splits, Path, bool]:
+    """The sides of a task, drawn or read now unless they are stored.
+
+    Args:
+        task: The task.
+        data: "phantom", or the path of a folder with a manifest.
+        size: Side length in pixels; None for the task's own.
+        store: Where the images are kept between runs.
+        track: Shows progress.
+
+    Returns:
+        The splits (memory-mapped), their folder, and whether they were stored already.
+
+    Raises:
+        UsageError: The size is not allowed.
+        DataError: The folder cannot be used; the message says why and what to do.
+    """
+    shape = task.shape_at(size)
+    if data == "phantom":
+        key = phantom.key(task, shape)
+        build: Callable[[], Sides] = partial(phantom.draw_sides, task, shape, track)
+    else:
+        manifest = folder.read_manifest(Path(data))
+        key = folder.key(manifest, shape)
+        build = partial(folder.read_sides, manifest, shape, track)
+
+    def write(into: Path, scratch: Path) -> None:
+        sides, notes = build()
+        for name in SIDES:
+            if (images := sides.get(name)) is not None:
+                (into / name).mkdir()
+                images.save(into / name)
+        write_json(into / "splits.json", {"digest": digest(sides), "notes": notes})
+
+    path, stored = store.get("data", key, write)
+    return read_splits(path), path, stored
+
+
+def read_splits(path: Path) -> Splits:
+    """Open the splits that :func:`load_splits` wrote; the pixels stay on disk."""
+    about = json.loads((path / "splits.json").read_text())
+    sides = {name: Images.load(path / name) if (path / name).is_dir() else None for name in SIDES}
+    missing = [name for name in SIDES if sides[name] is None and name != "dev"]
+    if missing:
+        raise DataError(f"{path} lacks {', '.join(missing)}; delete that folder and run again")
+    return Splits(**sides, digest=about["digest"], notes=tuple(about["notes"]))  # type: ignore[arg-type]  # checked above
+
+
+def digest(sides: dict[str, Images | None]) -> str:
+    """SHA-256 over all sides: two runs with equal digests saw the same images of the same patients."""
+    parts = {name: images.digest for name, images in sides.items() if images is not None}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The tasks of the benchmark, one file each: the file's stem is the name."""

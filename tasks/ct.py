@@ -1,0 +1,17 @@
+"""CT in 3D: lung sub-volumes around vessels."""
+
+from memobench.task import TASKS, SplitSizes, TaskInfo
+
+TASK = TASKS.register("ct")(
+    TaskInfo(
+        name="ct",
+        version="1",
+        modality="chest CT, sub-volume",
+        family="chest_ct_volume",
+        shape=(32, 32, 32),
+        sizes=(32, 96),
+        split=SplitSizes(train=64, test=128, dev=256, fresh=128),
+        samples=128,
+        digest="",
+    )
+)

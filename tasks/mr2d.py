@@ -1,0 +1,17 @@
+"""MR: sagittal slices of the knee."""
+
+from memobench.task import TASKS, SplitSizes, TaskInfo
+
+TASK = TASKS.register("mr2d")(
+    TaskInfo(
+        name="mr2d",
+        version="1",
+        modality="knee MR, sagittal slice",
+        family="knee_slice",
+        shape=(64, 64),
+        sizes=(32, 256),
+        split=SplitSizes(train=96, test=256, dev=384, fresh=256),
+        samples=256,
+        digest="",
+    )
+)
