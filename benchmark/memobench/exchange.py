@@ -27,8 +27,10 @@ def per_patient(values: NDArray[np.generic], patients: NDArray[np.str_], names: 
     return np.bincount(place, weights=values.astype(np.float64), minlength=len(names)).astype(np.float64)
 
 
-def permutation_p(contributions: Floats, in_train: NDArray[np.bool_], *, draws: int = 9999, seed: int = 0) -> float:
-    """One-sided p-value of "train gets more than holdout" when patients' labels are drawn anew.
+def permutation_test(
+    contributions: Floats, in_train: NDArray[np.bool_], *, draws: int = 9999, seed: int = 0
+) -> tuple[float, float]:
+    """P-values of "train gets more than holdout" and of "less", when patients' labels are drawn anew.
 
     The statistic is the sum of the train patients' contributions. Each draw deals the same number of train labels to
     the patients at random. The p-value (1 + draws at least as large) / (1 + draws) is valid at every sample size
@@ -40,26 +42,45 @@ def permutation_p(contributions: Floats, in_train: NDArray[np.bool_], *, draws: 
         draws: Number of random labellings.
         seed: Seed of the labellings.
 
-    >>> permutation_p(np.array([5.0, 4, 6, 0, 0, 1]), np.array([True, True, True, False, False, False])) < 0.06
-    True
+    >>> more, less = permutation_test(np.array([5.0, 4, 6, 0, 0, 1]), np.array([True] * 3 + [False] * 3))
+    >>> more < 0.06, less > 0.9
+    (True, True)
     """
     rng = generator_for(seed, "permutation")
     observed = contributions[in_train].sum()
     carrying = contributions != 0
     values = contributions[carrying]
     if not len(values):
-        return 1.0
+        return 1.0, 1.0
     # Only the labels of patients who carry something matter; drawing those without replacement from the urn of all
     # labels is the same as permuting everything.
     train, total = int(in_train.sum()), len(in_train)
-    at_least = 0
+    at_least = at_most = 0
+    slack = 1e-9 * max(1.0, abs(float(observed)))  # sums of half samples are rounded
     for start in range(0, draws, 1000):
         n = min(1000, draws - start)
         keys = rng.random((n, total))
         cut = np.partition(keys, train - 1, axis=1)[:, train - 1 : train]  # (n, 1): the train-th smallest key
         sums = (keys[:, : len(values)] <= cut) @ values
-        at_least += int((sums >= observed - 1e-9 * max(1.0, abs(observed))).sum())
-    return (1 + at_least) / (1 + draws)
+        at_least += int((sums >= observed - slack).sum())
+        at_most += int((sums <= observed + slack).sum())
+    return (1 + at_least) / (1 + draws), (1 + at_most) / (1 + draws)
+
+
+def keep_null(
+    estimate: tuple[float, float, float], null: float, test: tuple[float, float]
+) -> tuple[float, float, float]:
+    """Widen an interval to hold the null value wherever the exact test does not reject it at 2.5 % a side.
+
+    An interval is the set of values that are not rejected; for the null an exact test is at hand, which few patients
+    who attract many samples cannot fool as they can a variance estimate.
+
+    >>> keep_null((0.1, 0.02, 0.2), 0.0, (0.2, 0.9))
+    (0.1, 0.0, 0.2)
+    """
+    value, low, high = estimate
+    more, less = test
+    return value, min(low, null) if more > 0.025 else low, max(high, null) if less > 0.025 else high
 
 
 def effective_size(weights: Floats) -> float:

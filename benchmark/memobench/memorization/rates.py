@@ -7,7 +7,6 @@ share 0.5, exactly, for any generator, any detector and any number of samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,9 @@ from memobench.exchange import (
     difference,
     effective_size,
     exclusive_correlation,
+    keep_null,
     per_patient,
-    permutation_p,
+    permutation_test,
 )
 from memobench.results import Metric
 
@@ -71,9 +71,9 @@ def rates(decisions: Decisions, pools: Pools, *, seed: int = 0) -> dict[str, Met
     of_holdout = clustered_share(hits * ~in_train, sizes)
     rate = difference(of_train, of_holdout, exclusive_correlation(of_train[0], of_holdout[0]))
     metrics = {
-        "copy_rate": _metric(rate, 0.0, "lower", permutation_p(hits, in_train, seed=seed)),
-        "copies_of_train": _metric(of_train, of_holdout[0], "lower"),
-        "copies_of_holdout": _metric(of_holdout, None, "lower"),
+        "copy_rate": _tested(rate, 0.0, permutation_test(hits, in_train, seed=seed)),
+        "copies_of_train": _untested(of_train, of_holdout[0]),
+        "copies_of_holdout": _untested(of_holdout, None),
     }
 
     # patients
@@ -85,7 +85,7 @@ def rates(decisions: Decisions, pools: Pools, *, seed: int = 0) -> dict[str, Met
         (found / patients, *clopper_pearson(found, patients)), (decoys / held, *clopper_pearson(decoys, held))
     )
     scaled = (patient_rate[0] * patients, patient_rate[1] * patients, patient_rate[2] * patients)
-    metrics["memorized_patients"] = _metric(scaled, 0.0, "lower", permutation_p(hit, in_train, seed=seed))
+    metrics["memorized_patients"] = _tested(scaled, 0.0, permutation_test(hit, in_train, seed=seed))
 
     # images
     train_images = np.unique(decisions.train_index[decisions.called & toward_train])
@@ -93,7 +93,7 @@ def rates(decisions: Decisions, pools: Pools, *, seed: int = 0) -> dict[str, Met
     image_rate = difference(_image_share(train_images, pools.train), _image_share(holdout_images, pools.holdout))
     image_hits = per_patient(np.ones(len(train_images)), pools.train[train_images], names)
     image_hits += per_patient(np.ones(len(holdout_images)), pools.holdout[holdout_images], names)
-    metrics["memorized_rate"] = _metric(image_rate, 0.0, "lower", permutation_p(image_hits, in_train, seed=seed))
+    metrics["memorized_rate"] = _tested(image_rate, 0.0, permutation_test(image_hits, in_train, seed=seed))
 
     # nearer to train than to holdout, at any score
     points = np.where(decisions.side > 0, 1.0, np.where(decisions.side < 0, 0.0, 0.5))
@@ -101,9 +101,7 @@ def rates(decisions: Decisions, pools: Pools, *, seed: int = 0) -> dict[str, Met
     trials = effective_size(sizes)
     low, high = clopper_pearson(share * trials, trials)
     tied = per_patient(decisions.side == 0, matched, names)
-    metrics["train_share"] = _metric(
-        (share, low, high), 0.5, "lower", permutation_p(sizes - tied, in_train, seed=seed)
-    )
+    metrics["train_share"] = _tested((share, low, high), 0.5, permutation_test(sizes - tied, in_train, seed=seed))
 
     # single calls
     false = min(1.0, (1 + decoys) / found) if found else 1.0
@@ -119,6 +117,11 @@ def _image_share(hit: NDArray[np.int64], patients: NDArray[np.str_]) -> tuple[fl
     )
 
 
-def _metric(estimate: tuple[float, float, float], null: float | None, better: Literal["lower", "higher"], p: float | None = None) -> Metric:
+def _tested(estimate: tuple[float, float, float], null: float, test: tuple[float, float]) -> Metric:
+    value, low, high = keep_null(estimate, null, test)
+    return Metric(value=value, low=low, high=high, null=null, better="lower", p_value=test[0])
+
+
+def _untested(estimate: tuple[float, float, float], null: float | None) -> Metric:
     value, low, high = estimate
-    return Metric(value=value, low=low, high=high, null=null, better=better, p_value=p)
+    return Metric(value=value, low=low, high=high, null=null, better="lower")

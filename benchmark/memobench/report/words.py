@@ -24,7 +24,7 @@ MEMORIZATION = {
     "train_share": Entry("train share", "share of samples nearer to training than to held-out patients", "percent"),
     "memorized_patients": Entry("memorized patients", "training patients with at least one copy", "count"),
     "memorized_rate": Entry("memorized rate", "share of training images with at least one copy", "percent"),
-    "false_discovery_rate": Entry("false discoveries", "of the patients called copied, share that is chance", "percent"),
+    "false_discovery_rate": Entry("false discoveries", "of the patients called copied, share by chance", "percent"),
 }
 QUALITY = {
     "fd": Entry("Fréchet distance", "distance of sample features from test patients'", "number"),

@@ -33,8 +33,8 @@ def exp(x: Array) -> Array:
     total = np.ones_like(r)
     for n in range(terms, 0, -1):
         total = total * r / n + 1
-    result: Array = np.ldexp(total, k.astype(np.int32))
-    return result
+    scaled: Array = np.ldexp(total, k.astype(np.int32))
+    return scaled
 
 
 def log(x: Array) -> Array:
