@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from memobench.images import Images
+from PIL import Image
+
+# Before torch is imported: two test runs must be able to stand side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+KITS = Path(os.environ.get("MEMOBENCH_KITS", Path(__file__).parents[2] / "shared" / "kits"))
+
+
+@pytest.fixture(scope="session")
+def kits() -> Path:
+    if not KITS.is_dir():
+        pytest.skip(f"no real image kits at {KITS} (MEMOBENCH_KITS)")
+    return KITS
+
+
+@pytest.fixture
+def make_images() -> Callable[..., Images]:
+    """Smooth random images of distinct patients."""
+
+    def make(patients: int = 12, shape: tuple[int, ...] = (32, 32), scans: int = 1, seed: int = 0) -> Images:
+        rng = np.random.default_rng(seed)
+        coarse = rng.random((patients * scans, *[side // 4 for side in shape]))
+        for axis in range(1, coarse.ndim):
+            coarse = coarse.repeat(4, axis=axis)
+        names = np.repeat([f"{seed}-p{i:03d}" for i in range(patients)], scans)
+        return Images(coarse.astype(np.float32), names, np.array([f"s{i}" for i in range(len(names))]))
+
+    return make
+
+
+@pytest.fixture
+def write_folder(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """A folder source: PNG files (or NPZ volumes) of made-up patients with a manifest."""
+
+    def write(patients: int = 16, shape: tuple[int, ...] = (40, 36), scans: int = 2, name: str = "data") -> Path:
+        root = tmp_path / name
+        root.mkdir()
+        rng = np.random.default_rng(0)
+        rows = []
+        for patient in range(patients):
+            for scan in range(scans):
+                coarse = rng.integers(0, 256, size=[-(-side // 4) for side in shape], dtype=np.uint8)
+                for axis in range(coarse.ndim):
+                    coarse = coarse.repeat(4, axis=axis)
+                pixels = coarse[tuple(slice(side) for side in shape)]
+                if len(shape) == 2:
+                    file = f"p{patient}_{scan}.png"
+                    Image.fromarray(pixels).save(root / file)
+                else:
+                    file = f"p{patient}_{scan}.npz"
+                    np.savez(root / file, vol=pixels)
+                rows.append({"file": file, "patient_id": f"p{patient}", "scan_id": f"p{patient}-{scan}"})
+        with (root / "manifest.csv").open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, ["file", "patient_id", "scan_id"])
+            writer.writeheader()
+            writer.writerows(rows)
+        return root
+
+    yield write

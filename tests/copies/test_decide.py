@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memobench.copies.decide import threshold
+from memobench.errors import DataError
+from scipy import stats
+
+
+@pytest.mark.parametrize(
+    "law", [stats.norm(), stats.expon(), stats.beta(8, 3), stats.gumbel_r(), stats.uniform()], ids=lambda d: d.dist.name
+)
+def test_few_scores_reach_the_tail_on_average(law) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    beyond = [law.sf(threshold(law.rvs(300, random_state=rng), 0.5).tau) for _ in range(200)]
+    assert np.mean(beyond) < 0.004  # aimed at: 0.001
+    if law.dist.name != "uniform":  # a law that ends in a step is met with a threshold beyond its end
+        assert np.mean(beyond) > 0.0003
+
+
+def test_many_scores_need_no_fit() -> None:
+    scores = np.random.default_rng(0).normal(size=40_000)
+    found = threshold(scores, 0.5)
+    assert found.method == "empirical"
+    assert (scores >= found.tau).mean() == pytest.approx(0.001, abs=1e-4)
+
+
+def test_larger_pools_raise_more_scores_and_so_the_quantile_sought_is_less_extreme() -> None:
+    scores = np.random.default_rng(0).normal(size=300)
+    assert threshold(scores, 1.0).tau < threshold(scores, 0.5).tau
+
+
+def test_the_fit_is_reported() -> None:
+    found = threshold(np.random.default_rng(0).normal(size=300), 1.0)
+    assert found.method == "generalized Pareto"
+    assert found.misfit is not None
+    assert 0 < found.misfit < 0.3
+
+
+def test_too_few_or_equal_scores_are_refused() -> None:
+    with pytest.raises(DataError, match="at least 8"):
+        threshold(np.arange(5.0), 1.0)
+    with pytest.raises(DataError, match="no difference"):
+        threshold(np.ones(50), 1.0)
