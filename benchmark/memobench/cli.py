@@ -13,13 +13,14 @@ from typing import Any
 
 import click
 
+import memobench
 from memobench.errors import MemobenchError, UsageError
 
 KINDS = ("models", "tasks", "data", "detectors", "features")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="memobench")
+@click.version_option(memobench.__version__)
 def bench() -> None:
     """Measure how good a generative model's medical images are, and how many of them are copies of patients."""
 

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from memobench.errors import DataError
+from memobench.images import Images
+
+Make = Callable[..., Images]
+
+
+def test_saved_images_come_back_memory_mapped(make_images: Make, tmp_path: Path) -> None:
+    images = make_images(5, scans=2)
+    images.save(tmp_path)
+    back = Images.load(tmp_path)
+    assert isinstance(back.pixels, np.memmap)
+    assert back.digest == images.digest
+    assert back.patient_count == 5
+    assert np.array_equal(back.pixels, images.pixels)
+
+
+def test_digest_sees_pixels_ids_and_order(make_images: Make) -> None:
+    images = make_images(4)
+    other = images.pixels.copy()
+    other[0, 0, 0] = 1 - other[0, 0, 0] / 2
+    assert Images(other, images.patients, images.scans).digest != images.digest
+    assert images.take(np.array([1, 0, 2, 3])).digest != images.digest
+    assert images.take(np.arange(4)).digest == images.digest
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.1])
+def test_values_outside_the_range_are_refused(make_images: Make, bad: float) -> None:
+    images = make_images(4)
+    pixels = images.pixels.copy()
+    pixels[1, 2, 3] = bad
+    with pytest.raises(DataError, match=r"bring them to \[0, 1\]"):
+        Images(pixels, images.patients, images.scans)
+
+
+def test_wrong_arrays_are_refused(make_images: Make) -> None:
+    images = make_images(4)
+    with pytest.raises(DataError, match="give float32"):
+        Images(images.pixels.astype(np.float64), images.patients, images.scans)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="3 patient ids"):
+        Images(images.pixels, images.patients[:3], images.scans)
