@@ -1,7 +1,7 @@
 """The ``bench`` command: words in, calls out, no logic.
 
-Data go to stdout, everything else to stderr. Exit status: 0 done, 1 a run or a check failed, 2 wrong usage, 130
-interrupted. Nothing heavy is imported before a command needs it.
+Data go to stdout, everything else to stderr. Exit status: 0 done, 1 a run or a check failed or was interrupted,
+2 wrong usage. Nothing heavy is imported before a command needs it.
 """
 
 from __future__ import annotations
@@ -135,13 +135,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status: Any = bench.main(arguments, prog_name="bench", standalone_mode=False)
     except click.exceptions.Abort:
-        _fail("interrupted; the same command goes on where it stopped", 130)
+        _fail("interrupted; the same command goes on where it stopped", 1)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
     except MemobenchError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped", 130)
+        _fail("interrupted; the same command goes on where it stopped", 1)
     sys.exit(status if isinstance(status, int) else 0)
 
 

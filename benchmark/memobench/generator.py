@@ -60,7 +60,7 @@ class Generator(ABC):
         NEEDS_FRESH: True for controls that are given images of new patients as ``context.fresh``.
     """
 
-    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"smoke": {}, "quick": {}}
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"smoke": {}, "quick": {}, "standard": {}, "paper": {}}
     CONTROL: ClassVar[bool] = False
     NEEDS_FRESH: ClassVar[bool] = False
 

@@ -146,9 +146,7 @@ def plan(settings: RunSettings) -> str:
     return "\n".join(lines)
 
 
-def fit_detector(
-    identity: Identity, splits: Splits, *, store: Store, device: str, track: Track
-) -> tuple[Path, bool]:
+def fit_detector(identity: Identity, splits: Splits, *, store: Store, device: str, track: Track) -> tuple[Path, bool]:
     """The copy detector of this data: learned from other patients, or cross-fitted, never knowing who is a member."""
     from memobench.copies.detector import Detector
     from memobench.copies.embed import EmbeddingParameters
@@ -236,9 +234,7 @@ def measure(
         limit = threshold(null_scores, pool_fraction)
         train = detector.match(samples, splits.train, k=1)
         holdout = detector.match(samples, splits.holdout, k=1)
-        decisions = decide(
-            train.score[:, 0], train.index[:, 0], holdout.score[:, 0], holdout.index[:, 0], limit.tau
-        )
+        decisions = decide(train.score[:, 0], train.index[:, 0], holdout.score[:, 0], holdout.index[:, 0], limit.tau)
         seed = derive_seed(0, "inference")
         metrics = rates(decisions, Pools(splits.train.patients, splits.holdout.patients), seed=seed)
 
@@ -376,9 +372,10 @@ def _load_samples(path: Path) -> NDArray[np.float32]:
 
 
 def _save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, file)
+    # save_file would report a full disk as an error of its own kind
+    file.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
@@ -423,5 +420,3 @@ class _Clock:
             self._say(f"{self._stage:>9}  {'stored' if self.stored else f'{taken:.1f} s'}")
             if not self.stored:
                 self.seconds[self._stage] = taken
-
-

@@ -96,11 +96,11 @@ def writing_into(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or (error.filename and not str(error.filename).startswith(str(folder))):
+        if error.filename and not str(error.filename).startswith(str(folder)):
             raise
+        reason = os.strerror(error.errno) if error.errno else str(error)  # NumPy gives no number for a short write
         raise MemobenchError(
-            f"cannot write into {folder}: {os.strerror(error.errno)}; free space there or choose another --out. "
-            "What was finished is kept"
+            f"cannot write into {folder}: {reason}; free space there or choose another --out. What was finished is kept"
         ) from error
 
 

@@ -187,7 +187,5 @@ def _global_random_state() -> list[Any]:
 
 
 def _same_state(first: list[Any], second: list[Any]) -> bool:
-    numpy_same = all(
-        np.array_equal(first[1]["state"][key], second[1]["state"][key]) for key in first[1]["state"]
-    )
+    numpy_same = all(np.array_equal(first[1]["state"][key], second[1]["state"][key]) for key in first[1]["state"])
     return first[0] == second[0] and numpy_same and bool((first[2] == second[2]).all())

@@ -7,6 +7,7 @@ on every platform (see ``arithmetic`` and ``random``).
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
@@ -97,10 +98,18 @@ def _draw_many(
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = min(processors, len(blocks))
     # spawn: forking a process in which torch has started threads can hang
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        drawn = pool.map(_draw_block, repeat(family), blocks, repeat(size))
-        parts = list(track(drawn, "drawing patients", len(blocks)))
+    with ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
+        try:
+            drawn = pool.map(_draw_block, repeat(family), blocks, repeat(size))
+            parts = list(track(drawn, "drawing patients", len(blocks)))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return np.concatenate(parts).astype(np.float32) / np.float32(255)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _draw_block(family: str, scans: list[tuple[int, int]], size: int) -> NDArray[np.uint8]:
