@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ def make_images() -> Callable[..., Images]:
 
 
 @pytest.fixture
-def write_folder(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+def write_folder(tmp_path: Path) -> Callable[..., Path]:
     """A folder source: PNG files (or NPZ volumes) of made-up patients with a manifest."""
 
     def write(patients: int = 16, shape: tuple[int, ...] = (40, 36), scans: int = 2, name: str = "data") -> Path:
@@ -66,4 +66,4 @@ def write_folder(tmp_path: Path) -> Iterator[Callable[..., Path]]:
             writer.writerows(rows)
         return root
 
-    yield write
+    return write

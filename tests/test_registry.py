@@ -63,5 +63,5 @@ def test_a_broken_entry_point_harms_nobody_else(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("memobench.registry.entry_points", lambda group: [point])
     assert "bad" in GENERATORS.names()
     assert issubclass(GENERATORS.get("noise"), Generator)
-    with pytest.raises(UsageError, match='the model "bad".*cannot be loaded'):
+    with pytest.raises(UsageError, match=r'the model "bad".*cannot be loaded'):
         GENERATORS.get("bad")
