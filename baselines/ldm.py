@@ -1,0 +1,426 @@
+"""Latent diffusion: a KL autoencoder, and a diffusion model of its latents.
+
+Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022; for medical images in three
+dimensions Pinaya et al., Brain Imaging Generation with Latent Diffusion Models, DGM4MICCAI 2022. The networks are
+MONAI's; noise schedule, sampler and averaged weights are those of diffusers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
+from memobench.errors import MemobenchError
+from memobench.generator import GENERATORS, Context, Generator
+from memobench.images import Images
+from memobench.seeds import derive_seed
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ._nets import autoencoder, crop, from_patches, pad, to_patches, unet
+from ._train import Training, batch_indices, seeded, step_generator, train_loop
+
+LOSS_TIMES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # where LDM.loss looks, as shares of the diffusion time
+
+
+@GENERATORS.register("ldm")
+@dataclass
+class LDM(Generator):
+    """Latent diffusion in two or three dimensions, by the shape of the images.
+
+    Images are padded inside to sides that both networks can halve, and samples are cropped back; sides from 32 to 128
+    are what the presets are meant for. To train on CPUs the autoencoder works on patches folded into channels, which
+    spares it the finest levels; the patch is larger in 3D because there a level costs twelve times what it does in 2D.
+
+    Attributes:
+        downsampling: Side of an image divided by side of its latent, a power of two.
+        patch: Side of the folded patches in 2D and in 3D, powers of two up to ``downsampling``; 1 folds nothing.
+        channels: Autoencoder's feature channels, finest level first. Of these the coarsest are used: one more than
+            the times a patch grid must be halved to reach the latent.
+        autoencoder_blocks: Residual blocks per level of the autoencoder.
+        latent_channels: Channels of a latent.
+        kl: Weight of the latents' Kullback-Leibler divergence from a standard normal, per latent value.
+        gradient: Weight of the L1 difference of image gradients beside that of the pixels (Mathieu et al., ICLR 2016).
+        autoencoder_steps: Optimizer steps of the autoencoder.
+        autoencoder_batch: Images per step of the autoencoder.
+        autoencoder_rate: Highest learning rate of the autoencoder.
+        width: U-Net's feature channels, finest level first.
+        blocks: Residual blocks per level of the U-Net.
+        steps: Optimizer steps of the diffusion model.
+        batch: Latents per step of the diffusion model.
+        learning_rate: Highest learning rate of the diffusion model.
+        weight_decay: AdamW's decoupled weight decay, for both.
+        warm_up: Share of the steps over which the learning rate rises.
+        ema: Decay of the averaged weights, for both.
+        accumulate: Minibatches per optimizer step, for both.
+        timesteps: Length of the diffusion in training.
+        beta_start: Noise variance of the first time step; the schedule is linear in its square root.
+        beta_end: Noise variance of the last time step.
+        sampling_steps: Network evaluations per sample (DPM-Solver++, second order; Lu et al., 2022).
+    """
+
+    downsampling: int = 8
+    patch: tuple[int, ...] = (2, 4)
+    channels: tuple[int, ...] = (32, 64, 64)
+    autoencoder_blocks: int = 1
+    latent_channels: int = 4
+    kl: float = 1e-4
+    gradient: float = 1.0
+    autoencoder_steps: int = 500
+    autoencoder_batch: int = 16
+    autoencoder_rate: float = 2e-3
+    width: tuple[int, ...] = (64, 128)
+    blocks: int = 1
+    steps: int = 1500
+    batch: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warm_up: float = 0.05
+    ema: float = 0.995
+    accumulate: int = 1
+    timesteps: int = 1000
+    beta_start: float = 0.0015
+    beta_end: float = 0.0195
+    sampling_steps: int = 25
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {
+            "channels": (16, 16, 16),
+            "autoencoder_steps": 20,
+            "autoencoder_batch": 8,
+            "width": (32, 32),
+            "steps": 20,
+            "batch": 8,
+            "sampling_steps": 5,
+        },
+        "quick": {},
+        "standard": {
+            "channels": (64, 128, 128),
+            "autoencoder_blocks": 2,
+            "autoencoder_steps": 10_000,
+            "autoencoder_rate": 5e-4,
+            "width": (128, 256, 256),
+            "blocks": 2,
+            "steps": 20_000,
+            "batch": 64,
+            "learning_rate": 3e-4,
+            "ema": 0.999,
+            "sampling_steps": 50,
+        },
+        "paper": {
+            "patch": (1, 1),
+            "channels": (32, 64, 128, 128),
+            "autoencoder_blocks": 2,
+            "autoencoder_steps": 50_000,
+            "autoencoder_batch": 8,
+            "autoencoder_rate": 1e-4,
+            "kl": 1e-6,
+            "width": (128, 256, 512),
+            "blocks": 2,
+            "steps": 100_000,
+            "learning_rate": 1e-4,
+            "ema": 0.9999,
+            "sampling_steps": 100,
+        },
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no network can have.
+
+        Raises:
+            ValueError: A count is below 1, a patch does not divide the downsampling, or too few channels are given.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = min(value, default=0) if isinstance(value, tuple | list) else value
+            if field.type in ("int", "tuple[int, ...]") and least < 1:
+                raise ValueError(f"{field.name} is {value}; give at least 1")
+        self.patch, self.channels, self.width = tuple(self.patch), tuple(self.channels), tuple(self.width)
+        if len(self.patch) != 2:
+            raise ValueError(f"patch has {len(self.patch)} sides; give one for 2D and one for 3D")
+        for patch in self.patch:
+            levels = (self.downsampling // patch).bit_length()
+            if self.downsampling != patch * 2 ** (levels - 1):
+                raise ValueError(f"patch {patch} times a power of two is not downsampling {self.downsampling}")
+            if levels > len(self.channels):
+                raise ValueError(f"patch {patch} to downsampling {self.downsampling} takes {levels} channels")
+
+    def fit(self, images: Images, *, context: Context) -> Self:
+        """Train the autoencoder, encode the images once, and train the diffusion model on their latents."""
+        if not len(images):
+            raise MemobenchError("there are no images to fit; give at least one")
+        self._build(images.shape, context.device, seed=context.seed)
+        identity = json.dumps([images.digest, dataclasses.asdict(self)], sort_keys=True)
+        pixels = self._pixels(images)
+        with _reproducible():
+            self.history_ = {"autoencoder": self._fit_autoencoder(pixels, context, identity)}
+            latents = self._encode(pixels)
+            axes = (0, *range(2, latents.ndim))
+            self.mean_ = latents.mean(dim=axes, keepdim=True)
+            self.sd_ = latents.std(dim=axes, keepdim=True, correction=0) + 1e-6
+            latents = (latents - self.mean_) / self.sd_
+            self.history_["diffusion model"] = self._fit_diffusion(latents, context, identity)
+        return self
+
+    # ------------------------------------------------------------------------------------------------ the autoencoder
+
+    def _fit_autoencoder(self, pixels: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
+        """Minimise L1 of pixels and gradients plus a small KL divergence of the latents."""
+        seed = derive_seed(context.seed, "autoencoder")
+        net = self.autoencoder_
+
+        def loss(k: int) -> Tensor:
+            chosen = batch_indices(len(pixels), self.autoencoder_batch, k, seed=seed)
+            real = self._to_device(pixels[chosen])
+            with self._autocast():
+                mean, sd = net.encode(to_patches(real, self.patch_))  # type: ignore[operator]
+                noise = torch.randn(mean.shape, generator=step_generator(seed, "latent", k)).to(mean.device)
+                made = from_patches(net.decode(mean + sd * noise), self.patch_)  # type: ignore[operator]
+            made, mean, sd = made.float(), mean.float(), sd.float()
+            # KL(N(mean, sd^2) || N(0, 1)), Kingma & Welling 2014, appendix B
+            divergence = 0.5 * (mean**2 + sd**2 - 2 * sd.log() - 1).mean()
+            error = F.l1_loss(made, real) + self.gradient * gradient_difference(made, real)
+            total: Tensor = error + self.kl * divergence
+            return total
+
+        training = self._training(self.autoencoder_steps, self.autoencoder_rate)
+        return train_loop(net, loss, training, name="autoencoder", context=context, identity=identity)
+
+    @torch.no_grad()
+    def _encode(self, pixels: Tensor) -> Tensor:
+        """Images (N, 1, *S) to the means of their latents (N, C, *S / downsampling), on the device."""
+        parts = []
+        for part in pixels.split(self.autoencoder_batch):  # type: ignore[no-untyped-call]
+            with self._autocast():
+                mean, _ = self.autoencoder_.encode(to_patches(self._to_device(part), self.patch_))  # type: ignore[operator]
+            parts.append(mean.float())
+        return torch.cat(parts)
+
+    # --------------------------------------------------------------------------------------------- the diffusion model
+
+    def _fit_diffusion(self, latents: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
+        """Minimise the squared error of the predicted velocity at random times (Salimans & Ho, ICLR 2022)."""
+        seed = derive_seed(context.seed, "diffusion")
+        schedule = self._schedule()
+
+        def loss(k: int) -> Tensor:
+            chosen = batch_indices(len(latents), self.batch, k, seed=seed)
+            random = step_generator(seed, "noise", k)
+            noise = torch.randn((self.batch, *latents.shape[1:]), generator=random).to(latents.device)
+            times = torch.randint(self.timesteps, (self.batch,), generator=random).to(latents.device)
+            return self._velocity_error(schedule, latents[chosen], noise, times).mean()
+
+        training = self._training(self.steps, self.learning_rate)
+        return train_loop(self.unet_, loss, training, name="diffusion model", context=context, identity=identity)
+
+    def _velocity_error(self, schedule: DDPMScheduler, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+        """Squared error per latent (N,) of the predicted v = a_t noise - s_t latent at a_t latent + s_t noise."""
+        noisy = schedule.add_noise(latents, noise, times)
+        with self._autocast():
+            predicted = self.unet_(noisy, times)
+        target: Tensor = schedule.get_velocity(latents, noise, times)
+        errors: Tensor = (predicted.float() - target) ** 2
+        return errors.flatten(1).mean(dim=1)
+
+    def _schedule(self) -> DDPMScheduler:
+        return DDPMScheduler(**self._schedule_settings())
+
+    def _schedule_settings(self) -> dict[str, Any]:
+        return {
+            "num_train_timesteps": self.timesteps,
+            "beta_start": self.beta_start,
+            "beta_end": self.beta_end,
+            "beta_schedule": "scaled_linear",
+            "prediction_type": "v_prediction",
+        }
+
+    # ----------------------------------------------------------------------------------------------------- the samples
+
+    @torch.no_grad()
+    def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
+        """Draw n images, (n, *S) float32 in [0, 1]; image i starts from noise of its own, whatever n is."""
+        self._require_fitted()
+        shape = (self.latent_channels, *self._latent_sides())
+        samples = np.empty((n, *self.shape_), dtype=np.float32)
+        with _reproducible():
+            for first in range(0, n, self.batch):
+                members = range(first, min(n, first + self.batch))
+                noise = [torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members]
+                images = self._decode(self._denoise(torch.stack(noise).to(self.device_)))
+                samples[first : members.stop] = images.cpu().numpy()
+        return samples
+
+    def _denoise(self, latents: Tensor) -> Tensor:
+        """Follow the probability flow from noise to latents with DPM-Solver++ (Lu et al., 2022, algorithm 2)."""
+        solver = DPMSolverMultistepScheduler(
+            **self._schedule_settings(), solver_order=2, timestep_spacing="trailing", final_sigmas_type="zero"
+        )
+        solver.set_timesteps(self.sampling_steps)
+        for time in solver.timesteps:
+            with self._autocast():
+                predicted = self.unet_(latents, time.expand(len(latents)).to(self.device_))
+            latents = solver.step(predicted.float(), time, latents).prev_sample
+        return latents
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        """Normalised latents to images (N, *S) in [0, 1]."""
+        with self._autocast():
+            decoded = self.autoencoder_.decode(latents * self.sd_ + self.mean_)  # type: ignore[operator]
+        images = crop(from_patches(decoded.float(), self.patch_), self.shape_)
+        return ((images[:, 0] + 1) / 2).clamp(0, 1)
+
+    # -------------------------------------------------------------------------------------------- the loss of an image
+
+    @torch.no_grad()
+    def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:
+        """How badly each image is denoised, (N,): lower for images that the model has learned.
+
+        The mean squared error of the velocity over the times ``LOSS_TIMES``; at each time every image gets the same
+        noise, so that images are compared with each other and not with their luck.
+
+        Raises:
+            MemobenchError: The images have another shape than those fitted.
+        """
+        self._require_fitted()
+        if images.shape != self.shape_:
+            raise MemobenchError(f"images of shape {images.shape} cannot be judged; the fitted ones are {self.shape_}")
+        if not len(images):
+            return np.zeros(0, dtype=np.float32)
+        schedule = self._schedule()
+        with _reproducible():
+            latents = (self._encode(self._pixels(images)) - self.mean_) / self.sd_
+            total = torch.zeros(len(latents), device=latents.device)
+            for share in LOSS_TIMES:
+                time = round(share * (self.timesteps - 1))
+                noise = torch.randn(latents.shape[1:], generator=step_generator(seed, "loss", time)).to(latents.device)
+                errors = [
+                    self._velocity_error(
+                        schedule, part, noise.expand_as(part), torch.full((len(part),), time, device=part.device)
+                    )
+                    for part in latents.split(self.batch)  # type: ignore[no-untyped-call]
+                ]
+                total += torch.cat(errors)
+        return (total / len(LOSS_TIMES)).cpu().numpy()
+
+    # ------------------------------------------------------------------------------------------------- what is learned
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Both networks' averaged weights, the latents' mean and standard deviation, and the images' shape."""
+        self._require_fitted()
+        tensors = {"latent.mean": self.mean_, "latent.sd": self.sd_}
+        for name, net in (("autoencoder", self.autoencoder_), ("unet", self.unet_)):
+            tensors |= {f"{name}.{key}": tensor for key, tensor in net.state_dict().items()}
+        arrays: dict[str, NDArray[Any]] = {
+            name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in tensors.items()
+        }
+        return {**arrays, "shape": np.array(self.shape_, dtype=np.float32)}
+
+    def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
+        """Take up what :meth:`state` gave.
+
+        Raises:
+            MemobenchError: The arrays do not belong to a model with these fields.
+        """
+        try:
+            self._build(tuple(int(side) for side in state["shape"]), device, seed=0)
+            for name, net in (("autoencoder", self.autoencoder_), ("unet", self.unet_)):
+                start = f"{name}."
+                weights = {key[len(start) :]: torch.tensor(state[key]) for key in state if key.startswith(start)}
+                net.load_state_dict(weights)
+                net.requires_grad_(False).eval()
+            self.mean_ = torch.tensor(state["latent.mean"], device=self.device_)
+            self.sd_ = torch.tensor(state["latent.sd"], device=self.device_)
+        except (KeyError, RuntimeError) as error:
+            first = str(error).splitlines()[0]
+            raise MemobenchError(f"the state is not of this ldm ({first}); give its fields too") from error
+        return self
+
+    # -------------------------------------------------------------------------------------------------------- the rest
+
+    def _build(self, shape: tuple[int, ...], device: str, *, seed: int) -> None:
+        """Make both networks anew for images of a shape."""
+        self.shape_ = tuple(shape)
+        self.device_ = torch.device(device)
+        dimensions = len(shape)
+        self.patch_ = self.patch[dimensions - 2]
+        levels = (self.downsampling // self.patch_).bit_length()
+        with seeded(derive_seed(seed, "weights")):
+            self.autoencoder_ = self._place(
+                autoencoder(
+                    dimensions, self.channels[-levels:], self.latent_channels, self.autoencoder_blocks, self.patch_
+                )
+            )
+            self.unet_ = self._place(unet(dimensions, self.width, self.latent_channels, self.blocks))
+
+    def _place(self, net: nn.Module) -> nn.Module:
+        """Move a network to the device; on CUDA with channels last, which its tensor cores want."""
+        net = net.to(self.device_)
+        if self.device_.type == "cuda":
+            net.to(memory_format=torch.channels_last if len(self.shape_) == 2 else torch.channels_last_3d)
+        return net
+
+    def _to_device(self, images: Tensor) -> Tensor:
+        return images.to(self.device_, non_blocking=True)
+
+    def _autocast(self) -> torch.autocast:
+        """Compute in bfloat16 on CUDA; on CPUs it is not faster."""
+        return torch.autocast(self.device_.type, dtype=torch.bfloat16, enabled=self.device_.type == "cuda")
+
+    def _pixels(self, images: Images) -> Tensor:
+        """Images as (N, 1, *S) in [-1, 1], padded, on the CPU; always a copy."""
+        pixels = torch.tensor(np.asarray(images.pixels))[:, None]
+        return pad(pixels * 2 - 1, self._multiple())
+
+    def _multiple(self) -> int:
+        """What the sides of padded images are multiples of, so that both networks can halve them."""
+        return self.downsampling << (len(self.width) - 1)
+
+    def _latent_sides(self) -> list[int]:
+        return [-(-side // self._multiple()) * self._multiple() // self.downsampling for side in self.shape_]
+
+    def _training(self, steps: int, rate: float) -> Training:
+        return Training(
+            steps=steps,
+            learning_rate=rate,
+            weight_decay=self.weight_decay,
+            warm_up=self.warm_up,
+            ema=self.ema,
+            accumulate=self.accumulate,
+        )
+
+    def _require_fitted(self) -> None:
+        if not hasattr(self, "unet_"):
+            raise MemobenchError("this ldm is not fitted; call fit or restore first")
+
+
+def gradient_difference(made: Tensor, real: Tensor) -> Tensor:
+    """Mean absolute difference of the finite differences along each axis (Mathieu et al., ICLR 2016, equation 6).
+
+    Args:
+        made: Images (N, 1, *S).
+        real: Images of the same shape.
+
+    Returns:
+        A scalar: the mean over the axes.
+
+    >>> ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    >>> gradient_difference(ramp, ramp + 5).item(), gradient_difference(ramp, 2 * ramp).item()
+    (0.0, 0.5)
+    """
+    axes = range(2, real.ndim)
+    return torch.stack([(made - real).diff(dim=axis).abs().mean() for axis in axes]).mean()
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """Have CUDA's convolutions choose algorithms that give the same bits every time."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+        yield
