@@ -31,7 +31,7 @@ def draw_gallery(
     """
     chosen = strongest(scores["train_score"], splits.train.patients[scores["train_index"]], COLUMNS * ROWS)
     tau = result.threshold["tau"]
-    figure = Figure(figsize=(2.9 * COLUMNS, 1.95 * ROWS + 0.9), layout="constrained")
+    figure = Figure(figsize=(2.9 * COLUMNS, 1.65 * ROWS + 0.8), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(
         f"{result.identity.model} on {result.identity.task}: strongest matches, sample (left) and training image "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tabulate import tabulate
 
@@ -45,22 +46,23 @@ def verdict(metrics: Mapping[str, Metric], samples: int) -> str:
         samples: Number of samples.
     """
     rate, share, patients = metrics["copy_rate"], metrics["train_share"], metrics["memorized_patients"]
+    percent = partial(shown, style="percent")
     low, high = max(rate.low or 0.0, 0.0), max(rate.high or 0.0, 0.0)
     copied = (rate.p_value or 1.0) < 0.05 and rate.value > 0
     nearer = (share.p_value or 1.0) < 0.05 and share.value > 0.5
     if copied:
         return (
-            f"{rate.value:.1%} of the {samples} samples are copies of training patients (95 % interval {low:.1%} to "
-            f"{high:.1%}), of {max(patients.value, 0):.0f} patients; do not share them unreviewed."
+            f"{percent(rate.value)} of the {samples} samples are copies of training patients (95 % interval {percent(low)} to "
+            f"{percent(high)}), of {max(patients.value, 0):.0f} patients; do not share them unreviewed."
         )
     if nearer:
         return (
-            f"The samples lean toward the training patients ({share.value:.1%} are nearer to them, 50 % expected), "
-            f"but no copies beyond chance were found: between 0 and {high:.1%} of the samples."
+            f"The samples lean toward the training patients ({percent(share.value)} are nearer to them, 50 % expected), "
+            f"but no copies beyond chance were found: between 0 and {percent(high)} of the samples."
         )
     return (
-        f"No memorization was found: at most {high:.1%} of the {samples} samples are copies (95 % interval), and "
-        f"{share.value:.1%} are nearer to training than to held-out patients, where 50 % is expected by chance."
+        f"No memorization was found: at most {percent(high)} of the {samples} samples are copies (95 % interval), and "
+        f"{percent(share.value)} are nearer to training than to held-out patients, where 50 % is expected by chance."
     )
 
 
@@ -101,9 +103,8 @@ def summary(result: Result) -> str:
         f"{counts['holdout_images']} of {counts['holdout_patients']} held out, {counts['samples']} samples"
     )
     rows = [_row(name, result.metrics[name]) for name in MEMORIZATION if name in result.metrics]
-    known = set(MEMORIZATION) | {"copies_of_train", "copies_of_holdout"}
     rows.append([""] * 6)
-    rows += [_row(name, metric) for name, metric in result.metrics.items() if name not in known]
+    rows += [_row(name, result.metrics[name]) for name in _quality_names(result)]
     headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
     table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
@@ -134,6 +135,13 @@ def board(results: Sequence[Result], style: str = "simple") -> str:
     ]
     headers = ["task", "model", "preset", "seed", *(entry_of(name).label for name in columns), "run"]
     return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
+
+
+def _quality_names(result: Result) -> list[str]:
+    """The quality metrics of a result in the order of ``QUALITY``."""
+    order = list(QUALITY)
+    stems = {name: name if name in QUALITY else name.partition("_")[0] for name in result.metrics}
+    return sorted((name for name in stems if stems[name] in QUALITY), key=lambda name: (order.index(stems[name]), name))
 
 
 def _rank(result: Result) -> tuple[float, float]:
