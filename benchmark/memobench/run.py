@@ -149,7 +149,7 @@ def plan(settings: RunSettings) -> str:
 def fit_detector(identity: Identity, splits: Splits, *, store: Store, device: str, track: Track) -> tuple[Path, bool]:
     """The copy detector of this data: learned from other patients, or cross-fitted, never knowing who is a member."""
     from memobench.copies.detector import Detector
-    from memobench.copies.embed import EmbeddingParameters
+    from memobench.copies.parameters import EmbeddingParameters
 
     key = {"split": identity.split_digest, "version": identity.detector_version, "detector": identity.detector}
 
@@ -220,6 +220,7 @@ def measure(
     """All metrics: what was copied, and how good the images are."""
     from memobench.copies.decide import decide, threshold
     from memobench.copies.detector import Detector
+    from memobench.copies.parameters import EmbeddingParameters
     from memobench.memorization.rates import Pools, rates
     from memobench.quality.measure import measure_quality
 
@@ -227,7 +228,8 @@ def measure(
 
     def write(into: Path, scratch: Path) -> None:
         samples = _load_samples(sample_path)
-        detector = Detector.restore(_load_arrays(detector_path / "detector.safetensors"), device=device)
+        arrays = _load_arrays(detector_path / "detector.safetensors")
+        detector = Detector.restore(arrays, EmbeddingParameters(**identity.detector), device=device)
 
         # copies
         null_scores, _, pool_fraction = detector.null_scores(splits.train.joined(splits.holdout))

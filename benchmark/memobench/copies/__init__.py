@@ -1,0 +1,1 @@
+"""Copy detection: embed, match, decide."""

@@ -1,0 +1,136 @@
+"""Random views of images, as strong as what a generator does to a copy: geometry, intensity, blur, noise, loss of parts.
+
+Everything is batched on the device and drawn from one torch generator, in two dimensions and in three.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How far views go.
+
+    Attributes:
+        rotation: Largest in-plane rotation in degrees; in 3D the two other axes turn by half as much.
+        scale: Largest log2 of the zoom.
+        shift: Largest shift as a share of the side.
+        flip: Probability of a mirror image (left and right).
+        gamma: Largest absolute log of the exponent on intensities.
+        contrast: Largest absolute log of the factor on the contrast.
+        brightness: Largest change of the mean.
+        blur: Largest standard deviation of the blur, as a share of the side.
+        noise: Largest standard deviation of the noise.
+        cut: Probability that a box is cut out.
+    """
+
+    rotation: float = 20.0
+    scale: float = 0.3
+    shift: float = 0.1
+    flip: float = 0.5
+    gamma: float = 0.5
+    contrast: float = 0.4
+    brightness: float = 0.1
+    blur: float = 0.03
+    noise: float = 0.12
+    cut: float = 0.3
+
+
+def augment(images: Tensor, random: torch.Generator, strength: Strength | None = None) -> Tensor:
+    """One random view of each image.
+
+    Args:
+        images: (N, 1, *S) in [0, 1].
+        random: A generator on the CPU; the only source of randomness.
+        strength: How far the views go.
+
+    Returns:
+        (N, 1, *S) in [0, 1].
+    """
+    s = strength or Strength()
+    n, dim = len(images), images.ndim - 2
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        drawn = torch.rand((n, *shape), generator=random) * (high - low) + low
+        return drawn.to(images.device)
+
+    def column(values: Tensor) -> Tensor:
+        return values.reshape(n, *[1] * (dim + 1))
+
+    theta = _affine(s, dim, uniform)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    views = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    views = views.clamp(1e-4, 1) ** column(torch.exp(uniform(-s.gamma, s.gamma)))
+    mean = views.flatten(1).mean(dim=1).reshape(n, *[1] * (dim + 1))
+    views = (views - mean) * column(torch.exp(uniform(-s.contrast, s.contrast))) + mean
+    views = views + column(uniform(-s.brightness, s.brightness))
+    # half of the views are blurred, with standard deviations that favour the small
+    sigma = s.blur * images.shape[-1] * uniform(0, 1) ** 2 * (uniform(0, 1) < 0.5)
+    views = blur(views, sigma)
+    level = s.noise * uniform(0, 1) ** 2 * (uniform(0, 1) < 0.7)
+    noise = torch.randn(images.shape, generator=random).to(images.device)
+    views = views + column(level) * noise
+    return _cut(views, s, uniform).clamp(0, 1)
+
+
+def blur(images: Tensor, sigma: Tensor) -> Tensor:
+    """Gaussian blur of each image by its own standard deviation in pixels: (N, 1, *S) and (N,)."""
+    largest = float(sigma.max())
+    if largest < 0.1:
+        return images
+    n, dim = len(images), images.ndim - 2
+    radius = min(max(1, math.ceil(2.5 * largest)), min(images.shape[2:]) - 1)
+    places = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernels = torch.exp(-0.5 * (places / sigma.clamp(min=1e-3)[:, None]) ** 2)  # (N, 2 radius + 1)
+    kernels = kernels / kernels.sum(dim=1, keepdim=True)
+    convolve = F.conv2d if dim == 2 else F.conv3d
+    out = images.transpose(0, 1)  # (1, N, *S): each image a channel of its own
+    for axis in range(dim):
+        shape = [1] * dim
+        shape[axis] = 2 * radius + 1
+        pad = [0] * (2 * dim)
+        pad[2 * (dim - 1 - axis)] = pad[2 * (dim - 1 - axis) + 1] = radius
+        out = convolve(F.pad(out, pad, mode="replicate"), kernels.reshape(n, 1, *shape), groups=n)
+    return out.transpose(0, 1)
+
+
+def _affine(s: Strength, dim: int, uniform) -> Tensor:  # type: ignore[no-untyped-def]  # a local function
+    """Affine matrices (N, dim, dim + 1) from view to image, in units where the image spans [-1, 1]."""
+    zoom = torch.exp2(uniform(-s.scale, s.scale))
+    mirror = 1 - 2 * (uniform(0, 1) < s.flip).float()
+    angle = torch.deg2rad(uniform(-s.rotation, s.rotation))
+    n = len(zoom)
+    # coordinates are (x, y) or (x, y, z), x the last axis of the image
+    matrix = torch.eye(dim, device=zoom.device).repeat(n, 1, 1)
+    matrix[:, 0, 0], matrix[:, 0, 1] = torch.cos(angle) * mirror, -torch.sin(angle)
+    matrix[:, 1, 0], matrix[:, 1, 1] = torch.sin(angle) * mirror, torch.cos(angle)
+    if dim == 3:
+        for first, second in ((0, 2), (1, 2)):
+            tilt = torch.deg2rad(uniform(-s.rotation / 2, s.rotation / 2))
+            turn = torch.eye(3, device=zoom.device).repeat(n, 1, 1)
+            turn[:, first, first] = turn[:, second, second] = torch.cos(tilt)
+            turn[:, first, second], turn[:, second, first] = -torch.sin(tilt), torch.sin(tilt)
+            matrix = matrix @ turn
+    shift = uniform(-2 * s.shift, 2 * s.shift, dim)
+    return torch.cat([matrix * zoom[:, None, None], shift[:, :, None]], dim=2)
+
+
+def _cut(images: Tensor, s: Strength, uniform) -> Tensor:  # type: ignore[no-untyped-def]  # a local function
+    """Replace a box, a fifth to two fifths of each side, by the image's mean."""
+    n, dim = len(images), images.ndim - 2
+    inside = (uniform(0, 1) < s.cut).reshape(n, *[1] * (dim + 1))
+    for axis, side in enumerate(images.shape[2:]):
+        centre, half = uniform(0, side), uniform(0.1 * side, 0.2 * side)
+        places = torch.arange(side, device=images.device)
+        within = (places[None, :] - centre[:, None]).abs() < half[:, None]  # (N, side)
+        shape = [n, 1, *[1] * dim]
+        shape[2 + axis] = side
+        inside = inside & within.reshape(shape)
+    mean = images.flatten(1).mean(dim=1).reshape(n, *[1] * (dim + 1))
+    return torch.where(inside, mean, images)

@@ -1,0 +1,53 @@
+"""The detector's hyper-parameters, apart from its code so that a stored run is found again without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from memobench.errors import UsageError, suggest
+
+DETECTOR_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class EmbeddingParameters:
+    """How the contrastive embedding is built and trained.
+
+    Attributes:
+        channels: Feature channels of the four stages.
+        dimension: Length of an embedding.
+        steps: Optimizer steps.
+        batch: Images per step; each is seen in two augmented views.
+        learning_rate: Highest learning rate of AdamW.
+        weight_decay: AdamW's decoupled weight decay.
+        temperature: Temperature of the contrastive loss.
+    """
+
+    channels: tuple[int, ...] = (24, 48, 96, 128)
+    dimension: int = 128
+    steps: int = 220
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    temperature: float = 0.1
+
+    @classmethod
+    def preset(cls, name: str) -> Self:
+        """The parameters of a run's preset: smoke, quick, standard or paper.
+
+        Raises:
+            UsageError: There is no such preset.
+
+        >>> EmbeddingParameters.preset("quick") == EmbeddingParameters()
+        True
+        """
+        presets = {
+            "smoke": cls(channels=(8, 16, 16, 32), dimension=32, steps=8, batch=16),
+            "quick": cls(),
+            "standard": cls(channels=(48, 96, 192, 256), steps=4000, batch=128, learning_rate=1e-3),
+        }
+        presets["paper"] = presets["standard"]
+        if name not in presets:
+            raise UsageError(f'the detector has no preset "{name}"; {suggest(name, presets)}')
+        return presets[name]

@@ -1,0 +1,225 @@
+"""A seeded training loop that can be interrupted at any step and resumed bit for bit.
+
+Everything that step k uses is a function of the seed and of k (:func:`batch_indices`, :func:`step_generator`), so the
+only state is the weights, the optimizer's moments and the moving average, which one checkpoint file holds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+from memobench.errors import MemobenchError
+from memobench.generator import Context
+from memobench.seeds import derive_seed, generator_for
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+CHECKPOINT_SECONDS = 30.0  # time between checkpoints; a kill costs at most this much work
+FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained: AdamW, linear warm-up, cosine decay to zero, clipped gradients, averaged weights.
+
+    Attributes:
+        steps: Optimizer steps, at least 1.
+        learning_rate: The highest learning rate, reached after the warm-up.
+        weight_decay: AdamW's decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
+        warm_up: Share of the steps, in [0, 1], over which the learning rate rises from zero.
+        clip: The largest norm that the gradient of one step may have.
+        ema: Decay per step of the exponential moving average of the weights, in [0, 1).
+        accumulate: Minibatches whose gradients are averaged into one step.
+    """
+
+    steps: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    warm_up: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.995
+    accumulate: int = 1
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, 0 <= step < steps.
+
+        >>> training = Training(steps=100, learning_rate=1.0, warm_up=0.1)
+        >>> [round(training.rate(step), 3) for step in (0, 9, 54, 99)]
+        [0.1, 1.0, 0.509, 0.0]
+        """
+        rising = max(1, round(self.warm_up * self.steps))
+        if step < rising:
+            return self.learning_rate * (step + 1) / rising
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising + 1) / (self.steps - rising + 1)))
+
+
+def batch_indices(count: int, batch: int, step: int, *, seed: int) -> NDArray[np.int64]:
+    """Which images make up minibatch number ``step``: a window on an endless row of shuffled epochs.
+
+    Args:
+        count: Number of images, at least 1.
+        batch: Images per minibatch; may exceed ``count``.
+        step: Number of the minibatch, from 0.
+        seed: Seed of the shuffling.
+
+    Returns:
+        (batch,) indices below ``count``. Any ``count`` consecutive places of the row that begin an epoch hold each
+        image once.
+
+    >>> sorted(int(i) for step in range(3) for i in batch_indices(6, 2, step, seed=0))
+    [0, 1, 2, 3, 4, 5]
+    """
+    first, last = step * batch, (step + 1) * batch
+    epochs = range(first // count, -(-last // count))
+    row = np.concatenate([generator_for(seed, "epoch", epoch).permutation(count) for epoch in epochs])
+    offset = first - epochs.start * count
+    return row[offset : offset + batch]
+
+
+def step_generator(seed: int, *names: str | int) -> torch.Generator:
+    """A torch random generator, on the CPU, for one role and step; a CPU stream is the same for every device."""
+    return torch.Generator().manual_seed(derive_seed(seed, *names))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global random state within the block and give the old state back: for weight initialisation."""
+    with torch.random.fork_rng(devices=[]):  # weights are made on the CPU
+        # Not torch.manual_seed, which would reseed accelerators as well.
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def train_loop(
+    model: nn.Module,
+    loss: Callable[[int], Tensor],
+    training: Training,
+    *,
+    name: str,
+    context: Context,
+    identity: str = "",
+) -> NDArray[np.float32]:
+    """Train a network, or go on where the checkpoint of an interrupted training ends.
+
+    Args:
+        model: The network, on its device; afterwards it holds the averaged weights and is in evaluation mode.
+        loss: ``loss(k)`` is the mean loss, a scalar, on minibatch k; all its randomness must come from k.
+        training: Steps, learning rate and the like.
+        name: What is trained, for example "autoencoder"; names the progress bar and the checkpoint.
+        context: Gives progress and, where it has a folder for them, keeps checkpoints.
+        identity: A digest of everything else the training depends on, for example of the images.
+
+    Returns:
+        (steps,) the loss of each step.
+
+    Raises:
+        MemobenchError: The loss is no longer finite, or a checkpoint cannot be used.
+    """
+    parameters = list(model.parameters())
+    device = parameters[0].device
+    optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
+    average = EMAModel(parameters, decay=training.ema, foreach=True)
+    losses = torch.zeros(training.steps, device=device)
+    file = context.checkpoints / f"{name}.safetensors" if context.checkpoints else None
+    identity = f"{identity} {name} {training} {context.seed}"
+    start = _load(file, identity, model, optimizer, average, losses) if file and file.exists() else 0
+
+    model.train()
+    saved = time.monotonic()
+    for step in context.track(range(start, training.steps), f"training the {name}"):
+        for group in optimizer.param_groups:
+            group["lr"] = training.rate(step)
+        optimizer.zero_grad(set_to_none=True)
+        for part in range(training.accumulate):
+            value = loss(step * training.accumulate + part) / training.accumulate
+            value.backward()  # type: ignore[no-untyped-call]
+            losses[step] += value.detach()
+        nn.utils.clip_grad_norm_(parameters, training.clip)
+        optimizer.step()
+        average.step(parameters)
+        last = step + 1 == training.steps
+        if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+            # Here and not at each step, because looking at the loss makes an accelerator wait.
+            if not torch.isfinite(losses[: step + 1]).all():
+                raise MemobenchError(
+                    f"the loss of the {name} is not finite at step {step}; lower its learning rate "
+                    f"(now {training.learning_rate:g})"
+                )
+            if file:
+                _save(file, identity, step + 1, model, optimizer, average, losses)
+            saved = time.monotonic()
+    average.copy_to(parameters)
+    model.requires_grad_(False).eval()
+    return losses.cpu().numpy()
+
+
+def _save(
+    file: Path,
+    identity: str,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: EMAModel,
+    losses: Tensor,
+) -> None:
+    """Write everything that the next step depends on into one file, which is whole or not there."""
+    tensors = {"losses": losses}
+    for index, (parameter, mean) in enumerate(zip(model.parameters(), average.shadow_params, strict=True)):
+        tensors[f"weight.{index}"] = parameter.detach()
+        tensors[f"average.{index}"] = mean
+        for key, moment in optimizer.state[parameter].items():
+            tensors[f"optimizer.{index}.{key}"] = moment
+    metadata = {"format": FORMAT, "identity": identity, "step": json.dumps(step)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part, metadata=metadata)
+    os.replace(part, file)  # noqa: PTH105  # atomic on every platform, over an older file too
+
+
+def _load(
+    file: Path,
+    identity: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: EMAModel,
+    losses: Tensor,
+) -> int:
+    """Take up what :func:`_save` wrote; returns the number of steps done."""
+    try:
+        with safe_open(file, framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError) as error:
+        raise MemobenchError(f"checkpoint {file} cannot be read ({error}); delete it to train anew") from error
+    if (metadata.get("format"), metadata.get("identity")) != (FORMAT, identity):
+        raise MemobenchError(f"checkpoint {file} is of another training; delete it to train anew")
+    try:
+        step = int(json.loads(metadata["step"]))
+        with torch.no_grad():
+            losses.copy_(tensors["losses"])
+            for index, (parameter, mean) in enumerate(zip(model.parameters(), average.shadow_params, strict=True)):
+                parameter.copy_(tensors[f"weight.{index}"])
+                mean.copy_(tensors[f"average.{index}"])
+                keys = ("step", "exp_avg", "exp_avg_sq")
+                moments = {key: tensors[f"optimizer.{index}.{key}"] for key in keys}
+                # As AdamW keeps them: the moments beside the parameter, the step count on the CPU.
+                optimizer.state[parameter] = {
+                    key: value if key == "step" else torch.empty_like(parameter).copy_(value)
+                    for key, value in moments.items()
+                }
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise MemobenchError(f"checkpoint {file} is incomplete ({error}); delete it to train anew") from error
+    average.optimization_step = step
+    return step
