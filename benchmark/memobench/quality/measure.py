@@ -1,0 +1,123 @@
+"""Every quality metric of one generator, each with its interval and what real images score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from memobench.errors import DataError
+from memobench.neighbours import as_points
+from memobench.quality.fd import frechet_distance
+from memobench.quality.kid import kernel_distance
+from memobench.quality.ms_ssim import diversity
+from memobench.quality.prdc import prdc, prdc_items
+from memobench.seeds import generator_for
+from memobench.statistics import Jackknife, block_jackknife, wilson
+
+NEIGHBOURS = 5
+PAIRS = 512
+PROPORTIONS = ("precision", "recall", "coverage")
+
+
+def measure_quality(
+    fake_features: ArrayLike,
+    real_features: ArrayLike,
+    real_patients: NDArray[Any],
+    floor_features: ArrayLike,
+    fake_pixels: NDArray[Any],
+    real_pixels: NDArray[Any],
+    *,
+    feature_name: str,
+    seed: int,
+) -> dict[str, dict[str, float | str]]:
+    """Frechet and kernel distance, precision, recall, density, coverage and diversity against real images.
+
+    The interval is 95 %, by the delete-a-block jackknife over generated images and real patients (about the
+    expectation at these numbers of images: a Frechet distance keeps its bias). Proportions take the wider of that and
+    of Wilson's interval over images (precision) or patients (recall, coverage), so that 0 and 1 have one too, and stay
+    in [0, 1]; density and the Frechet distance stay at 0 or above. The interval of ``ms_ssim`` leaves out generated
+    images with all their pairs, which is wider than it need be.
+
+    Args:
+        fake_features: (N, D) features of generated images.
+        real_features: (M, D) features of the reference, real images that no generator saw.
+        real_patients: (M,) the patient of each.
+        floor_features: (F, D) features of real images of still other patients; at most N of them are drawn.
+        fake_pixels: (N, *S) the generated images, in [0, 1].
+        real_pixels: (M, *S) the reference's images.
+        feature_name: Name of the features, for ``fd_<name>`` and ``kid_<name>``.
+        seed: Seed of the blocks, the pairs and the draw of the floor.
+
+    Returns:
+        By metric: value, low, high, null (the value of the floor in the generated images' place; for ``ms_ssim`` that
+        of the reference, pairs of different patients) and better: "lower", "higher", or "null" for best near the null.
+        A Frechet distance falls with the number of images, so its null is comparable where F >= N.
+
+    Raises:
+        DataError: A set is too small (5 images or fewer, fewer than two patients), lengths or dimensions differ, or
+            features hold NaN.
+    """
+    fake, real, floor = as_points(fake_features), as_points(real_features), as_points(floor_features)
+    if not (len(fake) == len(fake_pixels) and len(real) == len(real_pixels) == len(real_patients)):
+        raise DataError(
+            f"{len(fake)} and {len(real)} rows of features, {len(fake_pixels)} and {len(real_pixels)} images and "
+            f"{len(real_patients)} patients; give one of each per image"
+        )
+    patients = len(np.unique(real_patients))
+    if patients < 2:
+        raise DataError(f"the reference of quality holds {patients} patient(s); an interval needs two at least")
+    if len(floor) > len(fake):
+        floor = floor[generator_for(seed, "floor").permutation(len(floor))[: len(fake)]]
+    names = {"fd": f"fd_{feature_name}", "kid": f"kid_{feature_name}"}
+
+    def on_features(index: list[NDArray[np.int64]]) -> dict[str, float]:
+        x, y = fake[index[0]], real[index[1]]
+        distances = {names["fd"]: frechet_distance(x, y), names["kid"]: kernel_distance(x, y)}
+        return distances | prdc_items(y, x, NEIGHBOURS).means()
+
+    prdc(real, fake, NEIGHBOURS)  # refuses sets that are too small, before the long part
+    null = {names["fd"]: frechet_distance(floor, real), names["kid"]: kernel_distance(floor, real)}
+    null |= prdc(real, floor, NEIGHBOURS)
+    estimate = block_jackknife(on_features, [np.arange(len(fake)), real_patients], seed=seed)
+    trials = {"precision": len(fake), "recall": patients, "coverage": patients}
+    result: dict[str, dict[str, float | str]] = {}
+    for name, value in estimate.values.items():
+        low, high = _interval(estimate, name, trials.get(name))
+        if name not in names.values() or name == names["fd"]:
+            low = max(0.0, low)
+        better = "lower" if name in names.values() else "higher"
+        result[name] = {"value": value, "low": low, "high": high, "null": null[name], "better": better}
+    result["ms_ssim"] = _diversity(fake_pixels, real_pixels, real_patients, seed)
+    return result
+
+
+def _interval(estimate: Jackknife, name: str, trials: int | None) -> tuple[float, float]:
+    low, high = estimate.interval(name)
+    if trials is None:
+        return low, high
+    share = estimate.values[name]
+    wilson_low, wilson_high = wilson(share * trials, trials)
+    return max(0.0, min(low, wilson_low)), min(1.0, max(high, wilson_high))
+
+
+def _diversity(
+    fake_pixels: NDArray[Any], real_pixels: NDArray[Any], real_patients: NDArray[Any], seed: int
+) -> dict[str, float | str]:
+    fake = diversity(fake_pixels, pairs=PAIRS, seed=seed)
+    real = diversity(real_pixels, pairs=PAIRS, seed=seed, groups=real_patients)
+
+    def mean_of_pairs(index: list[NDArray[np.int64]]) -> float:
+        kept = np.isin(fake.pairs, index[0]).all(axis=1)
+        return float(fake.values[kept].mean())
+
+    estimate = block_jackknife(mean_of_pairs, [np.arange(len(fake_pixels))], seed=seed)
+    low, high = estimate.interval()
+    return {
+        "value": fake.value,
+        "low": max(0.0, low),
+        "high": min(1.0, high),
+        "null": real.value,
+        "better": "null",
+    }
