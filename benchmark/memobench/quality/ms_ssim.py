@@ -85,7 +85,7 @@ def _terms(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[NDArray[np.f
     covariances = TWO * (_blur(a * b) - mean_a * mean_b)
     luminance = (TWO * mean_x * mean_y + C1) / (mean_x * mean_x + mean_y * mean_y + C1)
     contrast = (covariances + C2) / (variances + C2)
-    return luminance, contrast
+    return np.asarray(luminance, dtype=np.float32), np.asarray(contrast, dtype=np.float32)
 
 
 def _blur(images: NDArray[np.float32]) -> NDArray[np.float32]:
