@@ -105,8 +105,8 @@ class Embedding:
         self.device = next(network.parameters()).device
 
     def embed(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images (N, *S) to embeddings (N, D) of length one."""
-        return self._blocks(pixels, self.network)
+        """Images (N, *S) to embeddings (N, D) of length one, the same for an image and its mirror image."""
+        return self._blocks(pixels, lambda images: F.normalize(self.network(images) + self.network(images.flip(-1))))
 
     def activations(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Images (N, *S) to quality features (N, F): means and spreads of the stages' channels, standardized.
