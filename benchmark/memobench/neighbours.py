@@ -156,21 +156,21 @@ def nearest(
             excluded = _excluded(rows, columns, exclude_self, query_labels, pool_labels)
             if excluded is not None:
                 lower[excluded] = upper[excluded] = np.inf
-            limit = np.nextafter((best[:, -1] / pair.scale**2).astype(np.float32), np.float32(np.inf))
+            limit = np.nextafter(np.square(best[:, -1] / pair.scale).astype(np.float32), np.float32(np.inf))
             if upper.shape[1] >= k:
                 upper.partition(k - 1, axis=1)
                 limit = np.minimum(limit, upper[:, k - 1])
             at, column = np.nonzero((lower <= limit[:, None]) & (lower < np.inf))
-            squares = pair.exact(at + rows.start, column + columns.start)
-            best, best_index = _merge(best, best_index, at, squares, column + columns.start)
+            found = np.sqrt(pair.exact(at + rows.start, column + columns.start))
+            best, best_index = _merge(best, best_index, at, found, column + columns.start)
         if not np.isfinite(best).all():
             short = int(np.flatnonzero(~np.isfinite(best).all(axis=1))[0])
-            found = int(np.isfinite(best[short]).sum())
+            eligible = int(np.isfinite(best[short]).sum())
             raise DataError(
-                f"query {rows.start + short} has {found} eligible neighbours among {size}, fewer than k = {k}; "
+                f"query {rows.start + short} has {eligible} eligible neighbours among {size}, fewer than k = {k}; "
                 "give more images or patients"
             )
-        distances[rows], indices[rows] = np.sqrt(best), best_index
+        distances[rows], indices[rows] = best, best_index
     return distances, indices
 
 
@@ -209,18 +209,18 @@ def _merge(
     best: NDArray[np.float64],
     best_index: NDArray[np.int64],
     at: NDArray[np.int64],
-    squares: NDArray[np.float64],
+    distances: NDArray[np.float64],
     index: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The k best of those held and those new, ordered by distance and then by index."""
     length, k = best.shape
     row = np.concatenate([np.repeat(np.arange(length), k), at])
-    square = np.concatenate([best.ravel(), squares])
+    distance = np.concatenate([best.ravel(), distances])
     candidate = np.concatenate([best_index.ravel(), index])
-    order = np.lexsort((candidate, square, row))
+    order = np.lexsort((candidate, distance, row))
     first = np.searchsorted(row[order], np.arange(length))
     chosen = order[first[:, None] + np.arange(k)]
-    return square[chosen], candidate[chosen]
+    return distance[chosen], candidate[chosen]
 
 
 @dataclass(frozen=True)

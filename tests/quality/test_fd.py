@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memobench.errors import DataError
+from memobench.quality.fd import frechet_distance
+
+
+def by_matrix_root(x, y):
+    """The textbook form, by scipy's matrix root."""
+    linalg = pytest.importorskip("scipy.linalg")
+    covariances = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    root = linalg.sqrtm(covariances[0] @ covariances[1])
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    return shift @ shift + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.trace(root).real
+
+
+def sets(n=120, m=90, d=12, mean=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) * np.linspace(0.2, 3, d)
+    return x @ rng.normal(size=(d, d)) + mean, y @ rng.normal(size=(d, d)) + mean + 0.5
+
+
+@pytest.mark.parametrize("mean", [0.0, 10.0, 1e3])
+def test_equals_the_textbook_and_other_libraries(mean):
+    x, y = sets(mean=mean)
+    ours = frechet_distance(x, y)
+    assert ours == pytest.approx(by_matrix_root(x, y), rel=1e-8)
+    moments = x.mean(axis=0), np.cov(x, rowvar=False), y.mean(axis=0), np.cov(y, rowvar=False)
+    fidelity = pytest.importorskip("torch_fidelity.metric_fid")
+    keys = ("mu", "sigma")
+    first, second = dict(zip(keys, moments[:2], strict=True)), dict(zip(keys, moments[2:], strict=True))
+    theirs = fidelity.fid_statistics_to_metric(first, second, False)["frechet_inception_distance"]
+    assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.parametrize("module", ["pytorch_fid.fid_score", "cleanfid.fid"])
+def test_equals_pytorch_fid_and_clean_fid(module):
+    library = pytest.importorskip(module)
+    function = getattr(library, "calculate_frechet_distance", None) or library.frechet_distance
+    x, y = sets()
+    moments = x.mean(axis=0), np.cov(x, rowvar=False), y.mean(axis=0), np.cov(y, rowvar=False)
+    try:
+        theirs = function(*moments)
+    except TypeError as error:  # scipy 1.18 takes no disp any more
+        pytest.skip(f"{module} fails with this scipy: {error}")
+    assert frechet_distance(x, y) == pytest.approx(theirs, rel=1e-6)
+
+
+def test_gaussians_in_closed_form():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(500, 6))
+    # Scaled by s and shifted: tr((1 - s)^2 S) + |shift + (s - 1) mean|^2.
+    covariance, mean = np.cov(x, rowvar=False), x.mean(axis=0)
+    expected = 0.25 * np.trace(covariance) + np.sum((2 + 0.5 * mean) ** 2)
+    assert frechet_distance(x, 1.5 * x + 2) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(10, 50), (50, 10), (2, 7), (30, 30)])
+def test_equal_sets_are_at_zero_and_order_does_not_matter(shape):
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(1e3, 1, shape), rng.normal(1e3, 1, (13, shape[1]))
+    assert 0 <= frechet_distance(x, x) < 1e-9
+    assert 0 <= frechet_distance(x, x[::-1]) < 1e-9
+    assert frechet_distance(x, y) == pytest.approx(frechet_distance(y, x), rel=1e-10)
+
+
+def test_fewer_rows_than_dimensions_against_a_regularized_root():
+    x, y = sets(n=9, m=14, d=20, seed=3)
+    rotation = np.linalg.qr(np.concatenate([x - x.mean(axis=0), y - y.mean(axis=0)]).T)[0]  # spans both
+    assert frechet_distance(x, y) == pytest.approx(
+        frechet_distance(np.concatenate([x @ rotation]), y @ rotation), rel=1e-9
+    )
+    covariances = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    overlap = np.sqrt(np.linalg.eigvalsh(root @ covariances[1] @ root).clip(0)).sum()
+    shift = x.mean(axis=0) - y.mean(axis=0)
+    expected = shift @ shift + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * overlap
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-5)
+
+
+def test_constants():
+    assert frechet_distance(np.ones((5, 3)), np.ones((4, 3))) == 0
+    assert frechet_distance(np.ones((5, 3)), np.full((4, 3), 3.0)) == pytest.approx(12)
+
+
+def test_refusals():
+    rows = np.zeros((3, 2))
+    with pytest.raises(DataError, match="two images at least, not 1"):
+        frechet_distance(rows, rows[:1])
+    with pytest.raises(DataError, match="2 and 4 dimensions"):
+        frechet_distance(rows, np.zeros((3, 4)))
+    with pytest.raises(DataError, match="NaN or infinite"):
+        frechet_distance(rows, np.full((3, 2), np.inf))
