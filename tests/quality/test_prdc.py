@@ -27,8 +27,9 @@ def test_generated_equal_to_real_as_in_the_prdc_package():
     ours = prdc(real, real)
     assert ours == {"precision": 1.0, "recall": 1.0, "density": 1.0, "coverage": 1.0}
     grid = np.unique(np.round(real * 8), axis=0)  # ties between neighbours, no duplicates
-    theirs = package.compute_prdc(grid, grid[::2] + [1, 0], nearest_k=5)
-    assert prdc(grid, grid[::2] + [1, 0]) == pytest.approx({name: float(value) for name, value in theirs.items()})
+    moved = grid[::2] + np.array([1, 0])
+    theirs = package.compute_prdc(grid, moved, nearest_k=5)
+    assert prdc(grid, moved) == pytest.approx({name: float(value) for name, value in theirs.items()})
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
