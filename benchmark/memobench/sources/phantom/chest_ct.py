@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.sources.phantom import arithmetic, torso
-from memobench.sources.phantom.random import Stream
+from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats, Tubes, fill, grow, stretch, unit
 
 VERSION = "1"
@@ -57,8 +57,8 @@ def acquisition(patient: int, scan: int, seed: int = 0, *, volume: bool = False)
     """Draw position, technique and window of a scan."""
     habit = Stream("chest ct habit", VERSION, seed, patient)
     contrast = habit.uniform(60.0, 300.0) if habit.chance(0.35) or volume else 0.0
-    wide = habit.chance(0.22)
-    s = Stream("chest ct", VERSION, seed, patient, scan)
+    wide = habit.chance(0.15)
+    s = Numbers(Stream("chest ct", VERSION, seed, patient, scan), 24)
     n, u = s.normal, s.uniform
     field = habit.normal(88.0, 12.0, 62.0, 120.0) if not volume else habit.normal(52.0, 5.0, 42.0, 64.0)
     return Acquisition(
@@ -67,10 +67,10 @@ def acquisition(patient: int, scan: int, seed: int = 0, *, volume: bool = False)
         turn=n(0.0, 0.05, -0.2, 0.2),
         inspiration=n(0.0, 4.0),
         sharpness=u(0.3, 0.9),
-        noise=u(8.0, 60.0) if s.chance(0.7) else u(60.0, 140.0),
+        noise=u(6.0, 40.0) if s.chance(0.8) else u(40.0, 110.0),
         contrast=contrast,
         low=n(-1030.0, 35.0, -1130.0, -960.0) if not wide else u(-2100.0, -1400.0),
-        high=u(250.0, 1300.0) if not volume else u(250.0, 700.0),
+        high=u(450.0, 1300.0) if not volume else u(350.0, 800.0),
         round_field=wide,
     )
 
@@ -79,15 +79,10 @@ def target(a: torso.Anatomy, *, volume: bool = False) -> Target:
     """Where a patient's crops lie, and the fine vessels there."""
     s = a.stream("chest ct target", int(volume))
     side = 1.0 if s.chance(0.5) else -1.0
-    y = s.uniform(a.base + 0.22 * a.lung_height, a.apex - 28.0)
-    angle = s.uniforms(1, 0.25, 2.9)
-    far = sqrt(s.uniform(0.16, 0.92 if not volume else 0.7))
-    wide, deep = torso.cage(a, np.array([y]))
-    x = side * max(float(wide[0] * arithmetic.sin(angle)[0]) * far, a.mediastinum_width + 10.0)
-    centre = np.array([x, y, -float(deep[0] * arithmetic.cos(angle)[0]) * far])
+    centre = _lung_point(a, s, side, 0.78 if not volume else 0.6)
     nodule = s.chance(0.85) if not volume else s.chance(0.3)
     size = s.uniform()
-    radius = 2.0 + 14.0 * size * size * size + 2.0 * s.uniform()
+    radius = 1.8 + 11.0 * size * size * size * size + 2.0 * s.uniform()
     count = 36
     roots = centre + s.uniforms((count, 3), -1.0, 1.0) * np.array([60.0, 45.0, 60.0])
     hilum = np.array([side * a.mediastinum_width, a.hilum_height, -8.0])
@@ -118,6 +113,25 @@ def target(a: torso.Anatomy, *, volume: bool = False) -> Target:
         emphysema=s.uniform(20.0, 90.0) if s.chance(0.25) else 0.0,
         groundglass=s.uniform(50.0, 300.0) if s.chance(0.12) else 0.0,
     )
+
+
+def _lung_point(a: torso.Anatomy, s: Stream, side: float, reach: float) -> Floats:
+    """A random point inside one lung: the candidate that lies deepest in it wins where none is well inside."""
+    y = s.uniforms(12, a.base + 0.2 * a.lung_height, a.apex - 28.0)
+    angle = s.uniforms(12, 0.5, 2.7)
+    far = np.sqrt(s.uniforms(12, 0.3, reach))
+    wide, deep = torso.cage(a, y)
+    x = side * np.maximum(wide * arithmetic.sin(angle) * far, a.mediastinum_width + 10.0)
+    z = -deep * arithmetic.cos(angle) * far
+    rows = torso.solids(a)(y)
+    clear = np.full(12, np.inf)
+    for k in range(2, len(torso.SOLIDS)):
+        cx, cz, half_x, half_z = rows[4 * k : 4 * k + 4]
+        p, q = (x - cx) / np.maximum(half_x, 0.01), (z - cz) / np.maximum(half_z, 0.01)
+        clear = np.minimum(clear, p * p + q * q)
+    good = np.nonzero(clear > 1.25)[0]
+    best = int(good[0]) if len(good) else int(np.argmax(clear))
+    return np.array([x[best], y[best], z[best]])
 
 
 def hounsfield_slice(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.int16]:
@@ -246,7 +260,7 @@ def _nodule(t: Target, axes: tuple[Floats, Floats, Floats], turn: tuple[float, f
     """Share of nodule in each voxel: merged balls, and strands where it has them."""
     out = np.zeros((len(axes[1]), len(axes[2]), len(axes[0])))
     for dx, dy, dz, radius in t.lobes.tolist():
-        x, y, z = axes[0] - dx, axes[1] - dy, axes[2] - dz
+        x, y, z = axes[0] - dx * turn[0] - dz * turn[1], axes[1] - dy, axes[2] - dz * turn[0] + dx * turn[1]
         distance = np.sqrt((x * x)[None, None, :] + (y * y)[:, None, None] + (z * z)[None, :, None])
         out = np.maximum(out, np.clip((radius - distance) * (0.5 / edge) + 0.5, 0.0, 1.0))
     if len(t.spicules.start):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.sources.phantom import arithmetic, devices, torso
-from memobench.sources.phantom.random import Stream
+from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats, Tubes, crossing, project, remaining, stretch
 
 VERSION = "1"
@@ -51,16 +51,16 @@ class Exposure:
 
 def exposure(patient: int, scan: int, seed: int = 0) -> Exposure:
     """Draw pose and technique of a scan; what a patient's scans share is drawn with the patient."""
-    s = Stream("radiograph", VERSION, seed, patient, scan)
+    s = Numbers(Stream("radiograph", VERSION, seed, patient, scan), 48)
     bedside = Stream("radiograph habit", VERSION, seed, patient).chance(0.3)
     n, u = s.normal, s.uniform
     wide = 1.5 if bedside else 1.0
     return Exposure(
-        field=n(365.0 if not bedside else 350.0, 24.0 * wide, 300.0, 460.0),
-        shift_x=n(0.0, 7.0 * wide),
-        shift_y=n(-4.0, 13.0 * wide, -50.0, 50.0),
+        field=n(358.0 if not bedside else 345.0, 27.0 * wide, 285.0, 480.0),
+        shift_x=n(0.0, 10.0 * wide),
+        shift_y=n(-6.0, 17.0 * wide, -50.0, 50.0),
         turn=n(0.0, 0.05 * wide, -0.2, 0.2),
-        roll=n(0.0, 0.02 * wide * wide),
+        roll=n(0.0, 0.025 * wide * wide),
         tilt=n(0.0, 0.06 * wide, -0.25, 0.25),
         inspiration=n(0.0, 7.0) - (14.0 if bedside else 0.0),
         heart=1.12 if bedside else 1.0,
@@ -110,7 +110,11 @@ def attenuation(a: torso.Anatomy, e: Exposure, size: int) -> Floats:
     cosine, sine = _turned(e.roll)
     x, y = right * cosine + down * sine, right * sine - down * cosine
     turn = _turned(e.turn)
-    rows = torso.solids(a, e.inspiration)(y.reshape(-1)).reshape(-1, size, size)
+    # the profiles are read at an eighth of a pixel: a tilted image repeats each height many times
+    lowest, fine_step = float(y.min()), pixel / 8.0
+    level = np.rint((y - lowest) / fine_step).astype(np.intp)
+    levels = lowest + fine_step * np.arange(int(level.max()) + 1, dtype=np.float64)
+    rows = torso.solids(a, e.inspiration)(levels).take(level, axis=1)
     rows[14:16] *= e.heart
     spans = {name: crossing(x, turn, tuple(rows[4 * k : 4 * k + 4])) for k, name in enumerate(torso.SOLIDS)}
     lung = remaining(spans["cavity"], [spans[name] for name in torso.SOLIDS[2:]])

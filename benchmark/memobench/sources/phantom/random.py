@@ -57,3 +57,35 @@ class Stream:
     def chance(self, probability: float) -> bool:
         """True with the given probability."""
         return self.uniform() < probability
+
+
+class Numbers:
+    """Single numbers of a stream, drawn in one block: the same methods as ``Stream``'s, at a hundredth of the time.
+
+    Args:
+        stream: Where the numbers come from.
+        count: How many normal and how many uniform numbers there are; drawing more raises ``StopIteration``.
+
+    >>> Numbers(Stream("a"), 8).uniform() == Numbers(Stream("a"), 8).uniform()
+    True
+    """
+
+    def __init__(self, stream: Stream, count: int) -> None:
+        self._normals = iter(stream.normals(count).tolist())
+        self._uniforms = iter(stream.uniforms(count).tolist())
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """One uniform number in [low, high)."""
+        return low + (high - low) * float(next(self._uniforms))
+
+    def normal(self, mean: float = 0.0, sd: float = 1.0, low: float = -np.inf, high: float = np.inf) -> float:
+        """One normal number, clipped to [low, high]."""
+        return min(max(mean + sd * float(next(self._normals)), low), high)
+
+    def integer(self, low: int, high: int) -> int:
+        """One integer of low, ..., high - 1."""
+        return low + min(int(self.uniform() * (high - low)), high - low - 1)
+
+    def chance(self, probability: float) -> bool:
+        """True with the given probability."""
+        return self.uniform() < probability

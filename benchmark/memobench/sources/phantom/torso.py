@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.sources.phantom import arithmetic
-from memobench.sources.phantom.random import Stream
+from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats, Profiles, Tubes, grow, lerp, unit
 
 VERSION = "1"
@@ -127,7 +127,7 @@ def anatomy(patient: int, seed: int = 0) -> Anatomy:
     >>> anatomy(3) == anatomy(3)
     True
     """
-    s = Stream("torso", VERSION, seed, patient)
+    s = Numbers(Stream("torso", VERSION, seed, patient), 128)
     n, u, chance = s.normal, s.uniform, s.chance
     female = chance(0.45)
     small = 0.92 if female else 1.0
@@ -137,10 +137,10 @@ def anatomy(patient: int, seed: int = 0) -> Anatomy:
         patient=patient,
         seed=seed,
         female=female,
-        width=n(138.0, 10.0, 112.0, 165.0) * small,
+        width=n(132.0, 9.0, 108.0, 160.0) * small,
         depth=n(92.0, 9.0, 70.0, 120.0) * small,
-        lung_height=n(238.0 if not ill else 200.0, 27.0, 140.0, 300.0) * small,
-        apex_width=n(0.55, 0.07, 0.4, 0.72),
+        lung_height=n(262.0 if not ill else 225.0, 27.0, 150.0, 320.0) * small,
+        apex_width=n(0.62, 0.09, 0.42, 0.82),
         barrel=n(0.0, 0.06, -0.14, 0.16),
         waist=n(1.0, 0.05, 0.88, 1.12),
         fat=max(5.0, 17.0 + 11.0 * heavy + n(0.0, 3.0)),
@@ -227,11 +227,11 @@ def cage(a: Anatomy, y: Floats) -> tuple[Floats, Floats]:
     """Half width and half depth of the lungs' cavity at heights y."""
     share = (y - a.base) / (a.apex - a.base)
     b = a.barrel
-    keys = [0.0, 0.25, 0.5 + b, 0.68 + b, 0.82 + 0.5 * b, 0.93, 1.0]
+    keys = [0.0, 0.25, 0.54 + b, 0.71 + b, 0.85 + 0.5 * b, 0.95, 1.0]
     narrow = a.apex_width
     wide = lerp(share, keys, [a.waist, 1.0, 0.97, 0.5 * narrow + 0.5, narrow * 1.12, narrow * 0.82, narrow * 0.5])
     deep = lerp(share, keys, [0.97, 1.0, 0.98, 0.86, 0.68, 0.5, 0.32])
-    closed = np.sqrt(np.clip((a.apex + 3.0 - y) / 22.0, 0.0, 1.0))
+    closed = np.sqrt(np.clip((a.apex + 3.0 - y) / 22.0, 0.0, 1.0) * np.clip((y - a.base + 4.0) / 16.0, 0.0, 1.0))
     return a.width * wide * closed, a.depth * deep * closed
 
 
@@ -261,23 +261,24 @@ def solids(a: Anatomy, inspiration: float = 0.0) -> Profiles:
     body_b = lerp(y, [a.base - 60, a.base + 50, a.apex - 50, top + 10, chin - 10, chin + 20], [
         thick + 0.8 * a.belly, thick, thick * 0.93, 72.0, 56.0, 92.0])
     x_cage = spine_x * 0.35 + a.asymmetry * a.width
-    heart_y = a.base + 0.5 * (a.dome_right + a.dome_left) + 48.0 + a.heart_height - 0.4 * inspiration
+    heart_y = a.base + 0.5 * (a.dome_right + a.dome_left) + 36.0 + a.heart_height - 0.4 * inspiration
     hs = a.heart_size
-    heart = _round(y, heart_y, 56.0 * hs)
+    heart = _round(y, heart_y, 54.0 * hs)
     atrium = _round(y, heart_y + 2.0, 50.0 * a.atrium_size)
     keys = [a.base, heart_y, a.arch_height - 12.0, a.arch_height + 25.0, a.apex]
     between = lerp(y, keys, [32.0, a.mediastinum_width, a.mediastinum_width, a.upper_mediastinum, a.upper_mediastinum])
     rows: list[Floats] = [x_cage * 0.8, -3.0 * one, body_a, body_b, x_cage, spine_z * 0.4, wide, deep]
-    rows += [spine_x * 0.5 + 1.5, spine_z * 0.2 + 8.0, between, a.depth * 1.15 * one]
+    rows += [spine_x * 0.5 + 1.5, spine_z * 0.2 + 8.0, between, a.depth * 0.84 * one]
     lean = a.heart_tilt * (heart_y - y)
-    rows += [a.heart_offset + lean * 0.55, 25.0 * one, 60.0 * hs * heart, 46.0 * hs * heart]
-    rows += [-20.0 + 0.0 * y, 15.0 * one, 30.0 * a.atrium_size * atrium, 40.0 * atrium]
+    rows += [a.heart_offset + lean * 0.55, 0.12 * a.depth * one, 63.0 * hs * heart, 0.68 * a.depth * heart]
+    rows += [-16.0 * one, 10.0 * one, 30.0 * a.atrium_size * atrium, 0.6 * a.depth * atrium]
     for side, height in ((-1.0, a.dome_right), (1.0, a.dome_left)):
         tip = a.base + height - inspiration
         half = max(height + 14.0, 30.0) * a.dome_roundness
         dome = np.where(y > tip - half, _round(y, tip - half, half), 1.0)
+        dome = 0.4 * dome + 0.6 * np.sqrt(dome)
         rows += [side * (0.5 * a.width + 4.0) + x_cage, 8.0 * one, dome * a.width * 0.56, dome * a.depth * 1.02]
-    rows += [spine_x, -a.depth * 0.86 + spine_z * 0.4, 24.0 * one, 30.0 * one]
+    rows += [spine_x, -a.depth * 0.86 + spine_z * 0.4, 19.0 * one, 26.0 * one]
     level = a.base + a.effusion_height
     fluid = lerp(y, [a.base - 20.0, level - 20.0, level, level + 25.0, level + 70.0], [120.0, 90.0, 50.0, 18.0, 0.0])
     amount = abs(a.effusion_side)
@@ -287,33 +288,32 @@ def solids(a: Anatomy, inspiration: float = 0.0) -> Profiles:
 
 def ribs(a: Anatomy) -> Tubes:
     """The ribs, from their vertebra round to the front, as hollow tubes with bone's density over soft tissue (1/mm)."""
-    stream = a.stream("ribs")
-    parts = []
     angle = np.array([0.12, 0.3, 0.5, 0.72, 0.95, 1.2, 1.45, 1.7, 1.92, 2.12, 2.32, 2.5])
     sine, cosine = arithmetic.sin(angle), arithmetic.cos(angle)
-    cortex, marrow = 0.016 * a.bone_density, 0.0035 * a.bone_density
-    for number in range(a.rib_count):
-        back = a.apex + 8.0 - a.vertebra_height * number * (0.93 + 0.012 * number)
-        last = 12 if number < 10 else 7 - 2 * (number - 10)
-        slope = a.rib_slope * min(1.0, 0.5 + 0.12 * number)
-        for side in (-1.0, 1.0):
-            wobble = stream.normals(4)
-            y = back - slope * (0.5 - 0.5 * cosine) + 4.0 * sine + wobble[0] * a.rib_irregularity
-            y = y + wobble[1] * a.rib_irregularity * sine
-            wide, deep = cage(a, np.minimum(y, a.apex - 10.0 - 0.0 * y))
-            shift, bow = bend(a, y)
-            spread = 1.0 + 0.008 * wobble[2]
-            x = side * np.maximum((wide + 3.0) * spread * sine, 20.0 - 3.0 * angle) + shift * (0.7 + 0.3 * cosine)
-            z = -(deep + 3.0) * cosine + bow * 0.4
-            points = np.stack([x + a.asymmetry * a.width * sine, y, z], axis=1)[:last]
-            radius = a.rib_radius * (1.0 + 0.05 * wobble[3]) * (0.9 if number == 0 else 1.0)
-            parts.append(Tubes.along(points, radius, cortex, marrow, a.rib_cortex))
+    cortex, marrow = 0.025 * a.bone_density, 0.0065 * a.bone_density
+    number = np.arange(a.rib_count, dtype=np.float64)
+    back = a.apex + 8.0 - a.vertebra_height * number * (0.93 + 0.012 * number)
+    slope = a.rib_slope * np.minimum(1.0, 0.5 + 0.12 * number)
+    height = back[:, None] - slope[:, None] * (0.5 - 0.5 * cosine) + 4.0 * sine
+    parts = []
+    for side, wobble in zip((-1.0, 1.0), a.stream("ribs").normals((2, 4, a.rib_count)), strict=True):
+        y = height + (wobble[0][:, None] + wobble[1][:, None] * sine) * a.rib_irregularity
+        wide, deep = cage(a, np.clip(y, a.base + 20.0, a.apex - 10.0))
+        shift, bow = bend(a, y)
+        spread = 1.0 + 0.008 * wobble[2][:, None]
+        x = side * np.maximum((wide + 3.0) * spread * sine, 20.0 - 3.0 * angle) + shift * (0.7 + 0.3 * cosine)
+        z = -(deep + 3.0) * cosine + bow * 0.4
+        points = np.stack([x + a.asymmetry * a.width * sine, y, z], axis=2)
+        radius = a.rib_radius * (1.0 + 0.05 * wobble[3])
+        for k in range(a.rib_count):
+            last = 12 if k < 10 else 7 - 2 * (k - 10)  # the lowest ribs end at the side
+            parts.append(Tubes.along(points[k, :last], float(radius[k]), cortex, marrow, a.rib_cortex))
     return Tubes.join(parts)
 
 
 def spine(a: Anatomy) -> Tubes:
     """Vertebral bodies and their processes."""
-    cortex, spongy = 0.014 * a.bone_density, 0.0055 * a.bone_density
+    cortex, spongy = 0.007 * a.bone_density, 0.0018 * a.bone_density
     y = a.apex + 8.0 + 4.0 * a.vertebra_height - a.vertebra_height * np.arange(22, dtype=np.float64)
     x, z = bend(a, y)
     z = -a.depth * 0.82 + z * 0.4
@@ -336,7 +336,7 @@ def spine(a: Anatomy) -> Tubes:
 
 def girdle(a: Anatomy) -> Tubes:
     """Collar bones, shoulder blades, upper arm bones and the breastbone."""
-    cortex, marrow = 0.015 * a.bone_density, 0.004 * a.bone_density
+    cortex, marrow = 0.022 * a.bone_density, 0.006 * a.bone_density
     parts = []
     top = a.apex - 8.0
     joint = a.shoulder_width - 30.0
