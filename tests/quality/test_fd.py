@@ -34,6 +34,7 @@ def test_equals_the_textbook_and_other_libraries(mean):
     assert ours == pytest.approx(theirs, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
 @pytest.mark.parametrize("module", ["pytorch_fid.fid_score", "cleanfid.fid"])
 def test_equals_pytorch_fid_and_clean_fid(module):
     library = pytest.importorskip(module)

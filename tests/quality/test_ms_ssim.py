@@ -28,11 +28,8 @@ def test_equals_piq_at_256_pixels():
     )
     assert_allclose(ms_ssim(x, y), theirs.numpy(), atol=1e-4)
     flat = np.clip(x * 0.02 + 0.9, 0, 1)  # little variance at a high mean, where float32 loses most
-    theirs = piq.multi_scale_ssim(
-        torch.from_numpy(flat)[:, None].double(),
-        torch.from_numpy(flat[::-1].copy())[:, None].double(),
-        reduction="none",
-    )
+    first, second = (torch.from_numpy(images.copy())[:, None].double() for images in (flat, flat[::-1]))
+    theirs = piq.multi_scale_ssim(first, second, reduction="none")
     assert_allclose(ms_ssim(flat, flat[::-1]), theirs.numpy(), atol=1e-4)
 
 
