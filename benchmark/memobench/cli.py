@@ -47,6 +47,7 @@ def list_command(kind: str | None, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Base seed of fit and sampling.")
 @click.option("--seeds", metavar="A-B", help="Several seeds, one run each, for example 0-4.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--features", multiple=True, help="Measure quality on these too (`bench list features`).")
 @click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
 @click.option("--fresh", is_flag=True, help="Do every stage anew instead of using what is stored.")
@@ -62,6 +63,7 @@ def run_command(
     seed: int,
     seeds: str | None,
     device: str,
+    features: tuple[str, ...],
     plugin: tuple[Path, ...],
     out: Path,
     fresh: bool,
@@ -77,7 +79,7 @@ def run_command(
         load_plugin(file)
     for base in _seeds(seed, seeds):
         asked = RunSettings(
-            model, task, data, size, preset or "quick", _fields(settings), samples, base, device, out, fresh
+            model, task, data, size, preset or "quick", _fields(settings), samples, base, device, features, out, fresh
         )
         if dry_run:
             click.echo(plan(asked))

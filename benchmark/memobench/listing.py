@@ -11,6 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from memobench.errors import UsageError
+from memobench.features import FEATURES
 from memobench.generator import GENERATORS
 from memobench.task import TASKS
 
@@ -82,10 +83,8 @@ def _detectors() -> list[Row]:
 
 
 def _features() -> list[Row]:
-    return [
-        {"name": "ssl", "about": "activations of the self-supervised network of the same data (2D and 3D)"},
-        {"name": "inception", "about": "Inception-v3 as in the published FID (2D; weights by torch-fidelity)"},
-    ]
+    own = {"name": "ssl", "about": "The copy detector's own activations, measured in every run (2D and 3D)."}
+    return [own, *_content(FEATURES)]
 
 
 _LISTS: dict[str, Callable[[], list[Row]]] = {

@@ -62,6 +62,7 @@ class Identity(_Strict):
     samples: int
     detector_version: str
     detector: dict[str, Any]
+    features: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import memobench
-from memobench.errors import MemobenchError
+from memobench.errors import MemobenchError, UsageError
+from memobench.features import FEATURES, Features
 from memobench.generator import GENERATORS, Context, Generator, build, silent
 from memobench.results import Identity, Metric, Result
 from memobench.seeds import derive_seed
@@ -48,6 +49,7 @@ class RunSettings:
         samples: Number of samples; None for the task's own.
         seed: Base seed of fit and sampling. The data and the detector do not depend on it.
         device: "auto", or a torch device.
+        features: Features to measure quality on beside the detector's own, for example "inception".
         out: Folder of all runs.
         again: Do all stages anew.
     """
@@ -61,6 +63,7 @@ class RunSettings:
     samples: int | None = None
     seed: int = 0
     device: str = "auto"
+    features: tuple[str, ...] = ()
     out: Path = Path("runs")
     again: bool = False
 
@@ -91,6 +94,8 @@ def run(
     generator = build(kind, settings.model, settings.preset, settings.settings)
     if reason := kind.skip(task.shape_at(settings.size)):
         raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
+    device = _device(settings.device) if settings.features else ""
+    extra = {name: _features(name, task, device) for name in settings.features}
     store = Store(settings.out / ".stages", settings.again)
     clock = _Clock(say)
 
@@ -102,7 +107,7 @@ def run(
         say("all stages are stored: nothing to do (--fresh does them again)")
         return done, folder
 
-    device = _device(settings.device)
+    device = device or _device(settings.device)
     with clock("detector"):
         detector_path, clock.stored = fit_detector(identity, splits, store=store, device=device, track=track)
     with clock("fit"):
@@ -111,7 +116,7 @@ def run(
         sample_path, clock.stored = draw_samples(identity, generator, fit_path, store=store, device=device)
     with clock("measure"):
         measure_path, clock.stored = measure(
-            identity, splits, detector_path, sample_path, store=store, device=device, track=track
+            identity, splits, detector_path, sample_path, extra, store=store, device=device, track=track
         )
     with clock("report"):
         result = _result(settings, identity, kind, splits, measure_path, device, clock.seconds)
@@ -212,6 +217,7 @@ def measure(
     splits: Splits,
     detector_path: Path,
     sample_path: Path,
+    extra: Mapping[str, Features],
     *,
     store: Store,
     device: str,
@@ -222,7 +228,7 @@ def measure(
     from memobench.copies.detector import Detector
     from memobench.copies.parameters import EmbeddingParameters
     from memobench.memorization.rates import Pools, rates
-    from memobench.quality.measure import measure_quality
+    from memobench.quality.measure import measure_distances, measure_quality
 
     key = {**identity.model_dump(mode="json"), "measure": MEASURE_VERSION}
 
@@ -256,7 +262,11 @@ def measure(
             feature_name="ssl",
             seed=seed,
         )
-        metrics |= {name: Metric(**values) for name, values in quality.items()}
+        metrics |= {name: Metric.model_validate(values) for name, values in quality.items()}
+        for name, maker in extra.items():
+            fake, real, others = (maker.features(pixels) for pixels in (samples, splits.test.pixels, floor.pixels))
+            distances = measure_distances(fake, real, others, splits.test.patients, feature_name=name, seed=seed)
+            metrics |= {key: Metric.model_validate(values) for key, values in distances.items()}
         write_json(
             into / "metrics.json",
             {
@@ -286,6 +296,7 @@ def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, split
         seed=settings.seed,
         samples=settings.samples or task.samples,
         detector_version=DETECTOR_VERSION,
+        features=settings.features,
         detector=json.loads(json.dumps(dataclasses.asdict(detector))),
     )
 
@@ -324,7 +335,7 @@ def _result(
     from memobench.report.words import verdict
 
     measured = json.loads((measure_path / "metrics.json").read_text())
-    metrics = {name: Metric(**values) for name, values in measured["metrics"].items()}
+    metrics = {name: Metric.model_validate(values) for name, values in measured["metrics"].items()}
     sides = {"train": splits.train, "holdout": splits.holdout, "test": splits.test, "fresh": splits.fresh}
     if splits.dev is not None:
         sides["dev"] = splits.dev
@@ -385,6 +396,13 @@ def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
 
     arrays: dict[str, NDArray[Any]] = load_file(file)
     return arrays
+
+
+def _features(name: str, task: TaskInfo, device: str) -> Features:
+    maker = FEATURES.get(name)
+    if task.dim not in maker.dims:
+        raise UsageError(f'features "{name}" are for {maker.dims[0]}D images, and task {task.name} is {task.dim}D')
+    return maker(device=device)
 
 
 def _device(name: str) -> str:

@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
-from memobench.errors import MemobenchError
-from memobench.generator import Context
-from memobench.seeds import derive_seed, generator_for
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from memobench.errors import MemobenchError
+from memobench.generator import Context
+from memobench.seeds import derive_seed, generator_for
 
 CHECKPOINT_SECONDS = 30.0  # time between checkpoints; a kill costs at most this much work
 FORMAT = "1"

@@ -65,7 +65,7 @@ CLEAN = _metrics((0.0, -0.02, 0.02, 0.6), (0.5, 0.4, 0.6, 0.5))
     ("metrics", "start"),
     [
         (COPIER, "30.0 % of the 256 samples are copies of training patients (95 % interval 20.0 % to 40.0 %)"),
-        (LEANING, "The samples lean toward the training patients (70.0 % are nearer to them"),
+        (LEANING, "The samples lean toward the training patients (70.0 % are nearer"),
         (CLEAN, "No memorization was found: at most 2.0 % of the 256 samples are copies"),
     ],
 )

@@ -166,17 +166,19 @@ class Detector:
         return cls(embeddings, folds, nulls)
 
     def _judged(self, number: int, patients: NDArray[np.str_]) -> NDArray[np.bool_]:
-        """Which images an embedding judges, by patient. A patient of no fold was learned from by none: judged by all."""
+        """Which images an embedding judges, by patient. A patient of no fold is judged by all of them."""
         if self.folds is None:
             return np.ones(len(patients), dtype=bool)
         others = np.concatenate([fold for k, fold in enumerate(self.folds) if k != number])
-        return ~np.isin(patients, others)
+        judged: NDArray[np.bool_] = ~np.isin(patients, others)
+        return judged
 
     def _standardized(self, number: int, cosine: NDArray[np.float32]) -> NDArray[np.float32]:
         median, spread = self.nulls[number]
         # A cosine of 1 has no finite z; beyond 1 - 1e-6 float32 cannot tell similarities apart anyhow.
         z = np.arctanh(np.clip(cosine.astype(np.float64), -1 + 1e-6, 1 - 1e-6))
-        return ((z - median) / spread).astype(np.float32)
+        standardized: NDArray[np.float32] = ((z - median) / spread).astype(np.float32)
+        return standardized
 
     def _best_of_others(self, number: int, part: Images) -> NDArray[np.float32]:
         vectors = self.embeddings[number].embed(part.pixels)

@@ -10,16 +10,19 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from memobench.errors import DataError, MemobenchError
 from numpy.typing import NDArray
+
+from memobench.errors import DataError, MemobenchError
+from memobench.features import FEATURES
 
 NAME = "inception-v3-compat"
 DIMENSION = 2048
 
 
+@FEATURES.register("inception")
 class InceptionFeatures:
     """Features of grey images by the Inception network of the FID.
 
@@ -35,6 +38,8 @@ class InceptionFeatures:
     Raises:
         MemobenchError: No weights anywhere and no network, or a file that is not these weights.
     """
+
+    dims: ClassVar[tuple[int, ...]] = (2,)
 
     def __init__(self, weights: Path | None = None, *, device: str = "cpu", batch: int = 32) -> None:
         self.device = device

@@ -29,6 +29,7 @@ MEMORIZATION = {
 }
 QUALITY = {
     "fd": Entry("Fréchet distance", "distance of sample features from test patients'", "number"),
+    "fid": Entry("FID", "the Fréchet distance on Inception features, as published elsewhere", "number"),
     "kid": Entry("kernel distance", "the same by a polynomial kernel", "small"),
     "precision": Entry("precision", "share of samples that look real", "percent"),
     "recall": Entry("recall", "share of real variety that is covered", "percent"),
@@ -52,12 +53,12 @@ def verdict(metrics: Mapping[str, Metric], samples: int) -> str:
     nearer = (share.p_value or 1.0) < 0.05 and share.value > 0.5
     if copied:
         return (
-            f"{percent(rate.value)} of the {samples} samples are copies of training patients (95 % interval {percent(low)} to "
-            f"{percent(high)}), of {max(patients.value, 0):.0f} patients; do not share them unreviewed."
+            f"{percent(rate.value)} of the {samples} samples are copies of training patients (95 % interval "
+            f"{percent(low)} to {percent(high)}), of {max(patients.value, 0):.0f} patients; do not share them unreviewed."
         )
     if nearer:
         return (
-            f"The samples lean toward the training patients ({percent(share.value)} are nearer to them, 50 % expected), "
+            f"The samples lean toward the training patients ({percent(share.value)} are nearer, 50 % expected), "
             f"but no copies beyond chance were found: between 0 and {percent(high)} of the samples."
         )
     return (
