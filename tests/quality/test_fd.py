@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from memobench.errors import DataError
-from memobench.quality.fd import frechet_distance
+from memobench.quality.fd import frechet_distance, frechet_infinity
 
 
 def by_matrix_root(x, y):
@@ -94,3 +94,21 @@ def test_refusals():
         frechet_distance(rows, np.zeros((3, 4)))
     with pytest.raises(DataError, match="NaN or infinite"):
         frechet_distance(rows, np.full((3, 2), np.inf))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_extrapolation_finds_the_distance_of_the_populations(shift):
+    rng = np.random.default_rng(5)
+    spread = np.linspace(1, 0.1, 40)
+    truth = 40 * shift**2 + 0.04 * np.sum(spread**2)
+    sets = [(rng.normal(size=(300, 40)) * spread, rng.normal(size=(250, 40)) * spread * 1.2 + shift) for _ in range(6)]
+    finite = [frechet_distance(x, y) for x, y in sets]
+    endless = [frechet_infinity(x, y, seed=0) for x, y in sets]
+    assert np.mean(finite) - truth > 1
+    assert abs(np.mean(endless) - truth) < 4 * np.std(endless) / np.sqrt(6) < 0.5
+    assert frechet_infinity(*sets[0], seed=0) == endless[0]
+
+
+def test_extrapolation_refuses_where_the_law_is_not_linear():
+    with pytest.raises(DataError, match="20 images are too few to extrapolate a Frechet distance in 10 dimensions"):
+        frechet_infinity(np.zeros((20, 10)), np.zeros((50, 10)), seed=0)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from memobench.errors import DataError
 from memobench.neighbours import as_points, same_dimension
+from memobench.seeds import generator_for
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
@@ -42,6 +43,50 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
     overlap = np.linalg.svd(factor_x @ factor_y.T, compute_uv=False).sum()
     distance = shift @ shift + np.sum(factor_x**2) + np.sum(factor_y**2) - 2 * overlap
     return max(0.0, float(distance))
+
+
+def frechet_infinity(x: ArrayLike, y: ArrayLike, *, points: int = 15, seed: int) -> float:
+    """The Frechet distance that endless sets would have, extrapolated from shares of the sets at hand.
+
+    Chong & Forsyth 2020, section 4: the distance is linear in 1 / N, so a line through the distances of random subsets
+    has the distance without bias as its intercept. The paper shrinks the generated set alone; here both sets shrink by
+    the same shares, from the whole to half, evenly spaced in 1 / share, which removes the bias of both.
+
+    Args:
+        x: (N, D) features.
+        y: (M, D) features.
+        points: Subset sizes, at least 2.
+        seed: Seed of the subsets.
+
+    Returns:
+        The intercept. Being unbiased it may be slightly negative for sets of one distribution.
+
+    Raises:
+        DataError: Half of a set has no more than D rows, where the law is not linear, or as for the distance.
+
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(400, 40)), rng.normal(size=(300, 40))
+    >>> frechet_distance(x, y) > 2 and abs(frechet_infinity(x, y, seed=0)) < 0.5
+    True
+    """
+    first, second = as_points(x), as_points(y)
+    same_dimension(first, second)
+    smallest = min(len(first), len(second))
+    if smallest // 2 <= first.shape[1]:
+        raise DataError(
+            f"{smallest} images are too few to extrapolate a Frechet distance in {first.shape[1]} dimensions; "
+            f"give {2 * first.shape[1] + 2} at least"
+        )
+    if points < 2:
+        raise ValueError(f"a line needs two points at least, not {points}")
+    rng = generator_for(seed, "frechet infinity")
+    inverse_share = np.linspace(1, 2, points)
+    distances = []
+    for inverse in inverse_share:
+        parts = [rows[rng.permutation(len(rows))[: round(len(rows) / inverse)]] for rows in (first, second)]
+        distances.append(frechet_distance(*parts))
+    slope = float(np.polyfit(inverse_share, distances, 1)[0])
+    return float(np.mean(distances)) - slope * float(inverse_share.mean())
 
 
 def _factor(rows: NDArray[np.float64]) -> NDArray[np.float64]:
