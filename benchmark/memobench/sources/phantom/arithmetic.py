@@ -52,7 +52,9 @@ def log(x: Array) -> Array:
     total = np.zeros_like(s)
     for c in reversed(_LOG_SERIES):
         total = total * square + x.dtype.type(c)
-    return 2 * s * total + exponent.astype(x.dtype) * x.dtype.type(0.6931471805599453)
+    whole: Array = exponent.astype(x.dtype) * x.dtype.type(0.6931471805599453)
+    logarithm: Array = 2 * s * total + whole
+    return logarithm
 
 
 def sin(x: Array) -> Array:

@@ -13,7 +13,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.sources.phantom import arithmetic, torso
+from memobench.sources.phantom import arithmetic, bones, torso
 from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats, Tubes, fill, grow, stretch, unit
 
@@ -136,7 +136,8 @@ def _lung_point(a: torso.Anatomy, s: Stream, side: float, reach: float) -> Float
 
 def hounsfield_slice(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.int16]:
     """An axial crop (size, size) in Hounsfield units: breastbone up, patient's left on the right."""
-    return _hounsfield(patient, scan, size, seed, volume=False)[0]
+    values: NDArray[np.int16] = _hounsfield(patient, scan, size, seed, volume=False)[0]
+    return values
 
 
 def hounsfield_volume(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.int16]:
@@ -178,21 +179,20 @@ def _hounsfield(patient: int, scan: int, size: int, seed: int, *, volume: bool) 
     axes = (axis + q.shift[0], axis + q.shift[1] if volume else np.array([q.shift[1]]), axis + q.shift[2])
     values = _sample(a, q, t, axes, max(0.5 * pixel, 0.45))
     sigma = q.sharpness / pixel
-    if volume:
-        values = arithmetic.blur(values, sigma)
-    else:
-        values = arithmetic.blur(values[0], sigma)[None]
+    values = arithmetic.blur(values, sigma) if volume else arithmetic.blur(values[0], sigma)[None]
     noise = Stream("chest ct noise", VERSION, seed, patient, scan, size, int(volume)).normals(values.shape)
     values = values + noise * (q.noise * 0.6 / max(pixel, 0.5))
     if q.round_field and not volume:
         values = np.where(_outside(t, axes, 175.0), -2048.0, values)
     values = values[::-1, ::-1, :]  # from head to feet, and the breastbone up
-    return np.rint(np.clip(values, -2048.0, 3071.0)).astype(np.int16)
+    units: NDArray[np.int16] = np.rint(np.clip(values, -2048.0, 3071.0)).astype(np.int16)
+    return units
 
 
 def _outside(t: Target, axes: tuple[Floats, Floats, Floats], radius: float) -> NDArray[np.bool_]:
     x, z = axes[0][None, :] + t.centre[0], axes[2][:, None] + t.centre[2]
-    return (x * x + z * z > radius * radius)[None]
+    outside: NDArray[np.bool_] = (x * x + z * z > radius * radius)[None]
+    return outside
 
 
 def _local(points: Floats, t: Target, turn: tuple[float, float]) -> Floats:
@@ -201,9 +201,7 @@ def _local(points: Floats, t: Target, turn: tuple[float, float]) -> Floats:
     return np.stack([d[:, 0] * turn[0] + d[:, 2] * turn[1], d[:, 1], d[:, 2] * turn[0] - d[:, 0] * turn[1]], axis=1)
 
 
-def _sample(
-    a: torso.Anatomy, q: Acquisition, t: Target, axes: tuple[Floats, Floats, Floats], edge: float
-) -> Floats:
+def _sample(a: torso.Anatomy, q: Acquisition, t: Target, axes: tuple[Floats, Floats, Floats], edge: float) -> Floats:
     """Hounsfield units at the voxels (y, z, x) before blur and noise; ``edge`` is half the width of soft edges, mm."""
     angle = np.array([q.turn])
     turn = (float(arithmetic.cos(angle)[0]), float(arithmetic.sin(angle)[0]))
@@ -218,7 +216,8 @@ def _sample(
         wide, deep = np.maximum(wide + grow_by, 0.01), np.maximum(deep + grow_by, 0.01)
         p, r = (x[None] - cx) / wide, (z[None] - cz) / deep
         distance = (1.0 - np.sqrt(p * p + r * r)) * np.minimum(wide, deep)
-        return np.clip(distance * (0.5 / edge) + 0.5, 0.0, 1.0)
+        share: Floats = np.clip(distance * (0.5 / edge) + 0.5, 0.0, 1.0)
+        return share
 
     def tubes(what: Tubes) -> tuple[Floats, Floats]:
         return fill(what.moved(_local(what.start, t, turn), _local(what.end, t, turn)), axes, edge)
@@ -251,7 +250,7 @@ def _sample(
     out = put(out, blood, tubes(torso.great_vessels(a))[0])
     air, _ = tubes(torso.airways(a))
     out = put(out, -980.0, air)
-    whole, core = tubes(Tubes.join([torso.ribs(a), torso.spine(a), torso.girdle(a)]))
+    whole, core = tubes(Tubes.join([bones.ribs(a), bones.spine(a), bones.girdle(a)]))
     hard = 650.0 * (0.4 + 0.6 * a.bone_density)
     return put(out, put(np.full(core.shape, hard), 160.0 * a.bone_density + 20.0 * cloud, core), whole)
 

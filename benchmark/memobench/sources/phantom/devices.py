@@ -24,8 +24,16 @@ def tubes(a: torso.Anatomy) -> list[Tubes]:
         corner = np.array([95.0, 80.0, 105.0])
         box = corner + np.array([[0.0, 0.0, 0.0], [14.0, -6.0, 0.0], [22.0, -20.0, 0.0]])
         parts.append(Tubes.along(box, 15.0, 0.06, 0.06, 1.0))
-        wire = np.array([[90.0, 85.0, 100.0], [60.0, 105.0, 70.0], [10.0, 80.0, 30.0], [-22.0, 20.0, 20.0],
-                         [-10.0, -40.0, 30.0], [30.0, -60.0, 40.0]])
+        wire = np.array(
+            [
+                [90.0, 85.0, 100.0],
+                [60.0, 105.0, 70.0],
+                [10.0, 80.0, 30.0],
+                [-22.0, 20.0, 20.0],
+                [-10.0, -40.0, 30.0],
+                [30.0, -60.0, 40.0],
+            ]
+        )
         parts.append(Tubes.along(wire, 1.3, 0.45, 0.45, 0.3))
     if a.port:
         spot = np.array([[-80.0, 70.0, 105.0], [-80.0, 71.0, 105.0]])
@@ -47,12 +55,19 @@ def tubes(a: torso.Anatomy) -> list[Tubes]:
         parts.append(Tubes.along(np.stack([points[-1], points[-1] + np.array([0.0, 2.0, 0.0])]), 5.0, 0.08, 0.08, 1.0))
     if a.sternal_wires:
         for k in range(5):
-            x, y = stream.normal(0.0, 2.0), 60.0 - 28.0 * k
-            loop = np.array([[x - 7.0, y, 95.0], [x, y + 3.0, 98.0], [x + 7.0, y, 95.0], [x, y - 4.0, 95.0]])
+            middle, level = stream.uniform(-3.0, 3.0), 60.0 - 28.0 * k
+            loop = np.array(
+                [
+                    [middle - 7.0, level, 95.0],
+                    [middle, level + 3.0, 98.0],
+                    [middle + 7.0, level, 95.0],
+                    [middle, level - 4.0, 95.0],
+                ]
+            )
             parts.append(Tubes.along(loop, 0.9, 0.5, 0.5, 0.3))
     if a.arch_calcified:
-        r, x, y = a.arch_radius, a.aorta_offset + 4.0, a.arch_height - 4.0
-        rim = np.array([[x, y + r, -20.0], [x + 0.7 * r, y + 0.7 * r, -25.0], [x + r, y, -30.0]])
+        r, right, high = a.arch_radius, a.aorta_offset + 4.0, a.arch_height - 4.0
+        rim = np.array([[right, high + r, -20.0], [right + 0.7 * r, high + 0.7 * r, -25.0], [right + r, high, -30.0]])
         parts.append(Tubes.along(rim, 1.2, 0.07, 0.07, 0.3))
     return parts
 
@@ -72,7 +87,7 @@ def ellipsoids(a: torso.Anatomy) -> Floats:
     rows = []
     if a.breast_size > 0.05:
         for side in (-1.0, 1.0):
-            size = a.breast_size * stream.normal(1.0, 0.08)
+            size = a.breast_size * stream.uniform(0.86, 1.14)
             wide, high = 48.0 + 16.0 * size, 38.0 + 20.0 * size
             x, y = side * a.breast_spacing, a.breast_height - 12.0 * size
             rows.append([x, y, a.depth, wide, high, 20.0 * size, 0.9])
@@ -113,4 +128,5 @@ def finish(
     across = np.clip(axis + 1.0 - left * size, 0.0, 1.0) * np.clip(size - axis - right * size, 0.0, 1.0)
     along = np.clip(axis + 1.0 - top * size, 0.0, 1.0) * np.clip(size - axis - bottom * size, 0.0, 1.0)
     open_share = along[:, None] * across[None, :]
-    return image * open_share + tone * (1.0 - open_share)
+    finished: Floats = image * open_share + tone * (1.0 - open_share)
+    return finished

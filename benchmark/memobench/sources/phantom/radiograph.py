@@ -10,11 +10,12 @@ in their sampling and their pixel noise, which has a stream of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.sources.phantom import arithmetic, devices, torso
+from memobench.sources.phantom import arithmetic, bones, devices, torso
 from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats, Tubes, crossing, project, remaining, stretch
 
@@ -93,6 +94,7 @@ def place(points: Floats, e: Exposure) -> Floats:
     return np.stack([right, down, z], axis=1)
 
 
+@lru_cache(maxsize=64)
 def _turned(angle: float) -> tuple[float, float]:
     both = np.array([angle])
     return float(arithmetic.cos(both)[0]), float(arithmetic.sin(both)[0])
@@ -117,19 +119,25 @@ def attenuation(a: torso.Anatomy, e: Exposure, size: int) -> Floats:
     rows = torso.solids(a, e.inspiration)(levels).take(level, axis=1)
     rows[14:16] *= e.heart
     spans = {name: crossing(x, turn, tuple(rows[4 * k : 4 * k + 4])) for k, name in enumerate(torso.SOLIDS)}
-    lung = remaining(spans["cavity"], [spans[name] for name in torso.SOLIDS[2:]])
+    organs = torso.SOLIDS[2:] if a.effusion_side else torso.SOLIDS[2:-1]
+    lung = remaining(spans["cavity"], [spans[name] for name in organs])
     body = spans["body"][1] - spans["body"][0]
-    arm = project(_placed(torso.arms(a), e), size, pixel)
+    arm = project(_placed(bones.arms(a), e), size, pixel)
     thickness = np.sqrt(body * body + arm * arm)
-    tissue = stretch(a.stream("tissue").normals((12, 12)), [(axis - e.shift_y) / 40.0 + 6.0, (axis - e.shift_x) / 40.0 + 6.0])
-    fine = stretch(a.stream("lung").normals((60, 60)), [(axis - e.shift_y) / 7.0 + 30.0, (axis - e.shift_x) / 7.0 + 30.0])
-    aerated = 1.0 - a.lung_density * (1.0 + 0.06 * tissue + 0.35 * a.interstitial * fine)
+    tissue = stretch(
+        a.stream("tissue").normals((12, 12)), [(axis - e.shift_y) / 40.0 + 6.0, (axis - e.shift_x) / 40.0 + 6.0]
+    )
+    fine = stretch(
+        a.stream("lung").normals((60, 60)), [(axis - e.shift_y) / 7.0 + 30.0, (axis - e.shift_x) / 7.0 + 30.0]
+    )
+    aerated = 1.0 - a.lung_density * (1.0 + 0.06 * tissue + 0.2 * a.interstitial * fine)
     total = (thickness * (1.0 + 0.02 * tissue) - lung * aerated) * WATER
-    bones = [torso.ribs(a), torso.spine(a), torso.girdle(a)]
-    bright = [*bones, scaled(torso.vessels(a, 6), 0.78 * WATER), scaled(torso.great_vessels(a), 0.35 * WATER)]
+    skeleton = [bones.ribs(a), bones.spine(a), bones.girdle(a)]
+    bright = [*skeleton, scaled(torso.vessels(a, 6), 0.78 * WATER), scaled(torso.great_vessels(a), 0.35 * WATER)]
     bright += [scaled(torso.airways(a), -0.8 * WATER), *devices.tubes(a)]
     total = total + project(_placed(Tubes.join(bright), e), size, pixel)
-    return np.maximum(total + _blobs(a, e, right, down, pixel, lung), 0.0)
+    integrals: Floats = np.maximum(total + _blobs(a, e, right, down, pixel, lung), 0.0)
+    return integrals
 
 
 def scaled(tubes: Tubes, factor: float) -> Tubes:
@@ -141,16 +149,15 @@ def _blobs(a: torso.Anatomy, e: Exposure, right: Floats, down: Floats, pixel: fl
     """Ellipsoids on top: opacities in the lung, breasts, air in the bowel."""
     inside = np.minimum(lung / 60.0, 1.0)
     out = np.zeros_like(lung)
-    half = e.field * 0.5
-    for x, y, z, radius, density in torso.findings(a).tolist():
-        u, v, _ = (place(np.array([[x, y, z]]), e)[0] - np.array([half + e.shift_x, half + e.shift_y, 0.0])).tolist()
+    corner = np.array([e.field * 0.5 + e.shift_x, e.field * 0.5 + e.shift_y, 0.0])
+    found, shapes = torso.findings(a), devices.ellipsoids(a)
+    middles = (place(np.concatenate([found[:, :3], shapes[:, :3]]), e) - corner).tolist()
+    for (u, v, _), (radius, density) in zip(middles, found[:, 3:].tolist(), strict=False):
         dx, dy = (right - u) / radius, (down - v) / radius
         hill = np.maximum(1.0 - (dx * dx + dy * dy), 0.0)
-        shape = np.sqrt(hill) if density > 0.5 else hill * hill * 1.4
+        shape = np.sqrt(hill) if density > 0.5 else hill * hill * 1.4  # a nodule is a ball, an opacity fades out
         out = out + shape * inside * (2.0 * radius * density * WATER)
-    shapes = devices.ellipsoids(a)
-    for x, y, z, wide, high, deep, density in shapes.tolist():
-        u, v, _ = (place(np.array([[x, y, z]]), e)[0] - np.array([half + e.shift_x, half + e.shift_y, 0.0])).tolist()
+    for (u, v, _), (wide, high, deep, density) in zip(middles[len(found) :], shapes[:, 3:].tolist(), strict=True):
         dx, dy = (right - u) / wide, (down - v) / high
         hill = np.maximum(1.0 - (dx * dx + dy * dy), 0.0)
         out = out + np.sqrt(hill) * (2.0 * deep * density * WATER)

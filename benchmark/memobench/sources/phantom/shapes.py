@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from memobench.sources.phantom import arithmetic
 from memobench.sources.phantom.random import Stream
 
-Floats = NDArray[np.float64]
+Floats = arithmetic.Array
 
 
 def lerp(x: Floats, knots: Sequence[float], values: Sequence[float]) -> Floats:
@@ -60,7 +60,8 @@ class Profiles:
         share = position - cell
         index = cell.astype(np.intp)
         zeroth, first, second, third = (term.take(index, axis=1) for term in self._terms)
-        return ((third * share + second) * share + first) * share + zeroth
+        values: Floats = ((third * share + second) * share + first) * share + zeroth
+        return values
 
 
 def crossing(along: Floats, turn: tuple[float, float], slices: Sequence[Floats]) -> tuple[Floats, Floats]:
@@ -179,7 +180,7 @@ def project(tubes: Tubes, size: int, pixel: float) -> Floats:
         size: Image side in pixels.
         pixel: Side of a pixel in mm.
     """
-    image = np.zeros(size * size)
+    image = np.zeros((size, size))
     delta = (tubes.end - tubes.start) / pixel
     flat = np.sqrt(delta[:, 0] * delta[:, 0] + delta[:, 1] * delta[:, 1])
     length = np.sqrt(flat * flat + delta[:, 2] * delta[:, 2])
@@ -216,11 +217,13 @@ def project(tubes: Tubes, size: int, pixel: float) -> Floats:
         value = shell[n][third] * np.sqrt(np.maximum((outer[n] * outer[n])[third] - square, 0.0))
         value = value + core[n][third] * np.sqrt(np.maximum((inner[n] * inner[n])[third] - square, 0.0))
         value = value * ends
-        column_ok, row_ok = (column >= 0) & (column < size), (row >= 0) & (row < size)
-        keep = (column_ok[:, None, :] & row_ok[:, :, None]) & (value != 0)
-        index = (row[:, :, None] * size + column[:, None, :])[keep].astype(np.intp)
-        image = image + np.bincount(index, weights=value[keep], minlength=size * size)
-    return image.reshape(size, size)
+        # a margin takes what falls beside the image; bincount adds in the order of its input
+        margin = 2 * side + 4
+        full = size + 2 * margin
+        index = ((row + margin) * full)[:, :, None].astype(np.intp) + (column + margin)[:, None, :].astype(np.intp)
+        sums = np.bincount(index.reshape(-1), weights=value.reshape(-1), minlength=full * full)
+        image = image + sums.reshape(full, full)[margin : margin + size, margin : margin + size]
+    return image
 
 
 def fill(tubes: Tubes, axes: tuple[Floats, Floats, Floats], blur: float) -> tuple[Floats, Floats]:
@@ -283,7 +286,7 @@ def grow(
     out: list[Tubes] = []
     for _ in range(generations):
         count = len(starts)
-        wobble = stream.normals((count, 7))
+        wobble = stream.uniforms((count, 7), -1.7320508, 1.7320508)  # of variance 1
         own = length * np.clip(1.0 + 0.3 * wobble[:, :1], 0.4, 1.8)
         ends = starts + heading * own
         radii = radius * np.clip(1.0 + 0.15 * wobble[:, 1], 0.6, 1.5)

@@ -13,7 +13,6 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.sources.phantom import arithmetic
 from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats, Profiles, Tubes, grow, lerp, unit
 
@@ -258,8 +257,11 @@ def solids(a: Anatomy, inspiration: float = 0.0) -> Profiles:
     chin = top + slope + a.neck_height
     body_a = lerp(y, [*keys, top + slope + 14, chin, chin + 14], [*values, neck, neck, neck + 24])
     thick = a.depth + 0.75 * wall
-    body_b = lerp(y, [a.base - 60, a.base + 50, a.apex - 50, top + 10, chin - 10, chin + 20], [
-        thick + 0.8 * a.belly, thick, thick * 0.93, 72.0, 56.0, 92.0])
+    body_b = lerp(
+        y,
+        [a.base - 60, a.base + 50, a.apex - 50, top + 10, chin - 10, chin + 20],
+        [thick + 0.8 * a.belly, thick, thick * 0.93, 72.0, 56.0, 92.0],
+    )
     x_cage = spine_x * 0.35 + a.asymmetry * a.width
     heart_y = a.base + 0.5 * (a.dome_right + a.dome_left) + 36.0 + a.heart_height - 0.4 * inspiration
     hs = a.heart_size
@@ -270,8 +272,8 @@ def solids(a: Anatomy, inspiration: float = 0.0) -> Profiles:
     rows: list[Floats] = [x_cage * 0.8, -3.0 * one, body_a, body_b, x_cage, spine_z * 0.4, wide, deep]
     rows += [spine_x * 0.5 + 1.5, spine_z * 0.2 + 8.0, between, a.depth * 0.84 * one]
     lean = a.heart_tilt * (heart_y - y)
-    rows += [a.heart_offset + lean * 0.55, 0.12 * a.depth * one, 63.0 * hs * heart, 0.68 * a.depth * heart]
-    rows += [-16.0 * one, 10.0 * one, 30.0 * a.atrium_size * atrium, 0.6 * a.depth * atrium]
+    rows += [a.heart_offset + lean * 0.55, 0.12 * a.depth * one, 63.0 * hs * heart, 0.82 * a.depth * heart]
+    rows += [-16.0 * one, 10.0 * one, 30.0 * a.atrium_size * atrium, 0.78 * a.depth * atrium]
     for side, height in ((-1.0, a.dome_right), (1.0, a.dome_left)):
         tip = a.base + height - inspiration
         half = max(height + 14.0, 30.0) * a.dome_roundness
@@ -286,133 +288,68 @@ def solids(a: Anatomy, inspiration: float = 0.0) -> Profiles:
     return Profiles(np.stack(rows), BOTTOM, STEP)
 
 
-def ribs(a: Anatomy) -> Tubes:
-    """The ribs, from their vertebra round to the front, as hollow tubes with bone's density over soft tissue (1/mm)."""
-    angle = np.array([0.12, 0.3, 0.5, 0.72, 0.95, 1.2, 1.45, 1.7, 1.92, 2.12, 2.32, 2.5])
-    sine, cosine = arithmetic.sin(angle), arithmetic.cos(angle)
-    cortex, marrow = 0.025 * a.bone_density, 0.0065 * a.bone_density
-    number = np.arange(a.rib_count, dtype=np.float64)
-    back = a.apex + 8.0 - a.vertebra_height * number * (0.93 + 0.012 * number)
-    slope = a.rib_slope * np.minimum(1.0, 0.5 + 0.12 * number)
-    height = back[:, None] - slope[:, None] * (0.5 - 0.5 * cosine) + 4.0 * sine
-    parts = []
-    for side, wobble in zip((-1.0, 1.0), a.stream("ribs").normals((2, 4, a.rib_count)), strict=True):
-        y = height + (wobble[0][:, None] + wobble[1][:, None] * sine) * a.rib_irregularity
-        wide, deep = cage(a, np.clip(y, a.base + 20.0, a.apex - 10.0))
-        shift, bow = bend(a, y)
-        spread = 1.0 + 0.008 * wobble[2][:, None]
-        x = side * np.maximum((wide + 3.0) * spread * sine, 20.0 - 3.0 * angle) + shift * (0.7 + 0.3 * cosine)
-        z = -(deep + 3.0) * cosine + bow * 0.4
-        points = np.stack([x + a.asymmetry * a.width * sine, y, z], axis=2)
-        radius = a.rib_radius * (1.0 + 0.05 * wobble[3])
-        for k in range(a.rib_count):
-            last = 12 if k < 10 else 7 - 2 * (k - 10)  # the lowest ribs end at the side
-            parts.append(Tubes.along(points[k, :last], float(radius[k]), cortex, marrow, a.rib_cortex))
-    return Tubes.join(parts)
-
-
-def spine(a: Anatomy) -> Tubes:
-    """Vertebral bodies and their processes."""
-    cortex, spongy = 0.007 * a.bone_density, 0.0018 * a.bone_density
-    y = a.apex + 8.0 + 4.0 * a.vertebra_height - a.vertebra_height * np.arange(22, dtype=np.float64)
-    x, z = bend(a, y)
-    z = -a.depth * 0.82 + z * 0.4
-    size = a.vertebra_width * lerp(y, [a.base, a.apex, a.apex + 80.0], [1.2, 0.92, 0.75])
-    half = a.vertebra_height * 0.41
-    up, down = np.stack([x, y + half, z], axis=1), np.stack([x, y - half, z], axis=1)
-    bodies = Tubes(up, down, size, size - 1.5, np.full(22, cortex), np.full(22, spongy))
-    tip = np.stack([x, y - 8.0, z - 30.0], axis=1)
-    root = np.stack([x, y + 2.0, z - 14.0], axis=1)
-    processes = Tubes.solid(root, tip, 3.5, cortex)
-    parts = [bodies, processes]
-    for side in (-1.0, 1.0):
-        root = np.stack([x + side * size * 0.55, y + 4.0, z - 12.0], axis=1)
-        tip = np.stack([x + side * (size + 14.0), y + 3.0, z - 22.0], axis=1)
-        parts.append(Tubes.solid(root, tip, 3.6, cortex * 0.8))
-        pedicle = root - np.array([0.0, 0.0, 9.0])
-        parts.append(Tubes.solid(root, pedicle, 4.0, cortex * 0.9))
-    return Tubes.join(parts)
-
-
-def girdle(a: Anatomy) -> Tubes:
-    """Collar bones, shoulder blades, upper arm bones and the breastbone."""
-    cortex, marrow = 0.022 * a.bone_density, 0.006 * a.bone_density
-    parts = []
-    top = a.apex - 8.0
-    joint = a.shoulder_width - 30.0
-    for side in (-1.0, 1.0):
-        share = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
-        wave = arithmetic.sin(share * 6.0)
-        x = side * (18.0 + share * (joint - 12.0)) + a.asymmetry * 60.0
-        y = top - 14.0 + share * a.clavicle_slope + a.clavicle_bow * wave * 0.6 + a.shoulder_height * share
-        z = 70.0 - 60.0 * share + a.clavicle_bow * wave
-        parts.append(Tubes.along(np.stack([x, y, z], axis=1), a.clavicle_radius, cortex, marrow, 1.6))
-        shoulder = np.array([side * joint, top - 12.0 + a.clavicle_slope + a.shoulder_height, -15.0])
-        lean = a.arm_angle
-        elbow = shoulder + np.array([side * (60.0 + 250.0 * lean), -260.0 + 100.0 * lean, 0.0])
-        head = shoulder + np.array([side * 14.0, -12.0, 0.0])
-        parts.append(Tubes.along(np.stack([shoulder, head]), 21.0, cortex * 0.7, marrow, 1.6))
-        parts.append(Tubes.along(np.stack([head, elbow]), 11.5, cortex * 1.2, marrow * 0.5, 3.5))
-        inner = side * (a.width * 0.62 + a.scapula_spread)
-        low = np.array([inner + side * a.scapula_tilt, top - 135.0 + a.shoulder_height * 0.6, -85.0])
-        corner = np.array([inner, top - 22.0 + a.shoulder_height * 0.6, -85.0])
-        socket = shoulder + np.array([-side * 16.0, -8.0, -12.0])
-        parts.append(Tubes.along(np.stack([socket, low]), 5.0, cortex, marrow, 1.5))
-        parts.append(Tubes.along(np.stack([low, corner, socket]), 3.0, cortex * 0.7, marrow, 1.0))
-        acromion = np.array([side * (joint + 10.0), shoulder[1] + 14.0, -35.0])
-        parts.append(Tubes.along(np.stack([corner - np.array([0.0, 18.0, 0.0]), acromion]), 5.0, cortex, marrow, 1.4))
-    front = np.array([[0.0, top - 25.0, 78.0], [0.0, top - 75.0, a.depth], [0.0, top - 165.0, a.depth]])
-    parts.append(Tubes.along(front, 14.0, cortex * 0.35, marrow * 0.5, 2.0))
-    return Tubes.join(parts)
-
-
-def arms(a: Anatomy) -> Tubes:
-    """Soft tissue of the upper arms."""
-    parts = []
-    for side in (-1.0, 1.0):
-        x = side * (a.shoulder_width - 30.0)
-        y = a.apex - 20.0 + a.clavicle_slope + a.shoulder_height
-        points = np.array([[x, y, -12.0], [x + side * (60.0 + 250.0 * a.arm_angle), y - 260.0, -8.0]])
-        parts.append(Tubes.along(points, a.arm_radius, 1.0, 1.0, 2.0))
-    return Tubes.join(parts)
-
-
 def vessels(a: Anatomy, generations: int) -> Tubes:
     """Both lungs' vessels as branching trees, density 1; those that would leave the lungs are left out."""
-    parts = []
-    for side in (-1.0, 1.0):
-        stream = a.stream("vessels", int(side))
-        base = np.array([[0.5, 0.85, 0.1], [0.8, 0.45, 0.45], [0.9, 0.1, -0.4], [0.8, -0.5, 0.3], [0.55, -0.85, -0.2],
-                         [0.3, -0.95, 0.15]])
-        heading = unit((base + stream.normals((6, 3), 0.17)) * np.array([side, 1.0, 1.0]))
-        origin = np.array([side * (a.mediastinum_width + 5.0), a.hilum_height + 4.0 * side, -8.0])
-        roots = origin + heading * 6.0
-        scale = sqrt(a.width / 138.0 * a.lung_height / 230.0)
-        tree = grow(
-            stream, roots, heading, length=27.0 * scale, radius=a.hilum_size * 0.52 * sqrt(a.vessel_density),
-            generations=generations, spread=a.vessel_spread,
-        )
-        wide, deep = cage(a, tree.end[:, 1])
-        x, z = tree.end[:, 0] / np.maximum(wide, 1.0), tree.end[:, 2] / np.maximum(deep, 1.0)
-        parts.append(tree.take((x * x + z * z < 0.93) & (tree.end[:, 0] * side > 5.0)))
-    return Tubes.join(parts)
+    base = np.array(
+        [
+            [0.5, 0.85, 0.1],
+            [0.8, 0.45, 0.45],
+            [0.9, 0.1, -0.4],
+            [0.8, -0.5, 0.3],
+            [0.55, -0.85, -0.2],
+            [0.3, -0.95, 0.15],
+        ]
+    )
+    stream = a.stream("vessels")
+    side = np.array([1.0] * 6 + [-1.0] * 6)[:, None]
+    mirror = np.concatenate([side, np.ones((12, 2))], axis=1)
+    heading = unit((np.concatenate([base, base]) + stream.normals((12, 3), 0.17)) * mirror)
+    origin = np.concatenate([side * (a.mediastinum_width + 5.0), a.hilum_height + 4.0 * side, 0.0 * side - 8.0], axis=1)
+    scale = sqrt(a.width / 138.0 * a.lung_height / 230.0)
+    tree = grow(
+        stream,
+        origin + heading * 6.0,
+        heading,
+        length=27.0 * scale,
+        spread=a.vessel_spread,
+        radius=a.hilum_size * 0.52 * sqrt(a.vessel_density),
+        generations=generations,
+    )
+    wide, deep = cage(a, tree.end[:, 1])
+    x, z = tree.end[:, 0] / np.maximum(wide, 1.0), tree.end[:, 2] / np.maximum(deep, 1.0)
+    return tree.take((x * x + z * z < 0.93) & (np.abs(tree.end[:, 0]) > 5.0))
 
 
 def great_vessels(a: Anatomy) -> Tubes:
     """Aortic arch and descending aorta, pulmonary trunk and hila, density 1."""
     r, top = a.arch_radius, a.arch_height
     offset = a.aorta_offset
-    arch = np.array([[-12.0, top - 40.0, 30.0], [-6.0, top - 4.0, 22.0], [offset * 0.5, top + 5.0, 0.0],
-                     [offset + 4.0, top - 4.0, -30.0], [offset, top - 40.0, -48.0], [offset - 6.0, top - 110.0, -52.0],
-                     [offset - 10.0, a.base - 20.0, -50.0]])
+    arch = np.array(
+        [
+            [-12.0, top - 40.0, 30.0],
+            [-6.0, top - 4.0, 22.0],
+            [offset * 0.5, top + 5.0, 0.0],
+            [offset + 4.0, top - 4.0, -30.0],
+            [offset, top - 40.0, -48.0],
+            [offset - 6.0, top - 110.0, -52.0],
+            [offset - 10.0, a.base - 20.0, -50.0],
+        ]
+    )
     arch = arch + np.array([a.scoliosis * 0.4, 0.0, 0.0])
     parts = [Tubes.along(arch, r, 1.0, 1.0, 1.0)]
     h = a.hilum_height
-    trunk = np.array([[4.0, h - 10.0, 30.0], [16.0, h + 14.0, 12.0], [a.mediastinum_width + 6.0, h + 8.0, -6.0],
-                      [a.mediastinum_width + 14.0, h - 22.0, -14.0]])
+    trunk = np.array(
+        [
+            [4.0, h - 10.0, 30.0],
+            [16.0, h + 14.0, 12.0],
+            [a.mediastinum_width + 6.0, h + 8.0, -6.0],
+            [a.mediastinum_width + 14.0, h - 22.0, -14.0],
+        ]
+    )
     parts.append(Tubes.along(trunk, a.hilum_size * 1.15, 1.0, 1.0, 1.0))
-    right = np.array([[-8.0, h + 4.0, 10.0], [-a.mediastinum_width - 8.0, h, 0.0],
-                      [-a.mediastinum_width - 16.0, h - 34.0, -10.0]])
+    right = np.array(
+        [[-8.0, h + 4.0, 10.0], [-a.mediastinum_width - 8.0, h, 0.0], [-a.mediastinum_width - 16.0, h - 34.0, -10.0]]
+    )
     parts.append(Tubes.along(right, a.hilum_size, 1.0, 1.0, 1.0))
     return Tubes.join(parts)
 
@@ -420,13 +357,24 @@ def great_vessels(a: Anatomy) -> Tubes:
 def airways(a: Anatomy) -> Tubes:
     """Windpipe and main bronchi, density 1 for their air."""
     fork = a.hilum_height + 22.0
-    points = np.array([[0.0, a.apex + 70.0, -5.0], [-a.trachea_deviation * 0.4, a.apex, -15.0],
-                       [-a.trachea_deviation, fork + 12.0, -25.0], [-a.trachea_deviation * 0.7, fork, -26.0]])
+    points = np.array(
+        [
+            [0.0, a.apex + 70.0, -5.0],
+            [-a.trachea_deviation * 0.4, a.apex, -15.0],
+            [-a.trachea_deviation, fork + 12.0, -25.0],
+            [-a.trachea_deviation * 0.7, fork, -26.0],
+        ]
+    )
     left = np.array([points[3], [34.0, fork - 30.0, -22.0], [48.0, fork - 52.0, -24.0]])
     right = np.array([points[3], [-28.0, fork - 26.0, -24.0], [-42.0, fork - 62.0, -26.0]])
     r = a.trachea_radius
-    return Tubes.join([Tubes.solid(points[:-1], points[1:], r, 1.0), Tubes.solid(left[:-1], left[1:], r * 0.7, 1.0),
-                       Tubes.solid(right[:-1], right[1:], r * 0.75, 1.0)])
+    return Tubes.join(
+        [
+            Tubes.solid(points[:-1], points[1:], r, 1.0),
+            Tubes.solid(left[:-1], left[1:], r * 0.7, 1.0),
+            Tubes.solid(right[:-1], right[1:], r * 0.75, 1.0),
+        ]
+    )
 
 
 def findings(a: Anatomy) -> NDArray[np.float64]:
