@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from memobench.sources.phantom import arithmetic
 from memobench.sources.phantom.random import Stream
 

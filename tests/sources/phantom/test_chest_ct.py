@@ -4,7 +4,6 @@ import hashlib
 
 import numpy as np
 import pytest
-
 from memobench.sources.phantom import arithmetic, chest_ct, torso
 
 SLICES = {

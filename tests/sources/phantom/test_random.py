@@ -4,7 +4,6 @@ import hashlib
 
 import numpy as np
 import pytest
-
 from memobench.sources.phantom.random import Numbers, Stream
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from memobench.sources.phantom.random import Stream
 from memobench.sources.phantom.shapes import Profiles, Tubes, crossing, fill, grow, project, remaining, stretch
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import fields
 
 import numpy as np
-
 from memobench.sources.phantom import bones, torso
 
 

@@ -167,17 +167,14 @@ def _blobs(a: torso.Anatomy, e: Exposure, right: Floats, down: Floats, pixel: fl
 def coarse(image: Floats, cells: int, sigma: float) -> Floats:
     """A wide blur at the price of a small one: block means on (cells, cells), blurred, read back smoothly."""
     size = image.shape[0]
-    edges = [(k * size) // cells for k in range(cells + 1)]
-    small = np.zeros((cells, cells))
-    columns = np.zeros((size, cells))
-    for k in range(cells):
-        width = edges[k + 1] - edges[k]
-        for j in range(edges[k], edges[k + 1]):
-            columns[:, k] += image[:, j] / width
-    for k in range(cells):
-        width = edges[k + 1] - edges[k]
-        for j in range(edges[k], edges[k + 1]):
-            small[k] += columns[j] / width
+    edges = (np.arange(cells + 1) * size) // cells
+    width = (edges[1:] - edges[:-1]).astype(np.float64)
+    columns, small = np.zeros((size, cells)), np.zeros((cells, cells))
+    steps = [(edges[:-1] + j, edges[:-1] + j < edges[1:]) for j in range(int(width.max()))]
+    for index, there in steps:
+        columns[:, there] += image[:, index[there]] / width[there]
+    for index, there in steps:
+        small[there] += columns[index[there]] / width[there][:, None]
     place = (np.arange(size, dtype=np.float64) + 0.5) * (cells / size) - 0.5
     return stretch(arithmetic.blur(small, sigma), [place, place])
 
