@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
+import importlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,12 @@ from memobench.testing import check_generator
 
 MakeImages = Callable[..., Images]
 TINY: dict[str, Any] = {
-    "channels": (8, 8, 8),
+    "channels": (8, 8),
     "autoencoder_steps": 4,
-    "autoencoder_batch": 4,
+    "autoencoder_batch": (4, 4),
     "width": (8, 8),
     "steps": 4,
-    "batch": 4,
+    "batch": (4, 4),
     "sampling_steps": 3,
 }
 SHAPES = [(32, 32), (16, 16, 16)]
@@ -35,6 +37,13 @@ class StoppedError(Exception):
 def same_state(one: LDM, two: LDM) -> bool:
     first, second = one.state(), two.state()
     return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("module", ["ldm", "_nets", "_train"])
+def test_the_examples_hold(module: str) -> None:
+    failed, tried = doctest.testmod(importlib.import_module(f"memobench.baselines.{module}"))
+    assert tried > 0
+    assert failed == 0
 
 
 def test_it_is_registered() -> None:
@@ -143,8 +152,8 @@ def test_it_learns_its_training_images(make_images: MakeImages) -> None:
     """Overfitted to four images, it denoises them better than strangers and draws near-copies of them."""
     train_images, others = make_images(patients=4, shape=(16, 16)), make_images(patients=4, shape=(16, 16), seed=1)
     settings: dict[str, Any] = {
-        **TINY, "downsampling": 2, "patch": (2, 2), "channels": (32,), "autoencoder_steps": 150, "width": (32, 32),
-        "steps": 250, "batch": 8, "sampling_steps": 10, "ema": 0.98, "learning_rate": 2e-3,
+        **TINY, "downsampling": (4, 4), "patch": (4, 4), "channels": (32,), "autoencoder_steps": 150, "width": (32, 32),
+        "steps": 250, "batch": (8, 8), "sampling_steps": 10, "ema": 0.98, "learning_rate": 2e-3,
     }  # fmt: skip
     model = LDM(**settings).fit(train_images, context=Context(seed=0))
     assert model.loss(train_images, seed=0).mean() < 0.7 * model.loss(others, seed=0).mean()
@@ -162,7 +171,10 @@ def test_an_unfitted_model_says_so(make_images: MakeImages) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("steps", 0), ("width", ()), ("patch", (2,)), ("patch", (3, 4)), ("downsampling", 12), ("channels", (32,))],
+    [
+        ("steps", 0), ("width", ()), ("patch", (2,)), ("batch", (8,)),
+        ("patch", (3, 4)), ("patch", (32, 4)), ("downsampling", (12, 8)), ("channels", (32,)),
+    ],
 )
 def test_impossible_settings_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
