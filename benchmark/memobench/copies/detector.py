@@ -3,7 +3,7 @@
 Contrastive training pushes apart the images that it saw, so images that an embedding has learned from and images that
 it has not are not comparable in it. Therefore no image is ever judged by an embedding that learned from it:
 
-- where there are other patients enough (``dev``), one embedding is trained on them;
+- where there are other patients enough (``dev``, at least 64), one embedding is trained on them;
 - otherwise two embeddings are cross-fitted: the patients of train and holdout together, unlabelled, are dealt to two
   folds at random, and each fold is matched in the embedding that learned from the other fold alone.
 
@@ -13,6 +13,7 @@ to the best matches between unseen images of different patients, so that the sco
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -22,11 +23,13 @@ from numpy.typing import NDArray
 
 from memobench.copies.embed import Embedding, train_embedding
 from memobench.copies.parameters import EmbeddingParameters
+from memobench.errors import DataError
 from memobench.generator import Context
 from memobench.images import Images
 from memobench.seeds import generator_for
 
 FOLDS = 2
+MIN_DEV_PATIENTS = 64  # with fewer, an embedding learns less from them than from half of the pool
 BLOCK = 1024
 
 
@@ -62,8 +65,8 @@ class Detector:
         """Train on other patients, or cross-fit over the pool.
 
         Args:
-            pool: Train and holdout together, unlabelled.
-            dev: Other patients, or None where there are too few.
+            pool: Train and holdout together, unlabelled. Their order is of no consequence.
+            dev: Other patients; None, or too few of them (``MIN_DEV_PATIENTS``), and the pool is cross-fitted.
             parameters: Hyper-parameters of the embeddings.
             context: Seed, device, progress, checkpoints.
 
@@ -71,7 +74,9 @@ class Detector:
             DataError: Too few patients, or images that are all equal.
         """
         folds: list[NDArray[np.str_]] | None = None
-        if dev is not None:
+        pool = _in_canonical_order(pool)
+        if dev is not None and dev.patient_count >= MIN_DEV_PATIENTS:
+            dev = _in_canonical_order(dev)
             embeddings = [train_embedding(dev.pixels, dev.patients, parameters, context=context)]
         else:
             names = generator_for(context.seed, "folds").permutation(np.unique(pool.patients))
@@ -92,21 +97,33 @@ class Detector:
     ) -> Matches:
         """The k strongest matches of each query in a pool.
 
+        A pair is compared in every embedding that learned from neither side: a synthetic image with each real image in
+        the one that did not learn from it, and two real images of different folds not at all.
+
         Args:
-            queries: (N, *S) images that no embedding learned from (synthetic, or of new patients).
+            queries: (N, *S) images.
             pool: Real images.
             k: How many matches, at most the size of the pool.
-            query_patients: (N,) the queries' patients, whose own images are passed over; None for synthetic images.
+            query_patients: (N,) the patients of real queries, whose own images are passed over; None for synthetic
+                images.
+
+        Raises:
+            DataError: A query can be compared with fewer than k images.
         """
+        if not 1 <= k <= len(pool):
+            raise DataError(f"k = {k} matches cannot be found in a pool of {len(pool)} images")
         score = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        index = np.zeros((len(queries), k), dtype=np.int64)
+        index = np.full((len(queries), k), -1, dtype=np.int64)
         for number, embedding in enumerate(self.embeddings):
             members = np.flatnonzero(self._judged(number, pool.patients))
-            if not len(members):
+            asked = np.arange(len(queries))
+            if query_patients is not None:
+                asked = np.flatnonzero(self._judged(number, query_patients))
+            if not len(members) or not len(asked):
                 continue
             real = embedding.embed(pool.pixels[members])  # (M, D)
-            for start in range(0, len(queries), BLOCK):
-                rows = slice(start, start + BLOCK)
+            for start in range(0, len(asked), BLOCK):
+                rows = asked[start : start + BLOCK]
                 found = self._standardized(number, embedding.embed(queries[rows]) @ real.T)  # (B, M)
                 if query_patients is not None:
                     found[query_patients[rows][:, None] == pool.patients[members][None, :]] = -np.inf
@@ -115,6 +132,11 @@ class Detector:
                 order = np.argsort(-both, axis=1, kind="stable")[:, :k]
                 score[rows] = np.take_along_axis(both, order, axis=1)
                 index[rows] = np.take_along_axis(where, order, axis=1)
+        if np.isneginf(score).any():
+            row = int(np.isneginf(score).any(axis=1).argmax())
+            raise DataError(
+                f"query {row} can be compared with fewer than {k} images of other patients; give a larger pool"
+            )
         return Matches(score, index)
 
     def null_scores(self, pool: Images) -> tuple[NDArray[np.float32], NDArray[np.str_], float]:
@@ -123,16 +145,17 @@ class Detector:
         An image is judged only by the embedding that has not learned from it, and only against images that this
         embedding has not learned from either.
 
+        Args:
+            pool: The images that the detector was fitted with, train and holdout together.
+
         Returns:
             (N,) scores, (N,) patients, and the share of the pool that each image was compared with.
+
+        Raises:
+            DataError: An image has no other patient to be compared with.
         """
-        scores, patients = [], []
-        for number in range(len(self.embeddings)):
-            part = pool.take(self._judged(number, pool.patients))
-            if part.patient_count > 1:
-                scores.append(self._best_of_others(number, part))
-                patients.append(part.patients)
-        return np.concatenate(scores), np.concatenate(patients), 1 / len(self.embeddings)
+        best = self.match(pool.pixels, pool, query_patients=pool.patients)
+        return best.score[:, 0], pool.patients, 1 / len(self.embeddings)
 
     def features(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Quality features (N, F) of images, by the first embedding."""
@@ -180,21 +203,18 @@ class Detector:
         standardized: NDArray[np.float32] = ((z - median) / spread).astype(np.float32)
         return standardized
 
-    def _best_of_others(self, number: int, part: Images) -> NDArray[np.float32]:
-        vectors = self.embeddings[number].embed(part.pixels)
-        best = np.empty(len(vectors), dtype=np.float32)
-        for start in range(0, len(vectors), BLOCK):
-            rows = slice(start, start + BLOCK)
-            found = self._standardized(number, vectors[rows] @ vectors.T)
-            found[part.patients[rows][:, None] == part.patients[None, :]] = -np.inf
-            best[rows] = found.max(axis=1)
-        return best
-
     def _null_moments(self, pool: Images) -> NDArray[np.float64]:
         """Median and spread (interquartile range of a normal law, scaled) of each embedding's raw null scores."""
+        scores, patients, _ = self.null_scores(pool)  # not standardized yet: median 0, spread 1
         moments = []
         for number in range(len(self.embeddings)):
-            raw = self._best_of_others(number, pool.take(self._judged(number, pool.patients)))
+            raw = scores[self._judged(number, patients)]
             low, median, high = np.quantile(raw.astype(np.float64), [0.25, 0.5, 0.75])
             moments.append([median, max((high - low) / 1.349, 1e-6)])
         return np.array(moments)
+
+
+def _in_canonical_order(images: Images) -> Images:
+    """The images sorted by patient, scan and content, so that their order tells the detector nothing."""
+    content = np.array([hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.pixels])
+    return images.take(np.lexsort([content, images.scans, images.patients]))

@@ -7,6 +7,7 @@ ECCV 2018) makes an image's embedding independent of the batch it is computed in
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Self
@@ -32,16 +33,20 @@ class Network(nn.Module):
     """A small residual network: a strided stem, four stages of one block, the mean, and a projection head.
 
     Args:
-        dim: Axes of an image, 2 or 3. In 3D the first stage is strided as well, since a level costs eight times less.
+        shape: Shape of an image. In 3D the first stage is strided as well, since a level costs eight times less. Images
+            are not shrunk below two cells a side, where a normalization group would hold next to nothing.
         parameters: Channels and embedding length.
     """
 
-    def __init__(self, dim: int, parameters: EmbeddingParameters) -> None:
+    def __init__(self, shape: tuple[int, ...], parameters: EmbeddingParameters) -> None:
         super().__init__()
-        convolution: Callable[..., nn.Module] = nn.Conv2d if dim == 2 else nn.Conv3d
+        convolution: Callable[..., nn.Module] = nn.Conv2d if len(shape) == 2 else nn.Conv3d
         channels = parameters.channels
         self.stem = convolution(1, channels[0], 5, stride=2, padding=2)
-        strides = (1, 2, 2, 2) if dim == 2 else (2, 2, 2, 1)
+        side, strides = (min(shape) + 1) // 2, []
+        for wanted in (1, 2, 2, 2) if len(shape) == 2 else (2, 2, 2, 1):
+            strides.append(wanted if side >= 4 else 1)
+            side = -(-side // strides[-1])
         before = [channels[0], *channels[:-1]]
         self.stages = nn.ModuleList(
             _Block(convolution, a, b, stride) for a, b, stride in zip(before, channels, strides, strict=True)
@@ -127,7 +132,7 @@ class Embedding:
         if tuple(pixels.shape[1:]) != self.shape:
             raise DataError(f"images of shape {pixels.shape[1:]} cannot be embedded; the detector learned {self.shape}")
         blocks = []
-        for start in range(0, len(pixels), BLOCK):
+        for start in range(0, max(len(pixels), 1), BLOCK):
             # equal block sizes, so that an image's numbers do not depend on what stands beside it
             block = np.asarray(pixels[start : start + BLOCK])
             padded = np.concatenate([block, np.zeros((BLOCK - len(block), *self.shape), dtype=np.float32)])
@@ -148,7 +153,7 @@ class Embedding:
         """Take up what :meth:`state` gave."""
         shape = tuple(int(side) for side in state["shape"])
         with seeded(0):
-            network = Network(len(shape), parameters)
+            network = Network(shape, parameters)
         prefix = "weight."
         weights = {key.removeprefix(prefix): torch.tensor(value) for key, value in state.items() if prefix in key}
         network.load_state_dict(weights)
@@ -177,11 +182,12 @@ def train_embedding(
     """
     if len(np.unique(patients)) < MIN_PATIENTS:
         raise DataError(f"{len(np.unique(patients))} patients are too few to learn from; give at least {MIN_PATIENTS}")
-    if (pixels == pixels[:1]).all():
-        raise DataError("all images are equal, so there is nothing to tell apart; give other images")
+    flat = np.asarray(pixels).reshape(len(pixels), -1)
+    if (flat == flat[:1]).all() or (flat == flat[:, :1]).all():
+        raise DataError("all images are equal or blank, so there is nothing to tell apart; give other images")
     shape = tuple(pixels.shape[1:])
     with seeded(derive_seed(context.seed, name, "weights")):
-        network = Network(len(shape), parameters)
+        network = Network(shape, parameters)
     network = network.to(context.device)
     images = torch.tensor(np.asarray(pixels))[:, None]  # (N, 1, *S)
     owners = torch.from_numpy(np.unique(patients, return_inverse=True)[1])
@@ -196,7 +202,8 @@ def train_embedding(
         return contrastive_loss(network(views), owner, parameters.temperature)
 
     training = Training(parameters.steps, parameters.learning_rate, parameters.weight_decay, warm_up=0.1, ema=0.99)
-    identity = f"{asdict(parameters)} {shape} {float(images.double().sum())!r}"
+    content = hashlib.sha256(images.numpy().tobytes() + owners.numpy().tobytes()).hexdigest()
+    identity = f"{asdict(parameters)} {shape} {content}"
     train_loop(network, loss, training, name=name, context=context, identity=identity)
     embedding = Embedding(network, parameters, shape)
     raw = embedding.activations(pixels)
