@@ -80,7 +80,7 @@ class LDM(Generator):
     autoencoder_rate: float = 3e-3
     width: tuple[int, ...] = (64, 128)
     blocks: int = 1
-    steps: int = 1800
+    steps: int = 1650
     batch: tuple[int, ...] = (32, 16)
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
