@@ -121,7 +121,7 @@ class Detector:
                 asked = np.flatnonzero(self._judged(number, query_patients))
             if not len(members) or not len(asked):
                 continue
-            real = embedding.embed(pool.pixels[members])  # (M, D)
+            real = embedding.embed(pool.pixels[members]).astype(np.float64)  # (M, D); near 1, single precision shows
             for start in range(0, len(asked), BLOCK):
                 rows = asked[start : start + BLOCK]
                 found = self._standardized(number, embedding.embed(queries[rows]) @ real.T)  # (B, M)
@@ -196,10 +196,10 @@ class Detector:
         judged: NDArray[np.bool_] = ~np.isin(patients, others)
         return judged
 
-    def _standardized(self, number: int, cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _standardized(self, number: int, cosine: NDArray[np.float64]) -> NDArray[np.float32]:
         median, spread = self.nulls[number]
-        # A cosine of 1 has no finite z; beyond 1 - 1e-6 float32 cannot tell similarities apart anyhow.
-        z = np.arctanh(np.clip(cosine.astype(np.float64), -1 + 1e-6, 1 - 1e-6))
+        # A cosine of 1 has no finite z; beyond 1 - 1e-6 float32 embeddings cannot be told apart anyhow.
+        z = np.arctanh(np.clip(cosine, -1 + 1e-6, 1 - 1e-6))
         standardized: NDArray[np.float32] = ((z - median) / spread).astype(np.float32)
         return standardized
 

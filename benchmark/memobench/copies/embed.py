@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from memobench.copies.augment import augment
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.errors import DataError
+from memobench.features._ssl import statistics
 from memobench.generator import Context
 from memobench.seeds import derive_seed
 from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
@@ -64,8 +65,12 @@ class Network(nn.Module):
             outputs.append(x)
         return outputs
 
+    def represent(self, images: Tensor) -> Tensor:
+        """Images (N, 1, *S) to what stands before the head: the means of the last two stages, (N, C3 + C4)."""
+        return torch.cat([x.flatten(2).mean(dim=2) for x in self.stage_outputs(images)[-2:]], dim=1)
+
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 1, *S) to embeddings (N, D) of length one."""
+        """Images (N, 1, *S) to projections (N, D) of length one, which the loss compares."""
         pooled = self.stage_outputs(images)[-1].flatten(2).mean(dim=2)
         return F.normalize(self.head(pooled), dim=1)
 
@@ -110,22 +115,29 @@ class Embedding:
         self.device = next(network.parameters()).device
 
     def embed(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images (N, *S) to embeddings (N, D) of length one, the same for an image and its mirror image."""
-        return self._blocks(pixels, lambda images: F.normalize(self.network(images) + self.network(images.flip(-1))))
+        """Images (N, *S) to embeddings (N, D) of length one, the same for an image and its mirror image.
+
+        They are the means of the last two stages, not the head's projections, which were spread over the sphere by the
+        images learned from: on images never seen, the stages tell many more copies from other patients.
+        """
+
+        def both(images: Tensor) -> Tensor:
+            return F.normalize(self.network.represent(images) + self.network.represent(images.flip(-1)))
+
+        return self._blocks(pixels, both)
 
     def activations(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images (N, *S) to quality features (N, F): means and spreads of the stages' channels, standardized.
+        """Images (N, *S) to the quality features ``ssl`` (N, F), standardized over the images learned from.
 
-        The first stages' means and standard deviations over the image see texture, noise and blur; the third's means
-        see structure. The last stage and the head, which were trained to overlook such changes, are left out.
+        They come from the first two stages and the image's bands (:mod:`memobench.features._ssl`); the later stages,
+        which were trained to overlook blur, noise and contrast, are left out.
         """
-        raw = self._blocks(pixels, self._raw_activations)
-        return raw if self.moments is None else (raw - self.moments[0]) / self.moments[1]
 
-    def _raw_activations(self, images: Tensor) -> Tensor:
-        first, second, third, _ = (x.flatten(2) for x in self.network.stage_outputs(images))
-        parts = [first.mean(2), first.std(2), second.mean(2), second.std(2), third.mean(2)]
-        return torch.cat(parts, dim=1)
+        def early(images: Tensor) -> Tensor:
+            return statistics(images, self.network.stage_outputs(images)[:2])
+
+        raw = self._blocks(pixels, early)
+        return raw if self.moments is None else (raw - self.moments[0]) / self.moments[1]
 
     @torch.no_grad()
     def _blocks(self, pixels: NDArray[np.float32], function: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:

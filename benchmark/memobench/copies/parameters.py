@@ -7,7 +7,7 @@ from typing import Self
 
 from memobench.errors import UsageError, suggest
 
-DETECTOR_VERSION = "1"
+DETECTOR_VERSION = "2"  # changes with anything that changes a score or a feature
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class EmbeddingParameters:
 
     Attributes:
         channels: Feature channels of the four stages.
-        dimension: Length of an embedding.
+        dimension: Length of the projections that the loss compares.
         steps: Optimizer steps.
         batch: Images per step; each is seen in two augmented views.
         learning_rate: Highest learning rate of AdamW.
