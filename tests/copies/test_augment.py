@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from memobench.copies.augment import Strength, augment, blur
+from memobench.copies.augment import Strength, augment, blur, rotate
 from scipy import ndimage
 
 NOTHING = Strength(
@@ -68,6 +68,17 @@ def test_a_rotation_turns_within_the_plane() -> None:
     found = angles[gaps.argmin(axis=1)]
     assert found.min() <= -15
     assert found.max() >= 15
+
+
+def test_rotate_turns_pixels_of_images_that_are_not_square_too() -> None:
+    images = smooth(2, 48, 32)
+    wanted = ndimage.rotate(images[:, 0].numpy(), 10, axes=(2, 1), reshape=False, order=1, mode="nearest")
+    inner = (slice(None), slice(10, -10), slice(6, -6))
+    gaps = [np.abs(rotate(images, angle)[:, 0].numpy() - wanted)[inner].max() for angle in (10, -10)]
+    assert min(gaps) < 1e-3
+    volumes = images[:, :, None].repeat(1, 1, 5, 1, 1)  # every slice turns alike
+    turned = rotate(volumes, 10)
+    assert torch.allclose(turned, rotate(images, 10)[:, :, None].expand_as(turned), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(40, 30), (20, 24, 16)])

@@ -33,6 +33,8 @@ def test_embeddings_have_length_one_and_do_not_depend_on_their_neighbours(make_i
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.array_equal(embedding.embed(images.pixels[5:6])[0], vectors[5])
+    mirrored = embedding.embed(np.ascontiguousarray(images.pixels[..., ::-1]))
+    assert np.allclose(mirrored, vectors, atol=1e-5)
     assert embedding.embed(images.pixels[:0]).shape == (0, 32)
 
 

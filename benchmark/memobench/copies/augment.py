@@ -5,6 +5,7 @@ Everything is batched on the device and drawn from one torch generator, in two d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -62,9 +63,7 @@ def augment(images: Tensor, random: torch.Generator, strength: Strength | None =
     def column(values: Tensor) -> Tensor:
         return values.reshape(n, *[1] * (dim + 1))
 
-    theta = _affine(s, dim, uniform)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    views = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    views = _resample(images, _affine(s, dim, uniform))
     views = views.clamp(1e-4, 1) ** column(torch.exp(uniform(-s.gamma, s.gamma)))
     mean = views.flatten(1).mean(dim=1).reshape(n, *[1] * (dim + 1))
     views = (views - mean) * column(torch.exp(uniform(-s.contrast, s.contrast))) + mean
@@ -76,6 +75,25 @@ def augment(images: Tensor, random: torch.Generator, strength: Strength | None =
     noise = torch.randn(images.shape, generator=random).to(images.device)
     views = views + column(level) * noise
     return _cut(views, s, uniform).clamp(0, 1)
+
+
+def rotate(images: Tensor, degrees: float) -> Tensor:
+    """Images (N, 1, *S) turned within the plane of their last two axes."""
+    turn = math.radians(degrees)
+    theta = torch.eye(images.ndim - 2, images.ndim - 1, device=images.device)
+    theta[0, 0], theta[0, 1] = math.cos(turn), -math.sin(turn)
+    theta[1, 0], theta[1, 1] = math.sin(turn), math.cos(turn)
+    return _resample(images, theta.expand(len(images), -1, -1))
+
+
+def _resample(images: Tensor, theta: Tensor) -> Tensor:
+    """Images (N, 1, *S) at the places that affine matrices (N, dim, dim + 1) send them to, borders repeated."""
+    sides = torch.tensor(images.shape[:1:-1], device=images.device, dtype=theta.dtype)  # (x, y) or (x, y, z)
+    # affine_grid counts each axis from -1 to 1 whatever its length; turns are meant in pixels
+    matrix = theta[:, :, :-1] * sides[None, None, :] / sides[None, :, None]
+    theta = torch.cat([matrix, theta[:, :, -1:]], dim=2)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def blur(images: Tensor, sigma: Tensor) -> Tensor:

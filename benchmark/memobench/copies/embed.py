@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memobench.copies.augment import augment
+from memobench.copies.augment import augment, rotate
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.errors import DataError
 from memobench.features._ssl import statistics
@@ -28,6 +28,7 @@ from memobench.training import Training, batch_indices, seeded, step_generator, 
 
 MIN_PATIENTS = 4
 BLOCK = 128
+TURNS = (0.0, -10.0, 10.0)  # degrees
 
 
 class Network(nn.Module):
@@ -118,13 +119,18 @@ class Embedding:
         """Images (N, *S) to embeddings (N, D) of length one, the same for an image and its mirror image.
 
         They are the means of the last two stages, not the head's projections, which were spread over the sphere by the
-        images learned from: on images never seen, the stages tell many more copies from other patients.
+        images learned from: on images never seen, the stages tell many more copies from other patients. Averaged over
+        the image and its mirror image, as they stand and turned both ways, they overlook larger rotations too.
         """
 
-        def both(images: Tensor) -> Tensor:
-            return F.normalize(self.network.represent(images) + self.network.represent(images.flip(-1)))
+        def averaged(images: Tensor) -> Tensor:
+            total = torch.zeros((), device=self.device)
+            for image in (images, images.flip(-1)):
+                for degrees in TURNS:
+                    total = total + self.network.represent(rotate(image, degrees) if degrees else image)
+            return F.normalize(total)
 
-        return self._blocks(pixels, both)
+        return self._blocks(pixels, averaged)
 
     def activations(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Images (N, *S) to the quality features ``ssl`` (N, F), standardized over the images learned from.
