@@ -28,6 +28,8 @@ def choose(*values: int) -> Any:
 class Knee:
     """Everything that stays the same between two scans of one patient; lengths in mm, the rest relative."""
 
+    patient: int
+    seed: int
     size: float = vary(1.0, 0.07)
     # femur
     femur_shaft: float = vary(14.5, 1.6)
@@ -113,12 +115,11 @@ class Knee:
     baker_cyst: int = choose(0, 0, 0, 0, 1)
     cruciate_torn: int = choose(0, 0, 0, 0, 0, 1)
     bright_vessels: int = choose(0, 0, 1)
-    spurs: int = choose(0, 0, 0, 1)
 
     @classmethod
     def of(cls, patient: int, seed: int = 0) -> Knee:
         """The anatomy of a patient, fixed by (version, seed, patient)."""
-        known = fields(cls)
+        known = [item for item in fields(cls) if item.metadata]
         numbers = Numbers(Stream("knee", VERSION, seed, patient), len(known))
         values: dict[str, Any] = {}
         for item in known:
@@ -128,4 +129,8 @@ class Knee:
             else:
                 choices = item.metadata["values"]
                 values[item.name] = choices[numbers.integer(0, len(choices))]
-        return cls(**values)
+        return cls(patient, seed, **values)
+
+    def stream(self, *names: str | int) -> Stream:
+        """Random numbers of a named part of this patient."""
+        return Stream("knee", VERSION, self.seed, self.patient, *names)

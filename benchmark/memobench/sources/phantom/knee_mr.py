@@ -81,12 +81,12 @@ def acquisition(patient: int, scan: int, seed: int = 0, *, volume: bool = False)
         protocol=name,
         repetition=u(480.0, 720.0) if name == "T1" else u(2200.0, 4200.0),
         echo=u(10.0, 18.0) if name == "T1" else u(50.0, 75.0) if name.startswith("T2") else u(20.0, 40.0),
-        fat_left=u(0.10, 0.28) if suppressed else 1.0,
+        fat_left=u(0.06, 0.22) if suppressed else 1.0,
         fat_uneven=(n(0.0, 0.06), n(0.0, 0.08)) if suppressed else (0.0, 0.0),
-        field=min(max(148.0 + field, 128.0), 172.0) * n(1.0, 0.025, 0.94, 1.06),
-        flexion=flexion + n(0.0, 0.04, -0.1, 0.1),
-        turn=n(0.0, 0.07, -0.18, 0.18),
-        tilt=n(0.0, 0.06, -0.16, 0.16),
+        field=min(max(148.0 + field, 128.0), 172.0) * n(1.0, 0.02, 0.95, 1.05),
+        flexion=flexion + n(0.0, 0.03, -0.08, 0.08),
+        turn=n(0.0, 0.05, -0.14, 0.14),
+        tilt=n(0.0, 0.05, -0.14, 0.14),
         shift=(height + n(0.0, 3.0, -8.0, 8.0), n(0.0, 3.5, -9.0, 9.0)),
         at=n(0.0, 2.0) + (0.0 if volume else at),
         bias=(n(0.0, 0.10), n(0.0, 0.16, -0.4, 0.4), n(0.0, 0.16, -0.4, 0.4)),
@@ -105,8 +105,9 @@ def draw_slice(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[
     """
     _check(size)
     q = acquisition(patient, scan, seed)
-    signal = _signal(patient, q, np.array([q.at]), size, seed)
-    return _finish(signal, q, Stream("knee mr noise", VERSION, seed, patient, scan, size, 0))[0]
+    signal = paint(Knee.of(patient, seed), q, np.array([q.at]), size)
+    image: NDArray[np.uint8] = _finish(signal, q, Stream("knee mr noise", VERSION, seed, patient, scan, size, 0))[0]
+    return image
 
 
 def draw_volume(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -117,7 +118,7 @@ def draw_volume(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray
     """
     _check(size)
     q = acquisition(patient, scan, seed, volume=True)
-    signal = _signal(patient, q, _centres(size, DEPTH) + q.at, size, seed)
+    signal = paint(Knee.of(patient, seed), q, _centres(size, DEPTH) + q.at, size)
     return _finish(signal, q, Stream("knee mr noise", VERSION, seed, patient, scan, size, 1))
 
 
@@ -137,17 +138,15 @@ def spin_echo(tissue: str, q: Scan) -> float:
     return density * (1.0 - float(decay[0])) * float(decay[1])
 
 
-def _signal(patient: int, q: Scan, slices: Floats, size: int, seed: int) -> Floats:
+def paint(knee: Knee, q: Scan, slices: Floats, size: int) -> Floats:
     """Signal (slices, size, size): pose undone, tissues painted from back to front, the coil's reach.
 
     Args:
-        patient: Whose knee.
+        knee: The patient's anatomy.
         q: The scan.
         slices: Positions of the slices along the scanner's x axis in mm.
         size: Rows and columns.
-        seed: Of the phantom.
     """
-    knee = Knee.of(patient, seed)
     half, scale = 2.0 / q.field, 1.0 / knee.size
     lengths = _centres(size, q.field)
     values: dict[str, Floats | float] = {name: spin_echo(name, q) for name in TISSUES}
@@ -170,7 +169,7 @@ def _signal(patient: int, q: Scan, slices: Floats, size: int, seed: int) -> Floa
         x, z = across[0] * x - across[1] * z, across[1] * x + across[0] * z
         points = Points(x * (knee.side * scale), y * scale, z * scale, max(q.field / size, 1.0))
         signal = np.zeros(x.shape)
-        for name, share in layers(knee, points, q.flexion, patient, seed):
+        for name, share in layers(knee, points, q.flexion):
             if share.ndim:  # else a solid beside all points
                 signal = signal + (values[name] - signal) * share
         slabs.append(signal * np.clip(coil, 0.25, 2.0))

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from memobench.sources.phantom import arithmetic
-from memobench.sources.phantom.knee import VERSION, Knee
+from memobench.sources.phantom.knee import Knee
 from memobench.sources.phantom.points import Place, Points, cosine_and_sine, ripples, smooth_union
-from memobench.sources.phantom.random import Stream
 from memobench.sources.phantom.shapes import Floats, Profiles
 
 Layer = tuple[str, Floats]
@@ -40,23 +39,21 @@ class Bent:
         return cosine * y - sine * z, sine * y + cosine * z
 
 
-def layers(knee: Knee, points: Points, flexion: float, patient: int, seed: int) -> Iterator[Layer]:
+def layers(knee: Knee, points: Points, flexion: float) -> Iterator[Layer]:
     """Tissues from back to front: a tissue's name and how much of each point it takes, in [0, 1].
 
     Args:
         knee: The anatomy.
         points: Where to paint, (N,); x already points to this patient's lateral side.
         flexion: Bend of the joint in radians.
-        patient: Whose textures.
-        seed: Of the phantom.
     """
     bent = Bent(points, points.turned(-flexion), flexion)
-    texture = Stream("knee texture", VERSION, seed, patient)
+    texture = knee.stream("texture")
     soft = ripples(texture, points, 4, 22.0, 60.0)
     fibres = ripples(texture, points, 6, 4.0, 12.0, along=0.25)
     patches = ripples(texture, points, 4, 14.0, 45.0)
     grain = ripples(texture, points, 5, 4.0, 9.0)
-    yield from _soft_tissue(knee, bent, soft, fibres)
+    yield from _soft_tissue(knee, bent, soft, fibres, patches)
     femur, tibia, patella = _femur(knee, bent.above), _tibia(knee, bent.below), _patella(knee, bent.above)
     yield from _fluid(knee, bent, soft)
     yield from _cartilage(knee, bent, femur, tibia, patella)
@@ -65,7 +62,7 @@ def layers(knee: Knee, points: Points, flexion: float, patient: int, seed: int) 
     yield from _ligaments(knee, bent)
 
 
-def _soft_tissue(knee: Knee, bent: Bent, soft: Floats, fibres: Floats) -> Iterator[Layer]:
+def _soft_tissue(knee: Knee, bent: Bent, soft: Floats, fibres: Floats, patches: Floats) -> Iterator[Layer]:
     p, below = bent.above, bent.below
     _, sine = cosine_and_sine(bent.flexion)
     z = p.z - sine * 0.5 * (p.y + np.sqrt(p.y * p.y + 400.0))  # the outline bends without a kink
@@ -73,7 +70,9 @@ def _soft_tissue(knee: Knee, bent: Bent, soft: Floats, fibres: Floats) -> Iterat
     deep = p.column(0.0, p.z - z + (front + back) * 0.5, half_x, (back - front) * 0.5) + 0.8 * soft
     behind = arithmetic.smooth_step((z + 30.0) * (1.0 / 60.0))
     skin = deep - max(knee.fat_front, 1.5) * (1.0 - behind) - max(knee.fat_back, 2.0) * behind - 0.6 * soft
-    yield "fat", p.inside(skin)
+    body = p.inside(skin)
+    yield "fat", body
+    yield "muscle", body * np.clip(0.05 + 0.05 * patches + 0.04 * fibres, 0.0, 0.25)
     yield "skin", p.band(skin + 0.9, 0.9)
     yield "fascia", p.band(skin + 4.5 + 1.8 * fibres, 0.35) * p.inside(-deep) * 0.5
     yield "fascia", p.band(deep, 0.5) * 0.6
@@ -194,12 +193,12 @@ def _fluid(knee: Knee, bent: Bent, soft: Floats) -> Iterator[Layer]:
         yield "synovium", p.inside(p.ellipsoid((sign * knee.condyle_spacing, 0.5, 3.0), (17.0, 8.0, 27.0))) * 0.8
     yield "synovium", p.inside(p.ellipsoid((0.0, -3.0, 13.0), (11.0, 15.0, 20.0)) + soft) * 0.45
     much = max(knee.effusion, 0.0)
-    pouch = p.ellipsoid((3.0, -knee.patella_rise - 26.0, -37.0), (22.0, 19.0, 1.0 + 0.9 * much)) + 0.8 * soft
-    yield "fluid", p.inside(pouch) * min(1.0, 0.2 + 0.16 * much)
+    pouch = p.ellipsoid((3.0, -knee.patella_rise - 26.0, -37.0), (22.0, 19.0, 1.0 + 0.6 * much)) + 0.8 * soft
+    yield "fluid", p.inside(pouch) * min(1.0, 0.1 + 0.16 * much)
     recess = p.ellipsoid((-21.0, -14.0, 34.0), (9.0, 14.0, 1.0 + 0.6 * much))
     yield "fluid", p.inside(recess) * min(1.0, 0.3 + 0.2 * much)
     front = p.ellipsoid((0.0, -9.0, -28.0), (24.0, 5.0 + knee.recess, 2.0 + 0.4 * much)) + soft
-    yield "fluid", p.inside(front) * min(1.0, 0.1 + 0.1 * much)
+    yield "fluid", p.inside(front) * min(1.0, 0.07 * much)
     strand = p.band(p.y - 2.0 - 0.5 * (p.z + 34.0) + 3.0 * soft, 0.8)
     pad = p.inside(p.ellipsoid((0.0, 3.0, -31.0), (24.0, 15.0, 9.0)))
     yield "fascia", pad * strand * max(knee.pad_strands, 0.0)
