@@ -99,8 +99,8 @@ class Knee:
     marbling: float = vary(0.10, 0.06)
     # bone
     marrow: float = vary(0.95, 0.05)
-    red_marrow: float = vary(0.14, 0.10)
-    trabeculae: float = vary(0.06, 0.03)
+    red_marrow: float = vary(0.09, 0.06)
+    trabeculae: float = vary(0.035, 0.015)
     cortex: float = vary(1.3, 0.3)
     plate: float = vary(0.15, 0.12)
     oedema_x: float = vary(0.0, 16.0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from memobench.sources.phantom import arithmetic
 from memobench.sources.phantom.knee import VERSION, Knee
-from memobench.sources.phantom.knee_tissues import layers
+from memobench.sources.phantom.knee_tissues import hull, layers
 from memobench.sources.phantom.points import Points, cosine_and_sine
 from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats
@@ -161,18 +161,21 @@ def paint(knee: Knee, q: Scan, slices: Floats, size: int) -> Floats:
         y, z = np.tile(np.repeat(lengths, size), len(some)), np.tile(lengths, size * len(some))
         u, v, w = x * (1.0 / 40.0), y * half, z * half
         coil = 1.0 + q.bias[0] * u + q.bias[1] * v + q.bias[2] * w + q.surface * (w * w - 0.3)
-        if q.fat_left < 1.0:
-            left = np.clip(q.fat_left + q.fat_uneven[0] * v + q.fat_uneven[1] * w, 0.05, 1.0)
-            values.update({name: whole * left for name, whole in fatty.items()})
+        left = np.clip(q.fat_left + q.fat_uneven[0] * v + q.fat_uneven[1] * w, 0.05, 1.0)
         y, z = y - q.shift[0], z - q.shift[1]
         y, z = within[0] * y - within[1] * z, within[1] * y + within[0] * z
         x, z = across[0] * x - across[1] * z, across[1] * x + across[0] * z
         points = Points(x * (knee.side * scale), y * scale, z * scale, max(q.field / size, 1.0))
-        signal = np.zeros(x.shape)
-        for name, share in layers(knee, points, q.flexion):
+        surfaces = hull(knee, points, q.flexion)
+        body = surfaces.skin < points.edge  # the air around it needs no painting
+        values.update({name: whole * left[body] for name, whole in fatty.items()})
+        signal = np.zeros(int(np.count_nonzero(body)))
+        for name, share in layers(knee, points.take(body), q.flexion, surfaces.take(body)) if signal.size else ():
             if share.ndim:  # else a solid beside all points
                 signal = signal + (values[name] - signal) * share
-        slabs.append(signal * np.clip(coil, 0.25, 2.0))
+        slab = np.zeros(x.shape)
+        slab[body] = signal * np.clip(coil[body], 0.25, 2.0)
+        slabs.append(slab)
     return np.concatenate(slabs).reshape(len(slices), size, size)
 
 

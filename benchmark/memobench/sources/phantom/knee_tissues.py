@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memobench.sources.phantom import arithmetic
 from memobench.sources.phantom.knee import Knee
@@ -39,21 +40,54 @@ class Bent:
         return cosine * y - sine * z, sine * y + cosine * z
 
 
-def layers(knee: Knee, points: Points, flexion: float) -> Iterator[Layer]:
+@dataclass(frozen=True)
+class Hull:
+    """What the leg's surfaces are at points (N,), in mm, negative inside.
+
+    Attributes:
+        skin: Distance beyond the skin.
+        deep: Distance beyond the fascia that wraps the muscles.
+        soft: A smooth random field that makes both uneven.
+    """
+
+    skin: Floats
+    deep: Floats
+    soft: Floats
+
+    def take(self, chosen: NDArray[np.bool_]) -> Hull:
+        """The same at some of the points."""
+        return Hull(self.skin[chosen], self.deep[chosen], self.soft[chosen])
+
+
+def hull(knee: Knee, points: Points, flexion: float) -> Hull:
+    """The surfaces of the leg: see ``layers`` for the arguments."""
+    soft = ripples(knee.stream("surface"), points, 4, 22.0, 60.0)
+    _, sine = cosine_and_sine(flexion)
+    # the outline bends without a kink
+    z = points.z - sine * 0.5 * (points.y + np.sqrt(points.y * points.y + 400.0))
+    front, back, half_x = _outline(knee)(points.y)
+    bent = Points(points.x, points.y, z, points.edge)
+    deep = bent.column(0.0, (front + back) * 0.5, half_x, (back - front) * 0.5) + 0.8 * soft
+    behind = arithmetic.smooth_step((z + 30.0) * (1.0 / 60.0))
+    skin = deep - max(knee.fat_front, 1.5) * (1.0 - behind) - max(knee.fat_back, 2.0) * behind - 0.6 * soft
+    return Hull(skin, deep, soft)
+
+
+def layers(knee: Knee, points: Points, flexion: float, surfaces: Hull) -> Iterator[Layer]:
     """Tissues from back to front: a tissue's name and how much of each point it takes, in [0, 1].
 
     Args:
         knee: The anatomy.
         points: Where to paint, (N,); x already points to this patient's lateral side.
         flexion: Bend of the joint in radians.
+        surfaces: The leg's surfaces there.
     """
     bent = Bent(points, points.turned(-flexion), flexion)
-    texture = knee.stream("texture")
-    soft = ripples(texture, points, 4, 22.0, 60.0)
+    texture, soft = knee.stream("texture"), surfaces.soft
     fibres = ripples(texture, points, 6, 4.0, 12.0, along=0.25)
     patches = ripples(texture, points, 4, 14.0, 45.0)
-    grain = ripples(texture, points, 5, 4.0, 9.0)
-    yield from _soft_tissue(knee, bent, soft, fibres, patches)
+    grain = ripples(texture, points, 7, 3.5, 9.0)
+    yield from _soft_tissue(knee, bent, surfaces, fibres, patches)
     femur, tibia, patella = _femur(knee, bent.above), _tibia(knee, bent.below), _patella(knee, bent.above)
     yield from _fluid(knee, bent, soft)
     yield from _cartilage(knee, bent, femur, tibia, patella)
@@ -62,14 +96,9 @@ def layers(knee: Knee, points: Points, flexion: float) -> Iterator[Layer]:
     yield from _ligaments(knee, bent)
 
 
-def _soft_tissue(knee: Knee, bent: Bent, soft: Floats, fibres: Floats, patches: Floats) -> Iterator[Layer]:
+def _soft_tissue(knee: Knee, bent: Bent, surfaces: Hull, fibres: Floats, patches: Floats) -> Iterator[Layer]:
     p, below = bent.above, bent.below
-    _, sine = cosine_and_sine(bent.flexion)
-    z = p.z - sine * 0.5 * (p.y + np.sqrt(p.y * p.y + 400.0))  # the outline bends without a kink
-    front, back, half_x = _outline(knee)(p.y)
-    deep = p.column(0.0, p.z - z + (front + back) * 0.5, half_x, (back - front) * 0.5) + 0.8 * soft
-    behind = arithmetic.smooth_step((z + 30.0) * (1.0 / 60.0))
-    skin = deep - max(knee.fat_front, 1.5) * (1.0 - behind) - max(knee.fat_back, 2.0) * behind - 0.6 * soft
+    skin, deep, soft = surfaces.skin, surfaces.deep, surfaces.soft
     body = p.inside(skin)
     yield "fat", body
     yield "muscle", body * np.clip(0.05 + 0.05 * patches + 0.04 * fibres, 0.0, 0.25)
@@ -211,11 +240,12 @@ def _cartilage(knee: Knee, bent: Bent, femur: Floats, tibia: Floats, patella: Fl
     p, below = bent.above, bent.below
     load = p.inside(p.ellipsoid((0.0, -6.0, 4.0), (48.0, 31.0, 42.0)))
     load = np.maximum(load, p.inside(p.ellipsoid((0.0, -26.0, -28.0), (24.0, 23.0, 12.0))))
+    notch = p.inside(p.ellipsoid((0.0, 1.0, 22.0), (knee.notch_width + 3.0, 24.0, 24.0)))
+    coat = p.inside(femur - max(knee.cartilage_femur, 1.0)) * load * (1.0 - notch)
+    yield "cartilage", coat
     if knee.defect:
         lesion = p.ellipsoid((knee.defect * 22.0, -1.0, knee.defect_place), (9.0, 7.0, max(knee.defect_size, 2.0)))
-        load = load * (1.0 - 0.9 * p.inside(lesion))
-    notch = p.inside(p.ellipsoid((0.0, 1.0, 22.0), (knee.notch_width + 3.0, 24.0, 24.0)))
-    yield "cartilage", p.inside(femur - max(knee.cartilage_femur, 1.0)) * load * (1.0 - notch)
+        yield "fluid", coat * p.inside(lesion) * 0.9
     top = below.inside(np.abs(below.y - _plateau(knee, below)) - max(knee.cartilage_tibia, 1.0) - 1.5)
     yield "cartilage", p.inside(tibia - max(knee.cartilage_tibia, 1.0)) * top * below.inside(6.0 - np.abs(below.x))
     behind = arithmetic.smooth_step((p.z + 38.0 + knee.patella_depth) * (1.0 / 6.0))
@@ -251,7 +281,7 @@ def _bones(
         yield "muscle", whole * np.clip(red + max(knee.trabeculae, 0.0) * grain + 1.0 - knee.marrow, 0.0, 0.6)
         if number < 2:
             level = -40.0 if number == 0 else 19.0
-            scar = p.band(p.y - level - 0.06 * p.z - 2.0 * patches - 0.5 * grain, 0.7)
+            scar = p.band(p.y - level - 0.06 * p.z - 1.5 * patches - 0.3 * grain, 0.7)
             yield "line", whole * scar * max(knee.plate, 0.0) * 2.0
         if knee.oedema:
             spot = p.ellipsoid((knee.oedema_x, knee.oedema_y, knee.oedema_z), (knee.oedema_size,) * 3)

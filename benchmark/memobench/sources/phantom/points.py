@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memobench.sources.phantom import arithmetic
 from memobench.sources.phantom.random import Numbers, Stream
@@ -76,6 +77,10 @@ class Points:
         cosine, sine = cosine_and_sine(angle)
         return Points(self.x, cosine * self.y - sine * self.z, sine * self.y + cosine * self.z, self.edge)
 
+    def take(self, chosen: NDArray[np.bool_]) -> Points:
+        """Some of the points."""
+        return Points(self.x[chosen], self.y[chosen], self.z[chosen], self.edge)
+
     @cached_property
     def range_x(self) -> tuple[float, float]:
         """The smallest and the largest x."""
@@ -137,5 +142,5 @@ def ripples(stream: Stream, points: Points, count: int, shortest: float, longest
         turns = points.x * (a * pace) + points.y * (b * pace) + points.z * (c * pace) + numbers.uniform()
         turns = turns - np.rint(turns)  # [-1/2, 1/2]
         total = total + turns * (0.5 - np.abs(turns))
-    scaled: Floats = total * (16.0 * 1.37 / sqrt(2.0 * count))
+    scaled: Floats = total * (16.0 / sqrt(count * 8.0 / 15.0))  # a peak is 1/16, its mean square 8/15 of the peak's
     return scaled
