@@ -26,7 +26,7 @@ def lerp(x: Floats, knots: Sequence[float], values: Sequence[float]) -> Floats:
     """
     out = np.full(x.shape, values[0], dtype=np.float64)
     for k in range(len(knots) - 1):
-        share = np.clip((x - knots[k]) / (knots[k + 1] - knots[k]), 0.0, 1.0)
+        share = np.minimum(np.maximum((x - knots[k]) / (knots[k + 1] - knots[k]), 0.0), 1.0)
         out = out + share * (values[k + 1] - values[k])
     return out
 
@@ -210,13 +210,17 @@ def project(tubes: Tubes, size: int, pixel: float) -> Floats:
         dx, dy = column - middle_x[n][:, None], row - middle_y[n][:, None]
         ux, uy = direction_x[n][:, None], direction_y[n][:, None]
         forward = (dx * ux)[:, None, :] + (dy * uy)[:, :, None]
-        across = (dx * uy)[:, None, :] - (dy * ux)[:, :, None]
-        square = across * across
+        square = (dx * uy)[:, None, :] - (dy * ux)[:, :, None]
+        square *= square
         third = (slice(None), None, None)
-        ends = np.clip(half[n][third] + 0.5 - np.abs(forward), 0.0, 1.0)
-        value = shell[n][third] * np.sqrt(np.maximum((outer[n] * outer[n])[third] - square, 0.0))
-        value = value + core[n][third] * np.sqrt(np.maximum((inner[n] * inner[n])[third] - square, 0.0))
-        value = value * ends
+        value = np.sqrt(np.maximum((outer[n] * outer[n])[third] - square, 0.0))
+        value *= shell[n][third]
+        hollow_ones = np.nonzero(core[n])[0]  # most tubes are solid
+        if len(hollow_ones):
+            m = n[hollow_ones]
+            rest = np.sqrt(np.maximum((inner[m] * inner[m])[third] - square[hollow_ones], 0.0))
+            value[hollow_ones] += core[m][third] * rest
+        value *= np.minimum(np.maximum(half[n][third] + 0.5 - np.abs(forward), 0.0), 1.0)
         # a margin takes what falls beside the image; bincount adds in the order of its input
         margin = 2 * side + 4
         full = size + 2 * margin
