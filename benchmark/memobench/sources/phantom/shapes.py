@@ -135,14 +135,14 @@ class Tubes:
     def solid(start: Floats, end: Floats, radius: Floats | float, density: float) -> Tubes:
         """Tubes of one material."""
         count = len(start)
-        radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (count,))
+        radii = np.full(count, radius, dtype=np.float64)
         return Tubes(start, end, radii, radii * 0.5, np.full(count, density), np.full(count, density))
 
     @staticmethod
     def along(points: Floats, radius: Floats | float, shell: float, core: float, thickness: float) -> Tubes:
         """A chain of tubes through points (n, 3), with a shell of the given thickness."""
         count = len(points) - 1
-        radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (count,))
+        radii = np.full(count, radius, dtype=np.float64)
         hollow = np.maximum(radii - thickness, radii * 0.1)
         return Tubes(points[:-1], points[1:], radii, hollow, np.full(count, shell), np.full(count, core))
 
@@ -333,7 +333,7 @@ def stretch(lattice: Floats, positions: Sequence[Floats]) -> Floats:
     """
     out = lattice
     for axis, position in enumerate(positions):
-        place = np.clip(position, 0.0, lattice.shape[axis] - 1.0)
+        place = np.minimum(np.maximum(position, 0.0), lattice.shape[axis] - 1.0)
         cell = np.minimum(np.floor(place), lattice.shape[axis] - 2.0)
         index = cell.astype(np.intp)
         share = arithmetic.smooth_step(place - cell).reshape([-1 if a == axis else 1 for a in range(lattice.ndim)])
