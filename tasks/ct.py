@@ -12,6 +12,6 @@ TASK = TASKS.register("ct")(
         sizes=(32, 96),
         split=SplitSizes(train=64, test=128, dev=256, fresh=128),
         samples=128,
-        digest="",
+        digest="554362b62fe608a84f3e21e94c8404c5053812f9401994a0667ad72e903092cf",
     )
 )

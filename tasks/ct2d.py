@@ -12,6 +12,6 @@ TASK = TASKS.register("ct2d")(
         sizes=(32, 256),
         split=SplitSizes(train=96, test=256, dev=384, fresh=256),
         samples=256,
-        digest="",
+        digest="5fc1d9d4c9332a8418b82664a76cf752e2186ef14226f26009eaeee9bc6f5b9c",
     )
 )

@@ -12,6 +12,6 @@ TASK = TASKS.register("mr")(
         sizes=(32, 96),
         split=SplitSizes(train=64, test=128, dev=256, fresh=128),
         samples=128,
-        digest="",
+        digest="76d96ac04901922c23b1cee45490469f07cfc3f170abfac0399d4b07ad08ca11",
     )
 )

@@ -12,6 +12,6 @@ TASK = TASKS.register("mr2d")(
         sizes=(32, 256),
         split=SplitSizes(train=96, test=256, dev=384, fresh=256),
         samples=256,
-        digest="",
+        digest="9e8ef85d295cbedc27a78ad94f50b5415cd947d7946f4333985bff8b045aefdf",
     )
 )

@@ -12,6 +12,6 @@ TASK = TASKS.register("xray")(
         sizes=(32, 256),
         split=SplitSizes(train=96, test=256, dev=384, fresh=256),
         samples=256,
-        digest="",
+        digest="0f93878aad0afd8fd9104938d491a8e36f6d15f48bd16d7daf046461a0c4b221",
     )
 )

@@ -39,7 +39,7 @@ class TaskInfo:
         sizes: Side lengths that the task allows, smallest and largest.
         split: Patients per side of the embedded data.
         samples: How many images are drawn from a generator by default.
-        digest: SHA-256 of the embedded split at the default size (``SplitData.digest``).
+        digest: SHA-256 of the embedded split at the default size (``Splits.digest``), or "" to promise none.
         licence: Licence of the embedded data.
         source: What the embedded data are.
         citation: What to cite.

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from memobench.errors import DataError
+from memobench.errors import DataError, MemobenchError
 from memobench.generator import silent
 from memobench.images import Images
 from memobench.sources import folder, phantom
@@ -46,6 +46,7 @@ def load_splits(
     Raises:
         UsageError: The size is not allowed.
         DataError: The folder cannot be used; the message says why and what to do.
+        MemobenchError: The phantom draws other bytes here than the task promises.
     """
     shape = task.shape_at(size)
     if data == "phantom":
@@ -58,6 +59,8 @@ def load_splits(
 
     def write(into: Path, scratch: Path) -> None:
         sides, notes = build()
+        if data == "phantom":
+            check_promise(task, shape, digest(sides))
         for name in SIDES:
             if (images := sides.get(name)) is not None:
                 (into / name).mkdir()
@@ -66,6 +69,25 @@ def load_splits(
 
     path, stored = store.get("data", key, write)
     return read_splits(path), path, stored
+
+
+def check_promise(task: TaskInfo, shape: tuple[int, ...], drawn: str) -> None:
+    """Refuse an embedded split that differs from the one which the task's results stand for.
+
+    Args:
+        task: The task; one without a digest promises nothing, and no task does at another size than its own.
+        shape: Of the drawn images.
+        drawn: Digest of the drawn sides.
+
+    Raises:
+        MemobenchError: The digests differ.
+    """
+    if task.digest and shape == task.shape and drawn != task.digest:
+        raise MemobenchError(
+            f"task {task.name}: the phantom draws other bytes here (digest {drawn[:12]}) than the task's results stand "
+            f"for ({task.digest[:12]}); reinstall memobench and NumPy unchanged, or give the changed phantom or task "
+            "a new version and digest"
+        )
 
 
 def read_splits(path: Path) -> Splits:

@@ -54,10 +54,17 @@ def scan_count(family: str, patient: int, seed: int = 0) -> int:
 
 
 def key(task: TaskInfo, shape: tuple[int, ...]) -> dict[str, Any]:
-    """What the drawn sides depend on."""
+    """What the drawn sides depend on, and the bytes that the task promises, so that stored ones are never others."""
     sizes = task.split
     patients = [sizes.train, sizes.test, sizes.dev, sizes.fresh]
-    return {"source": "phantom", "version": VERSION, "family": task.family, "shape": shape, "patients": patients}
+    return {
+        "source": "phantom",
+        "version": VERSION,
+        "family": task.family,
+        "shape": shape,
+        "patients": patients,
+        "digest": task.digest,
+    }
 
 
 def draw_sides(

@@ -100,8 +100,9 @@ def smooth_step(x: Array) -> Array:
     >>> smooth_step(np.array([-1.0, 0.5, 2.0])).tolist()
     [0.0, 0.5, 1.0]
     """
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
+    x = np.minimum(np.maximum(x, 0), 1)
+    step: Array = x * x * (3 - 2 * x)
+    return step
 
 
 def blur(image: Array, sigma: float) -> Array:

@@ -8,6 +8,7 @@ in a space of its own ("memobench phantom"), so that no seed given to a generati
 from __future__ import annotations
 
 import hashlib
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,8 @@ class Stream:
 
     def uniforms(self, shape: int | tuple[int, ...], low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
         """Uniform numbers in [low, high), float64, of any shape."""
-        count = int(np.prod(shape))
-        raw = np.atleast_1d(self._bits.random_raw(count)) >> np.uint64(11)
+        count = shape if isinstance(shape, int) else prod(shape)
+        raw = self._bits.random_raw(count) >> np.uint64(11)
         return (low + (high - low) * (raw.astype(np.float64) * 2.0**-53)).reshape(shape)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
@@ -39,12 +40,13 @@ class Stream:
 
     def normals(self, shape: int | tuple[int, ...], sd: float = 1.0) -> NDArray[np.float64]:
         """Standard normal numbers times sd, by Box and Muller's transform in exact arithmetic."""
-        count = int(np.prod(shape))
+        count = shape if isinstance(shape, int) else prod(shape)
         pairs = (count + 1) // 2
         radius = np.sqrt(-2 * arithmetic.log(1 - self.uniforms(pairs)))
         angle = self.uniforms(pairs, 0.0, 6.283185307179586)
-        both = np.concatenate([radius * arithmetic.cos(angle), radius * arithmetic.sin(angle)])
-        return (sd * both[:count]).reshape(shape)
+        cosine_and_sine = arithmetic.sin(np.concatenate([angle + 6.283185307179586 / 4, angle]))
+        both = np.concatenate([radius, radius]) * cosine_and_sine
+        return np.asarray(sd * both[:count], dtype=np.float64).reshape(shape)
 
     def normal(self, mean: float = 0.0, sd: float = 1.0, low: float = -np.inf, high: float = np.inf) -> float:
         """One normal number, clipped to [low, high]."""

@@ -26,7 +26,7 @@ def lerp(x: Floats, knots: Sequence[float], values: Sequence[float]) -> Floats:
     """
     out = np.full(x.shape, values[0], dtype=np.float64)
     for k in range(len(knots) - 1):
-        share = np.clip((x - knots[k]) / (knots[k + 1] - knots[k]), 0.0, 1.0)
+        share = np.minimum(np.maximum((x - knots[k]) / (knots[k + 1] - knots[k]), 0.0), 1.0)
         out = out + share * (values[k + 1] - values[k])
     return out
 
@@ -135,14 +135,14 @@ class Tubes:
     def solid(start: Floats, end: Floats, radius: Floats | float, density: float) -> Tubes:
         """Tubes of one material."""
         count = len(start)
-        radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (count,))
+        radii = np.full(count, radius, dtype=np.float64)
         return Tubes(start, end, radii, radii * 0.5, np.full(count, density), np.full(count, density))
 
     @staticmethod
     def along(points: Floats, radius: Floats | float, shell: float, core: float, thickness: float) -> Tubes:
         """A chain of tubes through points (n, 3), with a shell of the given thickness."""
         count = len(points) - 1
-        radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (count,))
+        radii = np.full(count, radius, dtype=np.float64)
         hollow = np.maximum(radii - thickness, radii * 0.1)
         return Tubes(points[:-1], points[1:], radii, hollow, np.full(count, shell), np.full(count, core))
 
@@ -210,13 +210,17 @@ def project(tubes: Tubes, size: int, pixel: float) -> Floats:
         dx, dy = column - middle_x[n][:, None], row - middle_y[n][:, None]
         ux, uy = direction_x[n][:, None], direction_y[n][:, None]
         forward = (dx * ux)[:, None, :] + (dy * uy)[:, :, None]
-        across = (dx * uy)[:, None, :] - (dy * ux)[:, :, None]
-        square = across * across
+        square = (dx * uy)[:, None, :] - (dy * ux)[:, :, None]
+        square *= square
         third = (slice(None), None, None)
-        ends = np.clip(half[n][third] + 0.5 - np.abs(forward), 0.0, 1.0)
-        value = shell[n][third] * np.sqrt(np.maximum((outer[n] * outer[n])[third] - square, 0.0))
-        value = value + core[n][third] * np.sqrt(np.maximum((inner[n] * inner[n])[third] - square, 0.0))
-        value = value * ends
+        value = np.sqrt(np.maximum((outer[n] * outer[n])[third] - square, 0.0))
+        value *= shell[n][third]
+        hollow_ones = np.nonzero(core[n])[0]  # most tubes are solid
+        if len(hollow_ones):
+            m = n[hollow_ones]
+            rest = np.sqrt(np.maximum((inner[m] * inner[m])[third] - square[hollow_ones], 0.0))
+            value[hollow_ones] += core[m][third] * rest
+        value *= np.minimum(np.maximum(half[n][third] + 0.5 - np.abs(forward), 0.0), 1.0)
         # a margin takes what falls beside the image; bincount adds in the order of its input
         margin = 2 * side + 4
         full = size + 2 * margin
@@ -329,7 +333,7 @@ def stretch(lattice: Floats, positions: Sequence[Floats]) -> Floats:
     """
     out = lattice
     for axis, position in enumerate(positions):
-        place = np.clip(position, 0.0, lattice.shape[axis] - 1.0)
+        place = np.minimum(np.maximum(position, 0.0), lattice.shape[axis] - 1.0)
         cell = np.minimum(np.floor(place), lattice.shape[axis] - 2.0)
         index = cell.astype(np.intp)
         share = arithmetic.smooth_step(place - cell).reshape([-1 if a == axis else 1 for a in range(lattice.ndim)])

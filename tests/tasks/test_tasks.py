@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+from memobench.errors import UsageError
+from memobench.report.words import MEMORIZATION, QUALITY
+from memobench.sources import digest
+from memobench.sources.folder import DEV_PATIENTS
+from memobench.sources.phantom import FAMILIES, draw, draw_sides
+from memobench.task import TASKS, TaskInfo
+
+NAMES = TASKS.files()
+FLAT = [name for name in NAMES if TASKS.get(name).dim == 2]
+
+
+@lru_cache
+def drawn_digest(name: str) -> str:
+    """The digest of a task's embedded split, drawn anew at its own size."""
+    task = TASKS.get(name)
+    return digest(draw_sides(task, task.shape)[0])
+
+
+@pytest.fixture(params=NAMES)
+def task(request: pytest.FixtureRequest) -> TaskInfo:
+    return TASKS.get(request.param)
+
+
+def test_words_are_filled_in(task: TaskInfo) -> None:
+    assert task.name in NAMES
+    for text in (task.version, task.modality, task.licence, task.source, task.citation):
+        assert text.strip()
+        assert text == text.strip()
+    assert task.family in FAMILIES
+    # a metric of quality carries its features in its name: fd_ssl
+    assert all(m in MEMORIZATION or m.split("_")[0] in QUALITY for m in task.main_metrics)
+    assert "copy_rate" in task.main_metrics
+
+
+def test_the_shape_is_a_square_or_cube_of_an_allowed_size(task: TaskInfo) -> None:
+    assert task.dim in (2, 3)
+    assert len(set(task.shape)) == 1
+    low, high = task.sizes
+    assert low < high
+    assert task.shape_at(None) == task.shape == task.shape_at(task.shape[0])
+    assert task.shape_at(low) == (low,) * task.dim
+    assert task.shape_at(high) == (high,) * task.dim
+    for size in (low - 8, high + 8, low + 1, 0, -low):
+        with pytest.raises(UsageError, match=f"--size {size} is no size of task {task.name}"):
+            task.shape_at(size)
+
+
+def test_the_family_draws_the_shape_and_the_smallest_size(task: TaskInfo) -> None:
+    for shape in (task.shape, task.shape_at(task.sizes[0])):
+        image = draw(task.family, 0, 0, size=shape[0])
+        assert image.shape == shape
+        assert image.dtype == np.uint8
+        assert image.std() > 5
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_the_family_draws_the_largest_size(name: str) -> None:
+    task = TASKS.get(name)
+    assert draw(task.family, 0, 0, size=task.sizes[1]).shape == task.shape_at(task.sizes[1])
+
+
+def test_sides_are_large_enough(task: TaskInfo) -> None:
+    sizes = task.split
+    assert sizes.train >= DEV_PATIENTS
+    assert sizes.dev >= DEV_PATIENTS  # else the detector would have to cross-fit
+    assert sizes.test >= sizes.train
+    assert sizes.fresh >= task.samples  # the control gives each new patient once
+    assert task.samples >= 100
+
+
+def test_tasks_differ() -> None:
+    tasks = [TASKS.get(name) for name in NAMES]
+    for values in ([t.digest for t in tasks], [t.family for t in tasks], [t.modality for t in tasks]):
+        assert len(set(values)) == len(NAMES)
+
+
+def test_digests_are_sha256(task: TaskInfo) -> None:
+    assert len(bytes.fromhex(task.digest)) == 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_embedded_split_is_what_the_task_promises(name: str) -> None:
+    assert drawn_digest(name) == TASKS.get(name).digest
+
+
+@pytest.mark.smoke
+def test_embedded_radiographs_are_what_the_task_promises() -> None:
+    assert drawn_digest("xray") == TASKS.get("xray").digest
