@@ -78,6 +78,10 @@ class CellDistances:
             raise DataError("no cell holds both generated and test images; use fewer cells")
         return total / weight
 
+    def of_all(self) -> float:
+        """C_T of all images."""
+        return self.statistic(np.arange(len(self.generated)), np.arange(len(self.test)))
+
 
 def c_t(
     generated: ArrayLike, train: ArrayLike, test: ArrayLike, *, cells: int = CELLS, least: int = LEAST, seed: int = 0
@@ -113,8 +117,7 @@ def c_t(
     >>> c_t(train + 0.001, train, test) < -3
     True
     """
-    found = cell_distances(generated, train, test, cells=cells, least=least, seed=seed)
-    return found.statistic(np.arange(len(found.generated)), np.arange(len(found.test)))
+    return cell_distances(generated, train, test, cells=cells, least=least, seed=seed).of_all()
 
 
 def cell_distances(

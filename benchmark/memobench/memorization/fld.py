@@ -122,7 +122,7 @@ def fit_variances(squared: Floats, base: Floats, dimension: int) -> Floats:
     Returns:
         (N,) variances, at least 1e-6.
     """
-    variances = np.maximum(squared.min(axis=0) / dimension, FLOOR)
+    variances: Floats = np.maximum(squared.min(axis=0) / dimension, FLOOR)
     for _ in range(ROUNDS):
         shares = _log_normal(squared, variances, dimension)
         total = logsumexp(shares, axis=1) - math.log(len(variances))

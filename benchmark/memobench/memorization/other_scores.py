@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from memobench.errors import DataError
 from memobench.exchange import clustered_share, per_patient
 from memobench.memorization._points import both, different, one_each
 from memobench.memorization.authenticity import authentic, authenticity
-from memobench.memorization.c_t import CELLS, CellDistances, cell_distances
+from memobench.memorization.c_t import CELLS, LEAST, CellDistances, cell_distances
 from memobench.memorization.fld import Mixture, fld_gap, gap
 from memobench.memorization.l2_ratio import NEIGHBOURS, calibrated_threshold, l2_ratio
 from memobench.neighbours import as_points
@@ -19,7 +20,7 @@ from memobench.results import Metric
 from memobench.seeds import derive_seed, generator_for
 from memobench.statistics import block_jackknife
 
-FLD_BLOCKS = 10  # each of the generated images' asks for a new fit
+FLD_BLOCKS = 10  # each block of generated images asks for a new fit
 
 Rows = NDArray[np.float64]
 
@@ -40,15 +41,14 @@ def other_scores(
     The null of each is the value of fresh real images in the generated images' place: holdout (for the l2 ratio test,
     as holdout sets its threshold), as many as there are generated images, or all where there are fewer. Holdout is
     not in the reference of C_T and of the FLD gap, which is test. Fresh images are as good as images can be, so the
-    null says what a perfect generator gets; a blurry or an odd generator moves these scores without having memorized
-    anything. Therefore the note holds the same score of the generated images with holdout in train's place, which for
-    a generator that memorized nothing differs by chance alone.
+    null says what a perfect generator gets. A blurry or odd generator moves authenticity and C_T far without having
+    memorized anything; so each score stands beside the same score with holdout in train's place
+    (``<name>_of_holdout``), from which it then differs by chance alone.
 
     All intervals are 95 %, given the training images and the threshold. Those of shares (authenticity, l2 ratio) count
     the training patients that the generated images are nearest to, as samples near one patient are one observation;
     those of C_T and the FLD gap are the delete-a-block jackknife over generated images and test patients. The null has
-    a spread of its own, which they do not hold. C_T is a z-score: without memorization it lies within about +-2 for
-    independent images, and more widely where test patients have several alike.
+    a spread of its own, which they do not hold, and the values of holdout have no interval.
 
     Args:
         generated: (N, D) features of the generated images.
@@ -63,11 +63,12 @@ def other_scores(
     Returns:
         ``authenticity``: the share of authentic generated images, the "nearest other training image" being of another
             patient.
-        ``c_t``: in three cells of at least 20 generated images, or in one where no such cell can be had.
+        ``c_t``: in three cells, or in one where some of the comparisons fill no three.
         ``fld_gap``: test minus train, in hundredths of a nat per dimension.
         ``l2_ratio_copies``: the share of generated images whose ratio to train is below what one in a thousand fresh
             images falls below (or the least share that as many holdout images can tell), with the 50 nearest training
             images, or half of them where there are fewer than 100.
+        ``<name>_of_holdout``: each with holdout in train's place and train in holdout's.
 
     Raises:
         DataError: Dimensions or lengths differ, NaN, or a set too small: two generated images, two patients of each
@@ -81,126 +82,149 @@ def other_scores(
     for rows, name in [(samples, "generated"), (decoys, "holdout")]:
         if len(rows) < 2:
             raise DataError(f"{len(rows)} {name} image(s) are too few for an interval; give two at least")
-    owners = np.asarray(train_patients).astype(str)
-    return {
-        "authenticity": _authenticity(samples, real, decoys, owners, np.asarray(holdout_patients), seed),
-        "c_t": _c_t(samples, real, decoys, others, np.asarray(test_patients), seed),
-        "fld_gap": _fld_gap(samples, real, decoys, others, np.asarray(test_patients), seed),
-        "l2_ratio_copies": _l2_ratio(samples, real, decoys, others, owners, seed),
-    }
-
-
-def _fresh(rows: Rows, count: int, seed: int) -> Rows:
-    """As many of the rows as there are generated images, at random, or all of them."""
-    if len(rows) <= count:
-        return rows
-    return rows[generator_for(seed, "fresh").permutation(len(rows))[:count]]
-
-
-def _note(of_holdout: float, fresh: int, samples: int, *more: str) -> str:
-    parts = [f"{of_holdout:.4g} with holdout in train's place"]
-    if fresh < samples:
-        parts.append(f"null of {fresh} fresh images")
-    return "; ".join([*parts, *more])
-
-
-def _clustered(hits: NDArray[np.bool_], owners: NDArray[np.str_]) -> tuple[float, float, float]:
-    """A share of generated images, counted by the patient of the nearest training image."""
-    names = np.unique(owners)
-    return clustered_share(per_patient(hits, owners, names), per_patient(np.ones(len(hits)), owners, names))
-
-
-def _authenticity(
-    samples: Rows, real: Rows, decoys: Rows, owners: NDArray[np.str_], decoy_owners: NDArray[Any], seed: int
-) -> Metric:
-    found, index = authentic(samples, real, train_groups=owners)
-    value, low, high = _clustered(found, owners[index])
-    fresh = _fresh(decoys, len(samples), seed)
-    return Metric(
-        value=value,
-        low=low,
-        high=high,
-        null=authenticity(fresh, real, train_groups=owners),
-        better="null",
-        note=_note(authenticity(samples, decoys, train_groups=decoy_owners), len(fresh), len(samples)),
+    sets = _Sets(
+        samples,
+        real,
+        decoys,
+        others,
+        np.asarray(train_patients).astype(str),
+        np.asarray(holdout_patients).astype(str),
+        np.asarray(test_patients).astype(str),
+        seed,
     )
+    metrics: dict[str, Metric] = {}
+    for name, score in [
+        ("authenticity", _authenticity),
+        ("c_t", _c_t),
+        ("fld_gap", _fld_gap),
+        ("l2_ratio_copies", _l2_ratio),
+    ]:
+        metric, of_holdout = score(sets)
+        metrics[name] = metric
+        metrics[f"{name}_of_holdout"] = Metric(value=of_holdout, better="null")
+    return metrics
 
 
-def _c_t(samples: Rows, real: Rows, decoys: Rows, others: Rows, patients: NDArray[Any], seed: int) -> Metric:
-    def measure(rows: Rows, members: Rows) -> tuple[CellDistances, int]:
-        try:
-            return cell_distances(rows, members, others, cells=CELLS, seed=seed), CELLS
-        except DataError:  # a collapsed or odd generator fills no cell that test fills
-            return cell_distances(rows, members, others, cells=1, least=1, seed=seed), 1
+@dataclass(frozen=True)
+class _Sets:
+    """The four sets of features and the patients of the real ones."""
 
-    found, cells = measure(samples, real)
+    generated: Rows
+    train: Rows
+    holdout: Rows
+    test: Rows
+    train_patients: NDArray[np.str_]
+    holdout_patients: NDArray[np.str_]
+    test_patients: NDArray[np.str_]
+    seed: int
+
+    def fresh(self, rows: Rows) -> Rows:
+        """As many of the rows as there are generated images, at random, or all of them."""
+        if len(rows) <= len(self.generated):
+            return rows
+        return rows[generator_for(self.seed, "fresh").permutation(len(rows))[: len(self.generated)]]
+
+    def note(self, fresh: Rows, *more: str) -> str | None:
+        """What is special about these sets."""
+        fewer = [f"null of {len(fresh)} fresh images"] if len(fresh) < len(self.generated) else []
+        return "; ".join([*fewer, *more]) or None
+
+    def share(self, hits: NDArray[np.bool_], nearest: NDArray[np.int64]) -> tuple[float, float, float]:
+        """A share of generated images with its interval, counted by the patient of the nearest training image."""
+        owners = self.train_patients[nearest]
+        names = np.unique(owners)
+        return clustered_share(per_patient(hits, owners, names), per_patient(np.ones(len(hits)), owners, names))
+
+
+def _authenticity(sets: _Sets) -> tuple[Metric, float]:
+    found, index = authentic(sets.generated, sets.train, train_groups=sets.train_patients)
+    value, low, high = sets.share(found, index)
+    fresh = sets.fresh(sets.holdout)
+    null = authenticity(fresh, sets.train, train_groups=sets.train_patients)
+    metric = Metric(value=value, low=low, high=high, null=null, better="null", note=sets.note(fresh))
+    return metric, authenticity(sets.generated, sets.holdout, train_groups=sets.holdout_patients)
+
+
+def _c_t(sets: _Sets) -> tuple[Metric, float]:
+    fresh = sets.fresh(sets.holdout)
+    pairs = [(sets.generated, sets.train), (fresh, sets.train), (sets.generated, sets.holdout)]
+
+    def measure(cells: int, least: int) -> list[CellDistances]:
+        return [
+            cell_distances(rows, members, sets.test, cells=cells, least=least, seed=sets.seed)
+            for rows, members in pairs
+        ]
+
+    try:
+        cells, measured = CELLS, measure(CELLS, LEAST)
+    except DataError:  # few images, or a collapsed generator in cells without test images: the global test remains
+        cells, measured = 1, measure(1, 1)
+    found, ideal, swapped = measured
     estimate = block_jackknife(
         lambda index: found.statistic(index[0], index[1]),
-        [np.arange(len(samples)), patients],
-        seed=derive_seed(seed, "c_t"),
+        [np.arange(len(sets.generated)), sets.test_patients],
+        seed=derive_seed(sets.seed, "c_t"),
     )
     low, high = estimate.interval()
-    fresh = _fresh(decoys, len(samples), seed)
-    ideal, swapped = measure(fresh, real)[0], measure(samples, decoys)[0]
-    everything = np.arange(len(others))
-    return Metric(
+    metric = Metric(
         value=estimate.values["value"],
         low=low,
         high=high,
-        null=ideal.statistic(np.arange(len(fresh)), everything),
+        null=ideal.of_all(),
         better="null",
-        note=_note(
-            swapped.statistic(np.arange(len(samples)), everything),
-            len(fresh),
-            len(samples),
-            f"{len(found.kept)} of {cells} cells count",
-        ),
+        note=sets.note(fresh, f"{len(found.kept)} of {cells} cell(s) count"),
     )
+    return metric, swapped.of_all()
 
 
-def _fld_gap(samples: Rows, real: Rows, decoys: Rows, others: Rows, patients: NDArray[Any], seed: int) -> Metric:
-    mixture = Mixture.prepare(samples, real, others)
-    whole = mixture.likelihoods(np.arange(len(samples)))
+def _fld_gap(sets: _Sets) -> tuple[Metric, float]:
+    mixture = Mixture.prepare(sets.generated, sets.train, sets.test)
+    whole = mixture.likelihoods(np.arange(len(sets.generated)))
 
     def statistic(index: list[NDArray[np.int64]]) -> float:
-        of_train, of_test = whole if len(index[0]) == len(samples) else mixture.likelihoods(index[0])
+        of_train, of_test = whole if len(index[0]) == len(sets.generated) else mixture.likelihoods(index[0])
         return gap(of_train, of_test[index[1]])
 
     estimate = block_jackknife(
-        statistic, [np.arange(len(samples)), patients], blocks=FLD_BLOCKS, seed=derive_seed(seed, "fld")
+        statistic,
+        [np.arange(len(sets.generated)), sets.test_patients],
+        blocks=FLD_BLOCKS,
+        seed=derive_seed(sets.seed, "fld"),
     )
     low, high = estimate.interval()
-    fresh = _fresh(decoys, len(samples), seed)
-    return Metric(
+    fresh = sets.fresh(sets.holdout)
+    metric = Metric(
         value=estimate.values["value"],
         low=low,
         high=high,
-        null=fld_gap(fresh, real, others),
+        null=fld_gap(fresh, sets.train, sets.test),
         better="lower",
-        note=_note(fld_gap(samples, decoys, others), len(fresh), len(samples)),
+        note=sets.note(fresh),
     )
+    return metric, fld_gap(sets.generated, sets.holdout, sets.test)
 
 
-def _l2_ratio(samples: Rows, real: Rows, decoys: Rows, others: Rows, owners: NDArray[np.str_], seed: int) -> Metric:
-    neighbours = min(NEIGHBOURS, min(len(different(real)), len(different(decoys))) // 2)
+def _l2_ratio(sets: _Sets) -> tuple[Metric, float]:
+    neighbours = min(NEIGHBOURS, len(different(sets.train)) // 2, len(different(sets.holdout)) // 2)
     if neighbours < 2:
         raise DataError("the l2 ratio wants four different images in train and in holdout; give more")
-    ratios, index = l2_ratio(samples, real, neighbours=neighbours)
-    threshold, level = calibrated_threshold(l2_ratio(decoys, real, neighbours=neighbours)[0])
-    value, low, high = _clustered(ratios < threshold, owners[index])
-    fresh = _fresh(others, len(samples), seed)
-    swapped = calibrated_threshold(l2_ratio(real, decoys, neighbours=neighbours)[0])[0]
-    of_holdout = float((l2_ratio(samples, decoys, neighbours=neighbours)[0] < swapped).mean())
-    return Metric(
+
+    def ratios(rows: Rows, members: Rows) -> tuple[Rows, NDArray[np.int64]]:
+        return l2_ratio(rows, members, neighbours=neighbours)
+
+    threshold, level = calibrated_threshold(ratios(sets.holdout, sets.train)[0])
+    of_generated, nearest = ratios(sets.generated, sets.train)
+    value, low, high = sets.share(of_generated < threshold, nearest)
+    fresh = sets.fresh(sets.test)
+    metric = Metric(
         value=value,
         low=low,
         high=high,
-        null=float((l2_ratio(fresh, real, neighbours=neighbours)[0] < threshold).mean()),
+        null=float((ratios(fresh, sets.train)[0] < threshold).mean()),
         better="lower",
-        note=_note(
-            of_holdout,
-            len(fresh),
-            len(samples),
-            f"threshold {threshold:.4g} on {neighbours} neighbours, for {level:.2%} of fresh images",
+        note=sets.note(
+            fresh, f"ratio below {threshold:.4g} with {neighbours} neighbours, as of {level:.2%} of fresh images"
         ),
     )
+    swapped = calibrated_threshold(ratios(sets.train, sets.holdout)[0])[0]
+    return metric, float((ratios(sets.generated, sets.holdout)[0] < swapped).mean())
