@@ -59,13 +59,14 @@ def authentic(
     samples, real = both(generated, train)
     chosen = different(real)
     points, groups = real[chosen], None
+    counts = {"different image(s)": len(points)}
     if train_groups is not None:
         one_each(train_groups, len(real), "training")
         groups = np.asarray(train_groups)[chosen]
-    others = len(points) if groups is None else len(np.unique(groups))
-    if others < 2:
-        kind = "different training image(s)" if groups is None else "training patient(s)"
-        raise DataError(f"authenticity wants a nearest other one, and there are {others} {kind}; give more")
+        counts["patient(s)"] = len(np.unique(groups))
+    for kind, count in counts.items():
+        if count < 2:
+            raise DataError(f"authenticity wants a nearest other one, and train holds {count} {kind}; give more")
     reach = nearest(points, points, exclude_self=True, query_groups=groups, pool_groups=groups)[0][:, 0]
     distance, index = nearest(samples, points)
     at = index[:, 0]

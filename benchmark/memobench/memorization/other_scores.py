@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from memobench.memorization.authenticity import authentic, authenticity
 from memobench.memorization.c_t import CELLS, LEAST, CellDistances, cell_distances
 from memobench.memorization.fld import Mixture, fld_gap, gap
 from memobench.memorization.l2_ratio import NEIGHBOURS, calibrated_threshold, l2_ratio
-from memobench.neighbours import as_points
+from memobench.neighbours import as_points, nearest
 from memobench.results import Metric
 from memobench.seeds import derive_seed, generator_for
 from memobench.statistics import block_jackknife
@@ -45,10 +46,11 @@ def other_scores(
     memorized anything; so each score stands beside the same score with holdout in train's place
     (``<name>_of_holdout``), from which it then differs by chance alone.
 
-    All intervals are 95 %, given the training images and the threshold. Those of shares (authenticity, l2 ratio) count
-    the training patients that the generated images are nearest to, as samples near one patient are one observation;
-    those of C_T and the FLD gap are the delete-a-block jackknife over generated images and test patients. The null has
-    a spread of its own, which they do not hold, and the values of holdout have no interval.
+    All intervals are 95 %, given the training images and the threshold. Generated images nearest to one training
+    patient are one observation, so that a generator that repeats five images has five: shares (authenticity, l2 ratio)
+    have the interval of a clustered share, C_T and the FLD gap the delete-a-block jackknife over those clusters and
+    the test patients, and none where all generated images are nearest to one patient. The null has a spread of its
+    own, which the intervals do not hold, and the values of holdout have no interval.
 
     Args:
         generated: (N, D) features of the generated images.
@@ -82,14 +84,16 @@ def other_scores(
     for rows, name in [(samples, "generated"), (decoys, "holdout")]:
         if len(rows) < 2:
             raise DataError(f"{len(rows)} {name} image(s) are too few for an interval; give two at least")
+    owners = np.asarray(train_patients).astype(str)
     sets = _Sets(
         samples,
         real,
         decoys,
         others,
-        np.asarray(train_patients).astype(str),
+        owners,
         np.asarray(holdout_patients).astype(str),
         np.asarray(test_patients).astype(str),
+        owners[nearest(samples, real)[1][:, 0]],
         seed,
     )
     metrics: dict[str, Metric] = {}
@@ -107,7 +111,7 @@ def other_scores(
 
 @dataclass(frozen=True)
 class _Sets:
-    """The four sets of features and the patients of the real ones."""
+    """The four sets of features, the patients of the real ones, and (N,) the patient that each sample is nearest to."""
 
     generated: Rows
     train: Rows
@@ -116,6 +120,7 @@ class _Sets:
     train_patients: NDArray[np.str_]
     holdout_patients: NDArray[np.str_]
     test_patients: NDArray[np.str_]
+    nearest_patients: NDArray[np.str_]
     seed: int
 
     def fresh(self, rows: Rows) -> Rows:
@@ -129,16 +134,29 @@ class _Sets:
         fewer = [f"null of {len(fresh)} fresh images"] if len(fresh) < len(self.generated) else []
         return "; ".join([*fewer, *more]) or None
 
-    def share(self, hits: NDArray[np.bool_], nearest: NDArray[np.int64]) -> tuple[float, float, float]:
-        """A share of generated images with its interval, counted by the patient of the nearest training image."""
-        owners = self.train_patients[nearest]
-        names = np.unique(owners)
-        return clustered_share(per_patient(hits, owners, names), per_patient(np.ones(len(hits)), owners, names))
+    def share(self, hits: NDArray[np.bool_]) -> tuple[float, float, float]:
+        """A share of generated images with its interval."""
+        names, sizes = np.unique(self.nearest_patients, return_counts=True)
+        return clustered_share(per_patient(hits, self.nearest_patients, names), sizes.astype(np.float64))
+
+    def jackknife(
+        self, statistic: Callable[[list[NDArray[np.int64]]], float], role: str, blocks: int = 20
+    ) -> tuple[float, float | None, float | None]:
+        """A statistic of some generated and some test images, with its interval where there are two clusters."""
+        if len(np.unique(self.nearest_patients)) < 2:
+            return statistic([np.arange(len(self.generated)), np.arange(len(self.test))]), None, None
+        estimate = block_jackknife(
+            statistic,
+            [self.nearest_patients, self.test_patients],
+            blocks=blocks,
+            seed=derive_seed(self.seed, role),
+        )
+        return estimate.values["value"], *estimate.interval()
 
 
 def _authenticity(sets: _Sets) -> tuple[Metric, float]:
-    found, index = authentic(sets.generated, sets.train, train_groups=sets.train_patients)
-    value, low, high = sets.share(found, index)
+    found, _ = authentic(sets.generated, sets.train, train_groups=sets.train_patients)
+    value, low, high = sets.share(found)
     fresh = sets.fresh(sets.holdout)
     null = authenticity(fresh, sets.train, train_groups=sets.train_patients)
     metric = Metric(value=value, low=low, high=high, null=null, better="null", note=sets.note(fresh))
@@ -160,14 +178,9 @@ def _c_t(sets: _Sets) -> tuple[Metric, float]:
     except DataError:  # few images, or a collapsed generator in cells without test images: the global test remains
         cells, measured = 1, measure(1, 1)
     found, ideal, swapped = measured
-    estimate = block_jackknife(
-        lambda index: found.statistic(index[0], index[1]),
-        [np.arange(len(sets.generated)), sets.test_patients],
-        seed=derive_seed(sets.seed, "c_t"),
-    )
-    low, high = estimate.interval()
+    value, low, high = sets.jackknife(lambda index: found.statistic(index[0], index[1]), "c_t")
     metric = Metric(
-        value=estimate.values["value"],
+        value=value,
         low=low,
         high=high,
         null=ideal.of_all(),
@@ -185,16 +198,10 @@ def _fld_gap(sets: _Sets) -> tuple[Metric, float]:
         of_train, of_test = whole if len(index[0]) == len(sets.generated) else mixture.likelihoods(index[0])
         return gap(of_train, of_test[index[1]])
 
-    estimate = block_jackknife(
-        statistic,
-        [np.arange(len(sets.generated)), sets.test_patients],
-        blocks=FLD_BLOCKS,
-        seed=derive_seed(sets.seed, "fld"),
-    )
-    low, high = estimate.interval()
+    value, low, high = sets.jackknife(statistic, "fld", FLD_BLOCKS)
     fresh = sets.fresh(sets.holdout)
     metric = Metric(
-        value=estimate.values["value"],
+        value=value,
         low=low,
         high=high,
         null=fld_gap(fresh, sets.train, sets.test),
@@ -209,22 +216,21 @@ def _l2_ratio(sets: _Sets) -> tuple[Metric, float]:
     if neighbours < 2:
         raise DataError("the l2 ratio wants four different images in train and in holdout; give more")
 
-    def ratios(rows: Rows, members: Rows) -> tuple[Rows, NDArray[np.int64]]:
-        return l2_ratio(rows, members, neighbours=neighbours)
+    def ratios(rows: Rows, members: Rows) -> Rows:
+        return l2_ratio(rows, members, neighbours=neighbours)[0]
 
-    threshold, level = calibrated_threshold(ratios(sets.holdout, sets.train)[0])
-    of_generated, nearest = ratios(sets.generated, sets.train)
-    value, low, high = sets.share(of_generated < threshold, nearest)
+    threshold, level = calibrated_threshold(ratios(sets.holdout, sets.train))
+    value, low, high = sets.share(ratios(sets.generated, sets.train) < threshold)
     fresh = sets.fresh(sets.test)
     metric = Metric(
         value=value,
         low=low,
         high=high,
-        null=float((ratios(fresh, sets.train)[0] < threshold).mean()),
+        null=float((ratios(fresh, sets.train) < threshold).mean()),
         better="lower",
         note=sets.note(
             fresh, f"ratio below {threshold:.4g} with {neighbours} neighbours, as of {level:.2%} of fresh images"
         ),
     )
-    swapped = calibrated_threshold(ratios(sets.train, sets.holdout)[0])[0]
-    return metric, float((ratios(sets.generated, sets.holdout)[0] < swapped).mean())
+    swapped = calibrated_threshold(ratios(sets.train, sets.holdout))[0]
+    return metric, float((ratios(sets.generated, sets.holdout) < swapped).mean())
