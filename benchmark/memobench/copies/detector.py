@@ -1,36 +1,44 @@
 """The copy detector: how strongly an image matches a real image, learned without knowing who is a member.
 
-Contrastive training pushes apart the images that it saw, so images that an embedding has learned from and images that
-it has not are not comparable in it. Therefore no image is ever judged by an embedding that learned from it:
+Three steps (:mod:`retrieve`, :mod:`register`, :mod:`verify`): find the few real images that a query may be a copy of,
+lay each over the query, and weigh how well they agree. The score of a pair is the log odds that it is a copy.
 
-- where there are other patients enough (``dev``, at least 64), one embedding is trained on them;
-- otherwise two embeddings are cross-fitted: the patients of train and holdout together, unlabelled, are dealt to two
-  folds at random, and each fold is matched in the embedding that learned from the other fold alone.
+What learns here are an embedding (it narrows large pools down, and its early stages are the quality features) and the
+verifier's few weights. Images that something has learned from and images that it has not are not comparable in it, so
+no image is ever judged by what learned from it:
 
-A score is Fisher's z of the cosine similarity, standardized by the median and the spread that the same embedding gives
-to the best matches between unseen images of different patients, so that the scores of two embeddings can be compared.
+- where there are other patients enough (``dev``, at least 64), embedding and verifier are trained on them;
+- otherwise two of each are cross-fitted: the patients of train and holdout together, unlabelled, are dealt to two
+  folds at random, and each fold is matched by those that learned from the other fold alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from memobench.copies.embed import Embedding, train_embedding
+from memobench.copies.embed import MIN_PATIENTS, Embedding, train_embedding
 from memobench.copies.parameters import EmbeddingParameters
+from memobench.copies.plant import plant
+from memobench.copies.retrieve import candidates, register
+from memobench.copies.verify import Verifier, compare
 from memobench.errors import DataError
-from memobench.generator import Context
+from memobench.generator import Context, silent
 from memobench.images import Images
-from memobench.seeds import generator_for
+from memobench.seeds import derive_seed, generator_for
+from memobench.training import step_generator
 
 FOLDS = 2
 MIN_DEV_PATIENTS = 64  # with fewer, an embedding learns less from them than from half of the pool
 BLOCK = 1024
+SHORTLIST = 512  # larger pools are narrowed down by the embedding
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Matches:
     """The strongest matches of N queries in a pool, strongest first.
 
     Attributes:
-        score: (N, k) standardized match scores.
+        score: (N, k) log odds that the query is a copy of the match.
         index: (N, k) rows of the pool.
     """
 
@@ -48,17 +56,17 @@ class Matches:
 
 @dataclass
 class Detector:
-    """Embeddings, each with the patients that it may judge, and its null's median and spread.
+    """Embeddings and verifiers, and which patients each pair of them may judge.
 
     Attributes:
         embeddings: One, or one per fold.
-        folds: The patients judged by each embedding; None where one embedding judges everybody.
-        nulls: (embeddings, 2) median and spread of the null similarities of each.
+        verifiers: As many.
+        folds: The patients judged by each; None where one judges everybody.
     """
 
     embeddings: list[Embedding]
+    verifiers: list[Verifier]
     folds: list[NDArray[np.str_]] | None
-    nulls: NDArray[np.float64]
 
     @classmethod
     def fit(cls, pool: Images, dev: Images | None, parameters: EmbeddingParameters, *, context: Context) -> Self:
@@ -67,38 +75,40 @@ class Detector:
         Args:
             pool: Train and holdout together, unlabelled. Their order is of no consequence.
             dev: Other patients; None, or too few of them (``MIN_DEV_PATIENTS``), and the pool is cross-fitted.
-            parameters: Hyper-parameters of the embeddings.
+            parameters: Hyper-parameters.
             context: Seed, device, progress, checkpoints.
 
         Raises:
             DataError: Too few patients, or images that are all equal.
         """
         folds: list[NDArray[np.str_]] | None = None
-        pool = _in_canonical_order(pool)
         if dev is not None and dev.patient_count >= MIN_DEV_PATIENTS:
-            dev = _in_canonical_order(dev)
-            embeddings = [train_embedding(dev.pixels, dev.patients, parameters, context=context)]
+            lessons, names = [_in_canonical_order(dev)], ["detector"]
         else:
-            names = generator_for(context.seed, "folds").permutation(np.unique(pool.patients))
-            folds = [np.sort(part) for part in np.array_split(names, FOLDS)]
-            embeddings = []
-            for number, fold in enumerate(folds):
-                others = pool.take(~np.isin(pool.patients, fold))
-                name = f"detector, fold {number + 1} of {FOLDS}"
-                embeddings.append(
-                    train_embedding(others.pixels, others.patients, parameters, context=context, name=name)
-                )
-        detector = cls(embeddings, folds, np.tile([0.0, 1.0], (len(embeddings), 1)))
-        detector.nulls = detector._null_moments(pool)
-        return detector
+            pool = _in_canonical_order(pool)
+            patients = generator_for(context.seed, "folds").permutation(np.unique(pool.patients))
+            folds = [np.sort(part) for part in np.array_split(patients, FOLDS)]
+            lessons = [pool.take(~np.isin(pool.patients, fold)) for fold in folds]
+            names = [f"detector, fold {number + 1} of {FOLDS}" for number in range(FOLDS)]
+        embeddings, verifiers = [], []
+        for lesson, name in zip(lessons, names, strict=True):
+            embeddings.append(train_embedding(lesson.pixels, lesson.patients, parameters, context=context, name=name))
+            verifiers.append(train_verifier(lesson, parameters.planted, context=context, name=name))
+        return cls(embeddings, verifiers, folds)
 
     def match(
-        self, queries: NDArray[np.float32], pool: Images, *, k: int = 1, query_patients: NDArray[np.str_] | None = None
+        self,
+        queries: NDArray[np.float32],
+        pool: Images,
+        *,
+        k: int = 1,
+        query_patients: NDArray[np.str_] | None = None,
+        track: Callable[..., Iterator[Any]] = silent,
     ) -> Matches:
         """The k strongest matches of each query in a pool.
 
-        A pair is compared in every embedding that learned from neither side: a synthetic image with each real image in
-        the one that did not learn from it, and two real images of different folds not at all.
+        A pair is compared by what learned from neither side: a synthetic image with each real image by those that did
+        not learn from it, and two real images of different folds not at all.
 
         Args:
             queries: (N, *S) images.
@@ -106,6 +116,7 @@ class Detector:
             k: How many matches, at most the size of the pool.
             query_patients: (N,) the patients of real queries, whose own images are passed over; None for synthetic
                 images.
+            track: Shows progress.
 
         Raises:
             DataError: A query can be compared with fewer than k images.
@@ -114,39 +125,41 @@ class Detector:
             raise DataError(f"k = {k} matches cannot be found in a pool of {len(pool)} images")
         score = np.full((len(queries), k), -np.inf, dtype=np.float32)
         index = np.full((len(queries), k), -1, dtype=np.int64)
-        for number, embedding in enumerate(self.embeddings):
+        for number in range(len(self.embeddings)):
             members = np.flatnonzero(self._judged(number, pool.patients))
             asked = np.arange(len(queries))
             if query_patients is not None:
                 asked = np.flatnonzero(self._judged(number, query_patients))
             if not len(members) or not len(asked):
                 continue
-            real = embedding.embed(pool.pixels[members]).astype(np.float64)  # (M, D); near 1, single precision shows
             for start in range(0, len(asked), BLOCK):
                 rows = asked[start : start + BLOCK]
-                found = self._standardized(number, embedding.embed(queries[rows]) @ real.T)  # (B, M)
-                if query_patients is not None:
-                    found[query_patients[rows][:, None] == pool.patients[members][None, :]] = -np.inf
-                both = np.concatenate([score[rows], found], axis=1)
-                where = np.concatenate([index[rows], np.broadcast_to(members, found.shape)], axis=1)
+                own = None if query_patients is None else query_patients[rows]
+                row, column, value = self._scores(number, queries[rows], pool.take(members), own, k, track)
+                best = _strongest(row, column, value, len(rows), k)
+                both = np.concatenate([score[rows], best[0]], axis=1)
+                where = np.concatenate([index[rows], np.where(best[1] >= 0, members[best[1]], -1)], axis=1)
                 order = np.argsort(-both, axis=1, kind="stable")[:, :k]
                 score[rows] = np.take_along_axis(both, order, axis=1)
                 index[rows] = np.take_along_axis(where, order, axis=1)
         if np.isneginf(score).any():
-            row = int(np.isneginf(score).any(axis=1).argmax())
+            row_short = int(np.isneginf(score).any(axis=1).argmax())
             raise DataError(
-                f"query {row} can be compared with fewer than {k} images of other patients; give a larger pool"
+                f"query {row_short} can be compared with fewer than {k} images of other patients; give a larger pool"
             )
         return Matches(score, index)
 
-    def null_scores(self, pool: Images) -> tuple[NDArray[np.float32], NDArray[np.str_], float]:
+    def null_scores(
+        self, pool: Images, *, track: Callable[..., Iterator[Any]] = silent
+    ) -> tuple[NDArray[np.float32], NDArray[np.str_], float]:
         """Each pool image's best score against images of other patients, as if it were a new patient's.
 
-        An image is judged only by the embedding that has not learned from it, and only against images that this
-        embedding has not learned from either.
+        An image is judged only by what has not learned from it, and only against images that this has not learned from
+        either.
 
         Args:
             pool: The images that the detector was fitted with, train and holdout together.
+            track: Shows progress.
 
         Returns:
             (N,) scores, (N,) patients, and the share of the pool that each image was compared with.
@@ -154,7 +167,7 @@ class Detector:
         Raises:
             DataError: An image has no other patient to be compared with.
         """
-        best = self.match(pool.pixels, pool, query_patients=pool.patients)
+        best = self.match(pool.pixels, pool, query_patients=pool.patients, track=track)
         return best.score[:, 0], pool.patients, 1 / len(self.embeddings)
 
     def features(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -163,9 +176,10 @@ class Detector:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything as named arrays."""
-        arrays: dict[str, NDArray[Any]] = {"nulls": self.nulls}
-        for number, embedding in enumerate(self.embeddings):
-            arrays |= {f"{number}.{key}": value for key, value in embedding.state().items()}
+        arrays: dict[str, NDArray[Any]] = {}
+        for number, (embedding, verifier) in enumerate(zip(self.embeddings, self.verifiers, strict=True)):
+            arrays |= {f"{number}.embedding.{key}": value for key, value in embedding.state().items()}
+            arrays |= {f"{number}.verifier.{key}": value for key, value in verifier.state().items()}
             if self.folds is not None:
                 text = "\x1f".join(self.folds[number].tolist()).encode()
                 arrays[f"fold.{number}"] = np.frombuffer(text, dtype=np.uint8)
@@ -176,42 +190,133 @@ class Detector:
         cls, state: Mapping[str, NDArray[Any]], parameters: EmbeddingParameters, *, device: str = "cpu"
     ) -> Self:
         """Take up what :meth:`state` gave."""
-        nulls = np.asarray(state["nulls"])
-        embeddings = []
-        for number in range(len(nulls)):
-            prefix = f"{number}."
-            own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        embeddings, verifiers = [], []
+        while own := _under(state, f"{len(embeddings)}.embedding."):
+            verifiers.append(Verifier.restore(_under(state, f"{len(embeddings)}.verifier.")))
             embeddings.append(Embedding.restore(own, parameters, device=device))
         folds = None
         if "fold.0" in state:
-            texts = [np.asarray(state[f"fold.{number}"]).tobytes().decode() for number in range(len(nulls))]
+            texts = [np.asarray(state[f"fold.{number}"]).tobytes().decode() for number in range(len(embeddings))]
             folds = [np.array(text.split("\x1f")) for text in texts]
-        return cls(embeddings, folds, nulls)
+        return cls(embeddings, verifiers, folds)
 
     def _judged(self, number: int, patients: NDArray[np.str_]) -> NDArray[np.bool_]:
-        """Which images an embedding judges, by patient. A patient of no fold is judged by all of them."""
+        """Which images a fold's embedding and verifier judge, by patient. A patient of no fold is judged by all."""
         if self.folds is None:
             return np.ones(len(patients), dtype=bool)
         others = np.concatenate([fold for k, fold in enumerate(self.folds) if k != number])
         judged: NDArray[np.bool_] = ~np.isin(patients, others)
         return judged
 
-    def _standardized(self, number: int, cosine: NDArray[np.float64]) -> NDArray[np.float32]:
-        median, spread = self.nulls[number]
-        # A cosine of 1 has no finite z; beyond 1 - 1e-6 float32 embeddings cannot be told apart anyhow.
-        z = np.arctanh(np.clip(cosine, -1 + 1e-6, 1 - 1e-6))
-        standardized: NDArray[np.float32] = ((z - median) / spread).astype(np.float32)
-        return standardized
+    def _scores(
+        self,
+        number: int,
+        queries: NDArray[np.float32],
+        real: Images,
+        query_patients: NDArray[np.str_] | None,
+        k: int,
+        track: Callable[..., Iterator[Any]],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Rows, columns and scores of the candidate pairs."""
+        embedding = self.embeddings[number]
+        allowed = np.ones((len(queries), len(real)), dtype=bool)
+        if query_patients is not None:
+            allowed &= query_patients[:, None] != real.patients[None, :]
+        if len(real) > SHORTLIST:
+            near = embedding.embed(queries) @ embedding.embed(real.pixels).T
+            near[~allowed] = -np.inf
+            cut = np.partition(near, -SHORTLIST, axis=1)[:, -SHORTLIST]
+            allowed &= near >= cut[:, None]
+        device = embedding.device
+        return pair_scores(
+            torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device),
+            torch.from_numpy(np.array(real.pixels))[:, None].to(device),
+            self.verifiers[number],
+            allowed=None if allowed.all() else torch.from_numpy(allowed).to(device),
+            least=k + 1,
+            track=track,
+        )
 
-    def _null_moments(self, pool: Images) -> NDArray[np.float64]:
-        """Median and spread (interquartile range of a normal law, scaled) of each embedding's raw null scores."""
-        scores, patients, _ = self.null_scores(pool)  # not standardized yet: median 0, spread 1
-        moments = []
-        for number in range(len(self.embeddings)):
-            raw = scores[self._judged(number, patients)]
-            low, median, high = np.quantile(raw.astype(np.float64), [0.25, 0.5, 0.75])
-            moments.append([median, max((high - low) / 1.349, 1e-6)])
-        return np.array(moments)
+
+def pair_scores(
+    queries: Tensor,
+    real: Tensor,
+    verifier: Verifier,
+    *,
+    allowed: Tensor | None = None,
+    least: int = 1,
+    track: Callable[..., Iterator[Any]] = silent,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Retrieve, register and verify: rows, columns and log odds of the pairs that come into question."""
+    found = candidates(queries, real, allowed=allowed, least=least, track=track)
+    scores = torch.empty(len(found.rows), device=queries.device)
+    with torch.no_grad():
+        for part, query, image, pose in register(queries, real, found, track=track):
+            scores[part] = verifier.score(compare(query, image, pose))
+    return found.rows.cpu().numpy(), found.columns.cpu().numpy(), scores.cpu().numpy()
+
+
+def train_verifier(lesson: Images, planted: int, *, context: Context, name: str = "verifier") -> Verifier:
+    """Teach a verifier by copies planted in images, each against its source and against other patients' images.
+
+    Pairs of two images of one patient that are not copy and source teach nothing: whether they are alike is not known.
+
+    Args:
+        lesson: Images of patients whom the verifier will not judge.
+        planted: Number of planted copies.
+        context: Seed, device, progress.
+        name: What is trained, for the seed.
+
+    Raises:
+        DataError: Fewer than four patients.
+    """
+    if lesson.patient_count < MIN_PATIENTS:
+        raise DataError(f"{lesson.patient_count} patients are too few to learn from; give at least {MIN_PATIENTS}")
+    seed = derive_seed(context.seed, name, "verifier")
+    rng = generator_for(seed, "lesson")
+    if len(lesson) > SHORTLIST:  # enough to learn from, and no pool grows beyond what is searched in full
+        lesson = lesson.take(np.sort(rng.permutation(len(lesson))[:SHORTLIST]))
+    source = np.concatenate([rng.permutation(len(lesson)) for _ in range(-(-planted // len(lesson)))])[:planted]
+    images = torch.from_numpy(np.array(lesson.pixels))[:, None].to(context.device)
+    other = np.array([rng.choice(np.flatnonzero(lesson.patients != lesson.patients[row])) for row in source])
+    queries = plant(images[source], images[other], step_generator(seed, "plant"))
+    # A third are no copies but images as they are, which meet other patients alone.
+    plain = torch.from_numpy(rng.permutation(len(lesson))[: max(1, planted // 3)])
+    queries = torch.cat([queries, images[plain]])
+    owner = np.concatenate([source, plain.numpy()])
+    allowed = np.ones((len(queries), len(lesson)), dtype=bool)
+    allowed[planted:] = lesson.patients[plain.numpy()][:, None] != lesson.patients[None, :]
+    found = candidates(queries, images, allowed=torch.from_numpy(allowed).to(context.device), track=context.track)
+    numbers = []
+    with torch.no_grad():
+        for _, query, image, pose in register(queries, images, found, track=context.track):
+            numbers.append(compare(query, image, pose).cpu().numpy())
+    rows, columns = found.rows.cpu().numpy(), found.columns.cpu().numpy()
+    copies = (rows < planted) & (columns == owner[rows])
+    told = copies | (lesson.patients[columns] != lesson.patients[owner[rows]])
+    return Verifier.fit(np.concatenate(numbers)[told], copies[told])
+
+
+def _strongest(
+    row: NDArray[np.int64], column: NDArray[np.int64], value: NDArray[np.float32], count: int, k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The k best columns of each row, a pair that came with two poses by its better one: (count, k) each."""
+    order = np.lexsort([column, -value, row])
+    row, column, value = row[order], column[order], value[order]
+    _, first = np.unique(np.stack([row, column]), axis=1, return_index=True)
+    keep = np.sort(first)
+    row, column, value = row[keep], column[keep], value[keep]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    best = np.full((count, k), -np.inf, dtype=np.float32)
+    where = np.full((count, k), -1, dtype=np.int64)
+    within = place < k
+    best[row[within], place[within]] = value[within]
+    where[row[within], place[within]] = column[within]
+    return best, where
+
+
+def _under(state: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
 def _in_canonical_order(images: Images) -> Images:

@@ -7,12 +7,12 @@ from typing import Self
 
 from memobench.errors import UsageError, suggest
 
-DETECTOR_VERSION = "2"  # changes with anything that changes a score or a feature
+DETECTOR_VERSION = "3"  # changes with anything that changes a score or a feature
 
 
 @dataclass(frozen=True)
 class EmbeddingParameters:
-    """How the contrastive embedding is built and trained.
+    """How the contrastive embedding and the verifier are built and trained.
 
     Attributes:
         channels: Feature channels of the four stages.
@@ -22,6 +22,7 @@ class EmbeddingParameters:
         learning_rate: Highest learning rate of AdamW.
         weight_decay: AdamW's decoupled weight decay.
         temperature: Temperature of the contrastive loss.
+        planted: Copies planted to teach the verifier.
     """
 
     channels: tuple[int, ...] = (24, 48, 96, 128)
@@ -31,6 +32,7 @@ class EmbeddingParameters:
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
     temperature: float = 0.1
+    planted: int = 400
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -43,9 +45,9 @@ class EmbeddingParameters:
         True
         """
         presets = {
-            "smoke": cls(channels=(8, 16, 16, 32), dimension=32, steps=8, batch=16),
+            "smoke": cls(channels=(8, 16, 16, 32), dimension=32, steps=8, batch=16, planted=48),
             "quick": cls(),
-            "standard": cls(channels=(48, 96, 192, 256), steps=4000, batch=128, learning_rate=1e-3),
+            "standard": cls(channels=(48, 96, 192, 256), steps=4000, batch=128, learning_rate=1e-3, planted=2000),
         }
         presets["paper"] = presets["standard"]
         if name not in presets:

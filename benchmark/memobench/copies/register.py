@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from memobench.generator import silent
 
 LEAST_OVERLAP = 0.55  # share of the query that a pose must cover with the real image
 TINY = 1e-8
@@ -47,6 +50,11 @@ class SearchGrid:
             turns, zooms = (-30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0), (0.66, 0.78, 0.9, 1.0, 1.15)
             return cls(16, (3, 3), turns, zooms)
         return cls(10, (2, 2, 1), (-24.0, -12.0, 0.0, 12.0, 24.0), (0.7, 0.85, 1.0, 1.15))
+
+    @classmethod
+    def unmoved(cls, dim: int) -> SearchGrid:
+        """A finer grid that only mirrors and shifts by a pixel: for blends and pasted parts, which do not move."""
+        return cls(32, (1, 1), (0.0,), (1.0,)) if dim == 2 else cls(16, (1, 1, 1), (0.0,), (1.0,))
 
 
 def places(shape: Sequence[int], device: torch.device | str = "cpu", margin: Sequence[int] | None = None) -> Tensor:
@@ -196,15 +204,20 @@ class CoarseSearch:
         return canvas.reshape(len(canvases) * len(self.shifts), -1)
 
     @torch.no_grad()
-    def scores(self, queries: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """The best correlation of each query with each real image over all poses, one pose for each mirroring.
+    def scores(
+        self, queries: Tensor, real: Tensor, allowed: Tensor | None = None, track: Callable[..., Iterator[Any]] = silent
+    ) -> tuple[Tensor, Tensor]:
+        """The best correlation of each query with each real image over all poses, one for each mirroring.
 
         Args:
             queries: (N, 1, *C) prepared.
             real: (M, 1, *C) prepared.
+            allowed: (N, M) which pairs to compare; None for all.
+            track: Shows progress.
 
         Returns:
-            (N, M, 2) correlations and (N, M, 2) pose numbers; the last axis is plain, mirrored.
+            (N, M, 2) correlations, -1 for pairs that are not allowed, and (N, M, 2) pose numbers; the last axis is
+            plain, mirrored.
         """
         where, mask = self._canvas
         flat = queries.flatten(1)  # (N, pixels)
@@ -212,18 +225,24 @@ class CoarseSearch:
         ample = count >= LEAST_OVERLAP * mask.shape[1]
         variance = mask @ (flat * flat).T - (mask @ flat.T) ** 2 / count.clamp(min=1)
         spread = torch.where(ample, variance.clamp(min=TINY).rsqrt(), 0.0)  # (poses, N)
-        best = torch.empty(len(queries), len(real), 2, device=flat.device)
-        number = torch.empty(len(queries), len(real), 2, dtype=torch.int64, device=flat.device)
+        best = torch.full((len(queries), len(real), 2), -1.0, device=flat.device)
+        number = torch.zeros(len(queries), len(real), 2, dtype=torch.int64, device=flat.device)
         half = len(mask) // 2  # plain poses come first
-        for column, image in enumerate(real):
+        for column in track(range(len(real)), "searching poses"):
+            rows = slice(None) if allowed is None else allowed[:, column].nonzero()[:, 0]
+            asked = flat[rows]
+            if not len(asked):
+                continue
+            image = real[column]
             values, _ = sample(image.expand(len(where), -1, *image.shape[1:]), where)
             template = self._windows(values[:, 0]) * mask
             template -= mask * (template.sum(dim=1, keepdim=True) / count.clamp(min=1))
             template /= template.norm(dim=1, keepdim=True).clamp(min=TINY)
-            found = (template @ flat.T).mul_(spread)  # (poses, N)
+            found = (template @ asked.T) * spread[:, rows]  # (poses, n)
             for side, part in enumerate((found[:half], found[half:])):
-                best[:, column, side], pose = part.max(dim=0)
-                number[:, column, side] = pose + side * half
+                value, pose = part.max(dim=0)
+                best[rows, column, side] = value
+                number[rows, column, side] = pose + side * half
         return best, number
 
 
