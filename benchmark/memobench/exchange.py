@@ -96,7 +96,8 @@ def permutation_tests(
         sums = dealt.astype(np.float64) @ contributions
         above += (sums > observed + slack).sum(axis=0)
         below += (sums < observed - slack).sum(axis=0)
-    return [exact_test(int(a), int(b), draws, float(coin)) for a, b, coin in zip(above, below, rng.random(len(above)))]
+    coins = rng.random(len(above))
+    return [exact_test(int(a), int(b), draws, float(coin)) for a, b, coin in zip(above, below, coins, strict=True)]
 
 
 def exact_test(above: int, below: int, draws: int, coin: float) -> ExactTest:

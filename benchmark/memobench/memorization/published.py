@@ -53,9 +53,7 @@ def published_rule(train_validation: Similarities, samples_train: Similarities) 
     """
     _check(train_validation, samples_train)
     tau = float(np.percentile(train_validation.max(axis=1), PERCENTILE))
-    return Published(
-        tau, int((samples_train.max(axis=0) > tau).sum()), int((samples_train.max(axis=1) > tau).sum())
-    )
+    return Published(tau, int((samples_train.max(axis=0) > tau).sum()), int((samples_train.max(axis=1) > tau).sum()))
 
 
 def published_rule_matched(train_validation: Similarities, samples_train: Similarities, *, seed: int = 0) -> Published:

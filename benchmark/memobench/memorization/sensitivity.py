@@ -6,6 +6,7 @@ import numpy as np
 
 from memobench.copies.decide import Decisions
 from memobench.errors import DataError
+from memobench.exchange import Floats
 from memobench.memorization.intervals import Interval, ratio
 from memobench.memorization.rates import Pools, tally
 from memobench.results import Metric
@@ -14,8 +15,8 @@ from memobench.results import Metric
 def corrected(metric: Metric, sensitivity: Interval, *, most: float = 1.0) -> Metric:
     """A metric divided by the share of copies that the detector finds, with both uncertainties.
 
-    The interval is recovered from both (MOVER-R; Donner & Zou 2012) and clipped to what is possible; it reaches ``most``
-    where the sensitivity may be 0. The null stays the null, and so does the p-value.
+    The interval is recovered from both (MOVER-R; Donner & Zou 2012) and clipped to what is possible; it reaches
+    ``most`` where the sensitivity may be 0. The null stays the null, and so does the p-value.
 
     Args:
         metric: ``copy_rate``, or another share of which a perfect detector would find 1 / sensitivity times as much.
@@ -61,7 +62,7 @@ def corrected_patients(metric: Metric, decisions: Decisions, pools: Pools, sensi
     A patient with many copies is found though some are missed, so the count is not divided by the sensitivity s: that
     every copy was found would show what 1 / s times as many samples show. That extrapolation is Good & Toulmin's (1956,
     eq. 24): sum over k of (-1)^(k+1) (1 / s - 1)^k f_k patients more, f_k those with k copies, holdout subtracted. It
-    converges for s above a half; below, the patients' share of the count is divided as if each had one copy.
+    converges for s above a half; below, the count is divided as if every patient had one copy.
 
     Args:
         metric: ``memorized_patients``.
@@ -76,7 +77,7 @@ def corrected_patients(metric: Metric, decisions: Decisions, pools: Pools, sensi
     return corrected(metric, (share[0], min(share[:2]), max(share[0], share[2])), most=float(in_train.sum()))
 
 
-def patient_sensitivity(copies: np.ndarray, weight: np.ndarray, sensitivity: float) -> float:  # type: ignore[type-arg]
+def patient_sensitivity(copies: Floats, weight: Floats, sensitivity: float) -> float:
     """The share of copied patients that is found when copies are found with probability ``sensitivity``.
 
     >>> round(patient_sensitivity(np.array([1.0, 1.0, 0.0]), np.ones(3), 0.8), 2)  # all with one copy
