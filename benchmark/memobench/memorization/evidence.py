@@ -39,10 +39,12 @@ def copy_evidence(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: i
     Every patient has one vote, the best score that a sample reaches on him, so a repeated image is one observation. The
     votes are sorted, and the labels of the first k are compared with chance by a likelihood ratio, in which train has
     odds of omega times T / H among them. The statistic is the average over k (weights 1 / k, since few copies are as
-    likely as many) and over omega; its null is that of the labels dealt anew to the same votes, so the p-value is exact.
+    likely as many) and over omega; its null is that of the labels dealt anew to the same votes, which makes the
+    p-value exact.
 
-    The maximum over k of the standardized excess would be more usual. It sees about as much where many weak matches lean
-    to train, but less where few strong ones do, which is the case that matters; ``bench calibrate`` shows the power.
+    The maximum over k of the standardized excess would be more usual. It sees about as much where many weak matches
+    lean to train, but less where few strong ones do, which is the case that matters; ``bench calibrate`` shows the
+    power.
 
     Args:
         decisions: What each sample matches.

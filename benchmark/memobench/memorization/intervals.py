@@ -22,24 +22,31 @@ from scipy import stats
 
 from memobench.exchange import LEVEL, Floats
 
+HUBNESS = 2.0
+
 Interval = tuple[float, float, float]
 
 
 def jeffreys(successes: float, trials: float, level: float = LEVEL) -> tuple[float, float]:
     """Jeffreys' interval of a share (Brown, Cai & DasGupta 2001, eq. 6-8), also for fractional counts.
 
-    Its coverage lies around the nominal level, where the exact interval of Clopper and Pearson lies above it.
+    Its coverage lies around the nominal level, where the exact interval of Clopper and Pearson lies above it. Where
+    none or all are hits there is one end only, and all of the error is spent on it (the rule of three).
 
     >>> low, high = jeffreys(0, 10)
     >>> low, round(high, 3)
-    (0.0, 0.217)
+    (0.0, 0.259)
     """
     if trials <= 0:
         return 0.0, 1.0
     tail = (1 - level) / 2
     a, b = successes + 0.5, trials - successes + 0.5
-    low = 0.0 if successes <= 0 else float(stats.beta.ppf(tail, a, b))
-    high = 1.0 if successes >= trials else float(stats.beta.ppf(1 - tail, a, b))
+    one_sided = 1 - (1 - level) ** (1 / trials)
+    if successes <= 0:
+        return 0.0, one_sided
+    if successes >= trials:
+        return 1 - one_sided, 1.0
+    low, high = float(stats.beta.ppf(tail, a, b)), float(stats.beta.ppf(1 - tail, a, b))
     share = successes / trials
     return min(low, share), max(high, share)
 
@@ -184,17 +191,19 @@ def scaled(estimate: Interval, factor: float) -> Interval:
 def repetition(sizes: Floats) -> float:
     """How many times over samples repeat each other, at least 1, judged by how unevenly they fall on patients.
 
-    N samples that fall on P patients independently give sum(sizes^2) / N = 1 + N / P on average. What lies above that
-    is repetition, as of a collapsed generator, and divides the number of samples.
+    N samples that fall on P patients independently and evenly give sum(sizes^2) / N = 1 + N / P on average. Some
+    patients are nearest to many samples though no sample repeats another (hubs; Radovanovic et al. 2010), which about
+    doubles it; what lies above HUBNESS times as much is repetition, as of a collapsed generator, and divides the number
+    of samples.
 
     Args:
         sizes: (P,) samples that match each patient best.
 
     >>> repetition(np.ones(10)), round(repetition(np.array([50.0] + [0.0] * 9)), 1)
-    (1.0, 8.3)
+    (1.0, 4.2)
     """
     total = float(sizes.sum())
-    return max(1.0, float((sizes**2).sum()) / total / (1 + total / len(sizes))) if total else 1.0
+    return max(1.0, float((sizes**2).sum()) / total / (1 + total / len(sizes)) / HUBNESS) if total else 1.0
 
 
 def effective_size(weights: Floats) -> float:

@@ -222,7 +222,7 @@ def _estimates(count: Tally, in_train: NDArray[np.bool_], weight: float) -> dict
             beyond_chance(interval["patients_of_train"], interval["patients_of_holdout"]), patients
         ),
         "memorized_rate": beyond_chance(interval["images_of_train"], interval["images_of_holdout"]),
-        "train_share": _nearer(count, in_train, weight),
+        "train_share": _nearer(count, in_train, weight, covariance[np.ix_([first, second], [first, second])]),
     }
 
 
@@ -249,14 +249,21 @@ def _copying(count: Tally, in_train: NDArray[np.bool_], n: float) -> tuple[dict[
     return value, covariance + np.outer(slope, slope) * float(others.sum()) * repetition(others)
 
 
-def _nearer(count: Tally, in_train: NDArray[np.bool_], weight: float) -> Interval:
-    """The train share that pools of equal size would show: the odds of the share that was seen, divided by T / H."""
+def _nearer(count: Tally, in_train: NDArray[np.bool_], weight: float, covariance: Floats) -> Interval:
+    """The train share that pools of equal size would show: the odds of the share that was seen, divided by T / H.
+
+    The share is a + (1 - a - b) u, with a and b the shares of copies of either pool, ``covariance`` (2, 2) theirs, and
+    u the share of all other samples that lie nearer to train.
+    """
     n = float(count.samples.sum())
-    nearer = count.samples * in_train
-    share = float(nearer.sum()) / n
+    others = count.samples - count.copies
+    left = float(others.sum())
+    share = float((count.samples * in_train).sum()) / n
+    nearer = float((others * in_train).sum()) / left if left else 0.5
     # A patient who attracts many samples pulls the share toward himself: the leave-one-out residual (as HC3)
-    influence = (nearer - share * count.samples) / np.maximum(n - count.samples, 1e-9)
-    variance = float(influence_covariance(influence[:, None], in_train)[0, 0])
+    influence = others * (in_train - nearer) * left / np.maximum(left - others, 1e-9) / n
+    slope = np.array([1 - nearer, -nearer])
+    variance = float(slope @ covariance @ slope) + float(influence_covariance(influence[:, None], in_train)[0, 0])
     seen = share_interval(share, variance, most=n, fallback=effective_size(count.samples))
     value, low, high = (s / (s + (1 - s) * weight) for s in seen)
     return value, low, high
