@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -111,6 +111,20 @@ def leaderboard_command(task: str | None, out: Path, style: str) -> None:
     from memobench.board import local_board
 
     click.echo(local_board(out, task, style))
+
+
+@bench.command("calibrate")
+@click.option("--draws", type=click.IntRange(min=2), default=300, show_default=True, help="Draws of each scenario.")
+@click.option("--level", type=click.Choice(["features", "images"]), default="features", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Base seed of the simulation.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def calibrate_command(draws: int, level: Literal["features", "images"], seed: int, as_json: bool) -> None:
+    """Show how often the measure is right on simulated generators with known truth, with copies and without."""
+    from memobench.calibration.calibrate import calibrate, calibration_text
+    from memobench.progress import track
+
+    found = calibrate(draws=draws, level=level, seed=seed, track=track)
+    click.echo(json.dumps(found.as_json(), indent=1) if as_json else calibration_text(found))
 
 
 def _fields(settings: tuple[str, ...]) -> dict[str, str]:

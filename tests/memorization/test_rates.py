@@ -1,80 +1,41 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from memobench.copies.decide import decide
-from memobench.memorization.rates import Pools, rates
-from scipy import stats
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from simulation import Scenario, draw
-
-NULLS = [
-    (Scenario("good model"), {}),
-    (Scenario("blurry model", spread=0.5), {}),
-    (Scenario("collapsed to five images", collapsed=5), {}),
-    (Scenario("another domain", offset=4.0), {}),
-    (Scenario("few patients with many images"), {"patients": 15, "most_images": 20}),
-]
-NULL_VALUES = {"copy_rate": 0.0, "memorized_patients": 0.0, "memorized_rate": 0.0, "train_share": 0.5}
+from memobench.calibration.scenarios import NULLS as SCENARIOS
+from memobench.calibration.scenarios import Scenario, draw
+from memobench.copies.decide import Decisions, decide
+from memobench.errors import DataError
+from memobench.memorization.rates import NULLS, Pools, false_discovery_rate, rates, tally
 
 
-def _excluded(scenario: Scenario, options: dict[str, int], draws: int) -> dict[str, float]:
-    count = dict.fromkeys(NULL_VALUES, 0)
-    for seed in range(draws):
-        metrics = rates(*draw(scenario, seed, **options), seed=seed)
-        for name, null in NULL_VALUES.items():
-            low, high = metrics[name].low, metrics[name].high
-            assert low is not None
-            assert high is not None
-            count[name] += not low <= null <= high
-    return {name: n / draws for name, n in count.items()}
+def _decisions(train: list[float], holdout: list[float], tau: float = 0.9, index: list[int] | None = None) -> Decisions:
+    place = np.zeros(len(train), dtype=np.int64) if index is None else np.array(index)
+    return decide(np.array(train, np.float32), place, np.array(holdout, np.float32), 0 * place, tau)
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize(("scenario", "options"), NULLS, ids=lambda v: v.name if isinstance(v, Scenario) else "")
-def test_null_is_rarely_excluded(scenario: Scenario, options: dict[str, int]) -> None:
-    draws = 20
-    limit = 0.05 + 2 * (0.05 * 0.95 / draws) ** 0.5
-    assert max(_excluded(scenario, options, draws).values()) <= limit
+@pytest.mark.parametrize("copies", [1, 10])
+def test_generated_equal_to_train(copies: int) -> None:
+    metrics = rates(
+        _decisions([1.0] * 6 * copies, [0.1] * 6 * copies, index=list(range(6)) * copies),
+        Pools(np.array(["a", "a", "b", "c", "c", "c"]), np.array(["d", "d", "e", "f"])),
+    )
+    assert metrics["copy_rate"].value == 1.0
+    assert metrics["memorized_patients"].value == 3.0
+    assert metrics["memorized_rate"].value == 1.0
+    assert metrics["train_share"].value == 1.0
+    assert all(metrics[name].high == (3.0 if name == "memorized_patients" else 1.0) for name in NULLS)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("scenario", "options"), NULLS, ids=lambda v: v.name if isinstance(v, Scenario) else "")
-def test_null_is_excluded_in_at_most_five_percent(scenario: Scenario, options: dict[str, int]) -> None:
-    draws = 150
-    limit = 0.05 + 2 * (0.05 * 0.95 / draws) ** 0.5
-    assert max(_excluded(scenario, options, draws).values()) <= limit
-
-
-@pytest.mark.parametrize("planted", [0.05, 0.2, 0.5, 1.0])
-def test_planted_share_is_covered_and_seen(planted: float) -> None:
-    draws = 20
-    covered, estimates = 0, []
-    for seed in range(draws):
-        metric = rates(*draw(Scenario("planted", planted=planted), seed), seed=seed)["copy_rate"]
-        assert metric.low is not None
-        assert metric.high is not None
-        assert metric.p_value is not None
-        covered += metric.low <= planted <= metric.high
-        estimates.append(metric.value)
-        assert metric.p_value < 0.1
-    assert covered >= 17
-    assert np.mean(estimates) == pytest.approx(planted, abs=0.02)
-
-
-def test_p_values_of_the_train_share_are_uniform_under_the_null() -> None:
-    values = [rates(*draw(Scenario("good"), seed), seed=seed)["train_share"].p_value for seed in range(80)]
-    assert stats.kstest([v for v in values if v is not None], "uniform").pvalue > 0.01
-
-
-def _decisions(train: list[float], holdout: list[float], tau: float = 0.9):  # type: ignore[no-untyped-def]
-    n = len(train)
-    index = np.zeros(n, dtype=np.int64)
-    return decide(np.array(train, np.float32), index, np.array(holdout, np.float32), index, tau)
+def test_every_image_ten_times_is_one_image() -> None:
+    train, content = np.repeat(["a", "b"], 10), np.repeat([0, 1], 10)
+    # the best match is the first of the ten twins
+    decisions = _decisions([1.0, 1.0], [0.1, 0.1], index=[0, 10])
+    plain = rates(decisions, Pools(train, np.array(["c", "d"])))
+    twins = rates(decisions, Pools(train, np.array(["c", "d"]), train_content=content))
+    assert plain["memorized_rate"].value == pytest.approx(0.1)
+    assert twins["memorized_rate"].value == 1.0
+    assert twins["copy_rate"].value == 1.0
 
 
 def test_every_sample_a_copy_of_one_patient_is_one_patient() -> None:
@@ -89,17 +50,72 @@ def test_every_sample_a_copy_of_one_patient_is_one_patient() -> None:
     assert metrics["copy_rate"].p_value == pytest.approx(0.5, abs=0.05)
 
 
-def test_one_sample_and_one_patient_each() -> None:
-    metrics = rates(_decisions([0.5], [0.4]), Pools(np.array(["a"]), np.array(["b"])))
-    for metric in metrics.values():
-        assert np.isfinite(metric.value)
-    assert metrics["train_share"].value == 1.0
+@pytest.mark.parametrize("holdout", [["b"], ["b", "b", "c"]])
+def test_one_sample_and_a_pool_of_one_patient(holdout: list[str]) -> None:
+    for score in (0.5, 0.95):
+        metrics = rates(_decisions([score], [0.4]), Pools(np.array(["a"]), np.array(holdout)))
+        for metric in metrics.values():
+            assert np.isfinite(metric.value)
+        for name, null in NULLS.items():
+            assert metrics[name].low <= null <= metrics[name].high  # type: ignore[operator]
+        assert metrics["train_share"].value == 1.0
+        assert metrics["copy_rate"].value == float(score == 0.95)
+
+
+def test_ties_count_half_for_either_patient() -> None:
+    pools = Pools(np.array(["a"]), np.array(["b"]))
+    for score in (0.5, 0.95):
+        metrics = rates(_decisions([score, score], [score, score]), pools)
+        assert metrics["train_share"].value == 0.5
+        assert metrics["copy_rate"].value == 0.0
+        assert metrics["memorized_patients"].value == 0.0
+
+
+def test_ties_between_the_pools_do_not_lean_to_train() -> None:
+    pools = Pools(np.array([f"t{i}" for i in range(20)]), np.array([f"h{i}" for i in range(20)]))
+    index = np.arange(20)
+    same = np.ones(20, np.float32)
+    metrics = rates(decide(same, index, same, index, 0.9), pools)
     assert metrics["copy_rate"].value == 0.0
+    assert metrics["copy_rate"].p_value == 1.0
 
 
-def test_ties_count_half() -> None:
-    metrics = rates(_decisions([0.5, 0.5], [0.5, 0.5]), Pools(np.array(["a"]), np.array(["b"])))
-    assert metrics["train_share"].value == 0.5
+def test_unequal_pools_have_the_null_where_patients_are_hit_alike() -> None:
+    pools = Pools(np.array([f"t{i}" for i in range(40)]), np.array([f"h{i}" for i in range(20)]))
+    # every patient once: 40 samples match train, 20 match holdout
+    to_train = np.concatenate([np.full(40, 0.95), np.full(20, 0.1)]).astype(np.float32)
+    index = np.concatenate([np.arange(40), np.arange(20)])
+    metrics = rates(decide(to_train, index, 1.05 - to_train, np.minimum(index, 19), 0.9), pools)
+    for name, null in NULLS.items():
+        assert metrics[name].value == pytest.approx(null), name
+    assert metrics["copies_of_train"].null == pytest.approx(40 / 60)
+
+
+def test_bad_input_is_refused() -> None:
+    pools = Pools(np.array(["a"]), np.array(["b"]))
+    with pytest.raises(DataError, match="no samples"):
+        rates(_decisions([], []), pools)
+    with pytest.raises(DataError, match="without holdout"):
+        rates(_decisions([0.5], [0.1]), Pools(np.array(["a"]), np.array([], dtype=str)))
+    with pytest.raises(DataError, match='"a" stands in train and in holdout'):
+        rates(_decisions([0.5], [0.1]), Pools(np.array(["a"]), np.array(["a", "b"])))
+
+
+def test_the_tally_sums_what_the_decisions_say() -> None:
+    pools = Pools(np.array(["a", "a", "b"]), np.array(["c"]))
+    decisions = decide(
+        np.array([0.95, 0.95, 0.95, 0.2], np.float32),
+        np.array([0, 0, 1, 2]),
+        np.array([0.1, 0.1, 0.1, 0.97], np.float32),
+        np.zeros(4, np.int64),
+        0.9,
+    )
+    count = tally(decisions, pools)
+    assert count.samples.tolist() == [3, 0, 1]
+    assert count.copies.tolist() == [3, 0, 1]
+    assert count.images_hit.tolist() == [2, 0, 1]
+    assert count.single_images.tolist() == [1, 0, 1]
+    assert count.images.tolist() == [2, 1, 1]
 
 
 def test_false_discovery_rate_counts_decoys() -> None:
@@ -110,3 +126,30 @@ def test_false_discovery_rate_counts_decoys() -> None:
     )
     assert rates(found, pools)["false_discovery_rate"].value == pytest.approx(2 / 3)
     assert rates(_decisions([0.1], [0.2]), pools)["false_discovery_rate"].value == 1.0
+    assert false_discovery_rate(40, 1, ratio=2.0) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_an_interval_excludes_the_null_only_if_the_exact_test_does(scenario: Scenario) -> None:
+    for seed in range(8):
+        drawn = draw(scenario, seed)
+        metrics = rates(drawn.decisions, drawn.pools, seed=seed, draws=199)
+        for name, null in NULLS.items():
+            low, high, p = metrics[name].low, metrics[name].high, metrics[name].p_value
+            assert low is not None
+            assert high is not None
+            assert p is not None
+            assert low <= metrics[name].value <= high
+            assert low <= null or p <= 0.025
+
+
+@pytest.mark.parametrize("planted", [0.05, 0.2, 0.5, 1.0])
+def test_planted_share_is_estimated_without_bias(planted: float) -> None:
+    estimates = []
+    for seed in range(20):
+        drawn = draw(Scenario("planted", planted=planted), seed)
+        metric = rates(drawn.decisions, drawn.pools, seed=seed, draws=199)["copy_rate"]
+        estimates.append(metric.value)
+        assert metric.p_value is not None
+        assert metric.p_value < (0.05 if planted >= 0.2 else 1.0)
+    assert np.mean(estimates) == pytest.approx(planted, abs=0.02)

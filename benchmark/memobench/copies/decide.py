@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from memobench.errors import DataError
 from numpy.typing import NDArray
+
+from memobench.errors import DataError
 
 TAIL = 0.001
 EMPIRICAL = 20  # images expected beyond tau, from which on the empirical quantile is used

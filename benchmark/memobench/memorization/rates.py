@@ -1,7 +1,9 @@
 """Copy rate, memorized patients and images, and the train share: train minus holdout, counted by patient.
 
 The two pools are exchangeable when nothing was memorized, so each difference here has the null value 0 and the train
-share 0.5, exactly, for any generator, any detector and any number of samples.
+share 0.5, for any generator, any detector and any number of samples. Pools of unequal size are weighted: T training
+and H holdout patients stand for the same population, so every count over holdout is multiplied by T / H before it is
+subtracted, and the odds of the train share are divided by T / H. Labels are dealt anew with the true sizes T and H.
 """
 
 from __future__ import annotations
@@ -12,25 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.copies.decide import Decisions
-from memobench.exchange import (
-    clopper_pearson,
-    clustered_share,
+from memobench.errors import DataError
+from memobench.exchange import ExactTest, Floats, keep_null, per_patient, permutation_tests
+from memobench.memorization.intervals import (
+    Interval,
+    beyond_chance,
     difference,
     effective_size,
-    exclusive_correlation,
-    keep_null,
-    per_patient,
-    permutation_test,
+    influence_covariance,
+    repetition,
+    scaled,
+    share_interval,
 )
 from memobench.results import Metric
+
+NULLS = {"copy_rate": 0.0, "memorized_patients": 0.0, "memorized_rate": 0.0, "train_share": 0.5}
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Who stands in the two pools: the patient of each training image and of each holdout image."""
+    """Who stands in the two pools.
+
+    Attributes:
+        train: (n,) the patient of each training image.
+        holdout: (m,) the patient of each holdout image.
+        train_content: (n,) equal for training images that are pixel for pixel the same, which then count as one;
+            None where all differ.
+        holdout_content: The same of the holdout images.
+    """
 
     train: NDArray[np.str_]
     holdout: NDArray[np.str_]
+    train_content: NDArray[np.generic] | None = None
+    holdout_content: NDArray[np.generic] | None = None
 
     @property
     def names(self) -> NDArray[np.str_]:
@@ -42,86 +58,222 @@ class Pools:
         """(P,) whether each of :attr:`names` is a training patient."""
         return np.isin(self.names, self.train)
 
+    @property
+    def ratio(self) -> float:
+        """Training patients per holdout patient, T / H: the weight of whatever is counted over holdout."""
+        train = int(self.in_train.sum())
+        return train / (len(self.in_train) - train)
 
-def rates(decisions: Decisions, pools: Pools, *, seed: int = 0) -> dict[str, Metric]:
+
+@dataclass(frozen=True)
+class Tally:
+    """What each patient received: arrays over the P patients of :attr:`Pools.names`.
+
+    A sample that train and holdout match equally well counts half for either patient.
+
+    Attributes:
+        samples: Samples that match the patient best.
+        copies: Those of them at or above tau.
+        hit: 1 where the patient has a copy, else 0.
+        images: Number of different images.
+        images_hit: Those of them with a copy.
+        single_images: Those with exactly one copy.
+    """
+
+    samples: Floats
+    copies: Floats
+    hit: Floats
+    images: Floats
+    images_hit: Floats
+    single_images: Floats
+
+
+def tally(decisions: Decisions, pools: Pools) -> Tally:
+    """Sum the decisions by patient.
+
+    Raises:
+        DataError: There are no samples, or a pool is empty, or a patient stands in both pools.
+    """
+    if not len(decisions.side):
+        raise DataError("there are no samples to judge; give at least one")
+    if not len(pools.train) or not len(pools.holdout):
+        raise DataError("train and holdout need one image each at least; without holdout no count has a null")
+    if shared := np.intersect1d(pools.train, pools.holdout).tolist():
+        raise DataError(f'patient "{shared[0]}" stands in train and in holdout; split the data by patient')
+    names = pools.names
+    toward_train = (1.0 + decisions.side) / 2  # 1, 0, or a half each for a tie
+    total: dict[str, Floats] = {name: np.zeros(len(names)) for name in Tally.__dataclass_fields__}
+    for share, index, patients, content in (
+        (toward_train, decisions.train_index, pools.train, pools.train_content),
+        (1 - toward_train, decisions.holdout_index, pools.holdout, pools.holdout_content),
+    ):
+        matched = patients[index]
+        total["samples"] += per_patient(share, matched, names)
+        total["copies"] += per_patient(share * decisions.called, matched, names)
+        # one image for each content
+        _, first, which = np.unique(
+            np.arange(len(patients)) if content is None else content, return_index=True, return_inverse=True
+        )
+        counts = np.bincount(which.reshape(-1)[index[decisions.called & (share > 0)]], minlength=len(first))
+        total["images"] += per_patient(np.ones(len(first)), patients[first], names)
+        total["images_hit"] += per_patient(counts > 0, patients[first], names)
+        total["single_images"] += per_patient(counts == 1, patients[first], names)
+    total["hit"] = (total["copies"] > 0).astype(np.float64)
+    return Tally(**total)
+
+
+def rates(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 9999) -> dict[str, Metric]:
     """All that follows from the decisions.
+
+    The sampling model, the parameters and the intervals are those of :mod:`memobench.memorization.intervals`; an
+    interval holds the null wherever the exact test does not reject it at 2.5 % a side.
 
     Args:
         decisions: What each of the N samples matches.
-        pools: The patients of the pools' images; as many patients in train as in holdout.
+        pools: The patients of the pools' images.
         seed: Seed of the permutations.
+        draws: Number of permutations.
 
     Returns:
         ``copy_rate``: share of samples that are copies of training images, minus the same of holdout images.
-        ``memorized_patients``: training patients with at least one copy, minus holdout patients, as a count.
-        ``memorized_rate``: the share of training images with at least one copy, minus that of holdout images.
+        ``memorized_patients``: training patients with a copy beyond those that chance hits as it hits holdout
+        patients, as a count (:func:`memobench.memorization.intervals.beyond_chance`).
+        ``memorized_rate``: the same share of training images.
         ``train_share``: share of samples that match train better than holdout (ties count half).
+        Each with a 95 % interval over patients and a one-sided permutation p-value.
+        ``copies_of_train``, ``copies_of_holdout``: the two shares that ``copy_rate`` is the difference of.
         ``false_discovery_rate``: of the training patients called copied, the share expected to be false.
-        Each with a 95 % interval over patients; the first four with a one-sided permutation p-value.
-    """
-    names, in_train = pools.names, pools.in_train
-    n = len(decisions.side)
-    toward_train = decisions.side >= 0
-    matched = np.where(toward_train, pools.train[decisions.train_index], pools.holdout[decisions.holdout_index])
-    sizes = per_patient(np.ones(n), matched, names)  # samples per patient
-    hits = per_patient(decisions.called, matched, names)  # copies per patient
 
-    # copies
-    of_train = clustered_share(hits * in_train, sizes)
-    of_holdout = clustered_share(hits * ~in_train, sizes)
-    rate = difference(of_train, of_holdout, exclusive_correlation(of_train[0], of_holdout[0]))
-    metrics = {
-        "copy_rate": _tested(rate, 0.0, permutation_test(hits, in_train, seed=seed)),
-        "copies_of_train": _untested(of_train, of_holdout[0]),
-        "copies_of_holdout": _untested(of_holdout, None),
+    Raises:
+        DataError: See :func:`tally`.
+    """
+    return rates_and_tests(decisions, pools, seed=seed, draws=draws)[0]
+
+
+def rates_and_tests(
+    decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 9999
+) -> tuple[dict[str, Metric], dict[str, ExactTest]]:
+    """:func:`rates` with the exact tests behind its p-values."""
+    count, in_train = tally(decisions, pools), pools.in_train
+    estimates = _estimates(count, in_train, pools.ratio)
+    images_expected = count.images * (count.images_hit.sum() / count.images.sum())
+    # Column by column the quantity whose sum over train decides; the second last is the linear part of a ratio.
+    contributions = [count.copies, count.hit, count.images_hit - images_expected, count.samples]
+    tests = dict(
+        zip(NULLS, permutation_tests(np.stack(contributions, axis=1), in_train, draws=draws, seed=seed), strict=True)
+    )
+    metrics = {name: _tested(estimates[name], null, tests[name]) for name, null in NULLS.items()}
+    of_train, of_holdout = estimates["copies_of_train"], estimates["copies_of_holdout"]
+    metrics["copies_of_train"] = _untested(of_train, pools.ratio * of_holdout[0])
+    metrics["copies_of_holdout"] = _untested(of_holdout, None)
+    metrics["false_discovery_rate"] = Metric(
+        value=false_discovery_rate(float(count.hit[in_train].sum()), float(count.hit[~in_train].sum()), pools.ratio),
+        null=1.0,
+        better="lower",
+    )
+    return metrics, tests
+
+
+def false_discovery_rate(found: float, decoys: float, ratio: float = 1.0) -> float:
+    """The share of false ones among the training patients called copied, by target-decoy competition.
+
+    When a called patient is false, chance put him in train with odds ``ratio``, so the expected number of false ones is
+    at most ratio * (1 + decoys); the added 1 makes the estimate an upper bound on average (Barber & Candes 2015, the
+    knockoff+ estimate; He et al. 2015 for unequal sizes).
+
+    Args:
+        found: Training patients with a call.
+        decoys: Holdout patients with a call.
+        ratio: Training patients per holdout patient.
+
+    >>> false_discovery_rate(40, 1), false_discovery_rate(0, 0)
+    (0.05, 1.0)
+    """
+    return min(1.0, ratio * (1 + decoys) / found) if found else 1.0
+
+
+def _estimates(count: Tally, in_train: NDArray[np.bool_], weight: float) -> dict[str, Interval]:
+    """Every estimate with its interval, before the exact tests; ``weight`` is T / H."""
+    n = float(count.samples.sum())
+    value, covariance = _copying(count, in_train, n)
+    patients, held = int(in_train.sum()), int((~in_train).sum())
+    whole = {"train": (n, patients, count.images[in_train].sum()), "holdout": (n, held, count.images[~in_train].sum())}
+    # where none is hit, the variance is unknown: samples count as far as they do not repeat, images by patient
+    size = {"train": patients, "holdout": held}
+    interval: dict[str, Interval] = {}
+    for position, name in enumerate(value):
+        kind, side = name.split("_of_")
+        if kind == "copies":
+            most = n
+            fallback = effective_size(count.samples) if value[name] == 1 else n / repetition(count.samples)
+        else:  # fewer new patients are hit than samples drawn, so the variance may lie below the binomial one
+            most, fallback = 4.0 * float(whole[side][1 if kind == "patients" else 2]), float(size[side])
+        interval[name] = share_interval(value[name], covariance[position, position], most=most, fallback=fallback)
+    names = list(value)
+    first, second = names.index("copies_of_train"), names.index("copies_of_holdout")
+    spread = float(np.sqrt(covariance[first, first] * covariance[second, second]))
+    correlation = float(np.clip(covariance[first, second] / spread, -1, 1)) if spread > 0 else 0.0
+    rate = difference(interval["copies_of_train"], scaled(interval["copies_of_holdout"], weight), correlation)
+    return {
+        "copies_of_train": interval["copies_of_train"],
+        "copies_of_holdout": interval["copies_of_holdout"],
+        "copy_rate": (rate[0], max(rate[1], -weight), min(rate[2], 1.0)),
+        "memorized_patients": scaled(
+            beyond_chance(interval["patients_of_train"], interval["patients_of_holdout"]), patients
+        ),
+        "memorized_rate": beyond_chance(interval["images_of_train"], interval["images_of_holdout"]),
+        "train_share": _nearer(count, in_train, weight, covariance[np.ix_([first, second], [first, second])]),
     }
 
-    # patients
-    hit = (hits > 0).astype(float)
-    patients = int(in_train.sum())
-    held = int((~in_train).sum())
-    found, decoys = float(hit[in_train].sum()), float(hit[~in_train].sum())
-    patient_rate = difference(
-        (found / patients, *clopper_pearson(found, patients)), (decoys / held, *clopper_pearson(decoys, held))
-    )
-    scaled = (patient_rate[0] * patients, patient_rate[1] * patients, patient_rate[2] * patients)
-    metrics["memorized_patients"] = _tested(scaled, 0.0, permutation_test(hit, in_train, seed=seed))
 
-    # images
-    train_images = np.unique(decisions.train_index[decisions.called & toward_train])
-    holdout_images = np.unique(decisions.holdout_index[decisions.called & ~toward_train])
-    image_rate = difference(_image_share(train_images, pools.train), _image_share(holdout_images, pools.holdout))
-    image_hits = per_patient(np.ones(len(train_images)), pools.train[train_images], names)
-    image_hits += per_patient(np.ones(len(holdout_images)), pools.holdout[holdout_images], names)
-    metrics["memorized_rate"] = _tested(image_rate, 0.0, permutation_test(image_hits, in_train, seed=seed))
+def _copying(count: Tally, in_train: NDArray[np.bool_], n: float) -> tuple[dict[str, float], Floats]:
+    """Shares of samples, patients and images that are hit on either side, and their covariance.
 
-    # nearer to train than to holdout, at any score
-    points = np.where(decisions.side > 0, 1.0, np.where(decisions.side < 0, 0.0, 0.5))
-    share = float(points.mean())
-    trials = effective_size(sizes)
-    low, high = clopper_pearson(share * trials, trials)
-    tied = per_patient(decisions.side == 0, matched, names)
-    metrics["train_share"] = _tested((share, low, high), 0.5, permutation_test(sizes - tied, in_train, seed=seed))
-
-    # single calls
-    false = min(1.0, (1 + decoys) / found) if found else 1.0
-    metrics["false_discovery_rate"] = Metric(value=false, null=1.0, better="lower")
-    return metrics
+    N samples are dealt whatever the rates are. So what more copies would have changed is taken off again: each sample
+    beyond N adds one hit in N for every copy, patient or image with exactly one copy (Good 1953).
+    """
+    once = (count.copies > 0) & (count.copies <= 1)
+    value: dict[str, float] = {}
+    influence, slope = [], []
+    for side, pool in (("train", in_train), ("holdout", ~in_train)):
+        for kind, received, grows, whole in (
+            ("copies", count.copies, count.copies, n),
+            ("patients", count.hit, once, float(pool.sum())),
+            ("images", count.images_hit, count.single_images, float(count.images[pool].sum())),
+        ):
+            value[f"{kind}_of_{side}"] = float(received[pool].sum()) / whole
+            slope.append(float(grows[pool].sum()) / n / whole)
+            influence.append(received * pool / whole - slope[-1] * count.copies)
+    covariance = influence_covariance(np.stack(influence, axis=1), in_train, count.images)
+    others = count.samples - count.copies
+    return value, covariance + np.outer(slope, slope) * float(others.sum()) * repetition(others)
 
 
-def _image_share(hit: NDArray[np.int64], patients: NDArray[np.str_]) -> tuple[float, float, float]:
-    """Share of a pool's images that were hit, images of one patient counted as one cluster."""
-    names = np.unique(patients)
-    return clustered_share(
-        per_patient(np.ones(len(hit)), patients[hit], names), per_patient(np.ones(len(patients)), patients, names)
-    )
+def _nearer(count: Tally, in_train: NDArray[np.bool_], weight: float, covariance: Floats) -> Interval:
+    """The train share that pools of equal size would show: the odds of the share that was seen, divided by T / H.
+
+    The share is a + (1 - a - b) u, with a and b the shares of copies of either pool, ``covariance`` (2, 2) theirs, and
+    u the share of all other samples that lie nearer to train.
+    """
+    n = float(count.samples.sum())
+    others = count.samples - count.copies
+    left = float(others.sum())
+    share = float((count.samples * in_train).sum()) / n
+    nearer = float((others * in_train).sum()) / left if left else 0.5
+    # A patient who attracts many samples pulls the share toward himself: the leave-one-out residual (as HC3)
+    influence = others * (in_train - nearer) * left / np.maximum(left - others, 1e-9) / n
+    slope = np.array([1 - nearer, -nearer])
+    variance = float(slope @ covariance @ slope) + float(influence_covariance(influence[:, None], in_train)[0, 0])
+    seen = share_interval(share, variance, most=n, fallback=effective_size(count.samples))
+    value, low, high = (s / (s + (1 - s) * weight) for s in seen)
+    return value, low, high
 
 
-def _tested(estimate: tuple[float, float, float], null: float, test: tuple[float, float]) -> Metric:
+def _tested(estimate: Interval, null: float, test: ExactTest) -> Metric:
     value, low, high = keep_null(estimate, null, test)
-    return Metric(value=value, low=low, high=high, null=null, better="lower", p_value=test[0])
+    return Metric(value=value, low=low, high=high, null=null, better="lower", p_value=test.more)
 
 
-def _untested(estimate: tuple[float, float, float], null: float | None) -> Metric:
+def _untested(estimate: Interval, null: float | None) -> Metric:
     value, low, high = estimate
     return Metric(value=value, low=low, high=high, null=null, better="lower")

@@ -1,0 +1,1 @@
+"""Calibration of the measure on simulated patients with known truth."""

@@ -1,0 +1,151 @@
+"""Single calls: which samples are copies, how surprising each is, and how many of the list are false."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.copies.decide import Decisions
+from memobench.errors import DataError
+from memobench.exchange import Floats
+from memobench.memorization.rates import Pools, false_discovery_rate, tally
+
+SMALL = 0.05  # a false discovery rate that a reader would call small
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The list of calls, one row per sample, and what it is worth as a whole.
+
+    Attributes:
+        called: (N,) True where the sample is called a copy of a training image: the match reaches tau, and no holdout
+            image matches better.
+        image: (N,) the training image that matches best.
+        patient: (N,) its patient.
+        score: (N,) its score.
+        p_value: (N,) how often an image of a new patient matches train as well (:func:`sample_p_values`).
+        patients: Training patients on the list.
+        decoys: Holdout patients that samples match at tau and better than train.
+        expected_false: Number of false ones to expect among ``patients`` (:func:`expected_false`).
+        false_discovery_rate: Share of false ones among ``patients``, an upper bound on average.
+        words: The same for a reader.
+    """
+
+    called: NDArray[np.bool_]
+    image: NDArray[np.int64]
+    patient: NDArray[np.str_]
+    score: NDArray[np.float32]
+    p_value: Floats
+    patients: int
+    decoys: int
+    expected_false: float
+    false_discovery_rate: float
+    words: str
+
+
+def single_calls(decisions: Decisions, pools: Pools, holdout_to_train: NDArray[np.floating]) -> Calls:
+    """Call single samples, with the false discovery rate that the decoys give.
+
+    False calls fall on train and holdout patients alike, so patients are counted, not samples: a generator that repeats
+    one image is one call, right or wrong.
+
+    Args:
+        decisions: What each sample matches.
+        pools: The patients.
+        holdout_to_train: (m,) best score of each holdout image against train, by the detector and candidates of the
+            samples.
+
+    Raises:
+        DataError: There is not one score for each holdout image.
+    """
+    hit, in_train = tally(decisions, pools).hit, pools.in_train
+    patients, decoys = int(hit[in_train].sum()), int(hit[~in_train].sum())
+    rate = false_discovery_rate(patients, decoys, pools.ratio)
+    return Calls(
+        called=decisions.called & (decisions.side >= 0),
+        image=decisions.train_index,
+        patient=pools.train[decisions.train_index],
+        score=decisions.train_score,
+        p_value=sample_p_values(decisions.train_score, holdout_to_train, pools.holdout),
+        patients=patients,
+        decoys=decoys,
+        expected_false=expected_false(patients, decoys, int(in_train.sum()), int((~in_train).sum())),
+        false_discovery_rate=rate,
+        words=discovery_words(patients, decoys, pools.ratio),
+    )
+
+
+def expected_false(patients: int, decoys: int, train: int, holdout: int) -> float:
+    """The number of listed training patients whom chance alone put there.
+
+    Chance hits a patient of either pool with probability b = decoys / holdout. A training patient who was copied is no
+    false discovery, though chance may hit him too, so of the training patients only the share that was not copied,
+    (1 - a) / (1 - b) with a = patients / train, counts. Unlike the false discovery rate it is no bound: with few decoys
+    it is uncertain.
+
+    >>> expected_false(patients=80, decoys=10, train=100, holdout=100) < 10 * 0.2 / 0.9 + 1e-9
+    True
+    """
+    if decoys >= holdout:
+        return float(patients)
+    found, chance = patients / train, decoys / holdout
+    return min(train * chance * (1 - found) / (1 - chance), float(patients))
+
+
+def sample_p_values(
+    scores: NDArray[np.floating], holdout_to_train: NDArray[np.floating], holdout_patients: NDArray[np.str_]
+) -> Floats:
+    """How often an image of a patient whom the generator never saw matches train at least as well as each sample.
+
+    p = (1 + W) / (1 + H), where W sums over the H holdout patients the share of the patient's images that score as much
+    against train. Samples and holdout images search the same pool, so no pool size enters; every patient weighs one,
+    however many images he has. It is valid (at most u with probability at most u) for a sample that is no more like the
+    training patients than a new patient's image is. It cannot fall below 1 / (1 + H), and the p-values of one list
+    depend on each other, so the list's false discovery rate is taken from the decoys and not from them.
+
+    Args:
+        scores: (N,) best score of each sample against train.
+        holdout_to_train: (m,) the same of each holdout image.
+        holdout_patients: (m,) their patients.
+
+    Returns:
+        (N,) p-values in (0, 1].
+
+    Raises:
+        DataError: There is not one score for each holdout image, or none at all.
+
+    >>> sample_p_values(np.array([0.9, 0.5]), np.array([0.6, 0.4, 0.3]), np.array(["a", "a", "b"])).round(2).tolist()
+    [0.33, 0.5]
+    """
+    if len(holdout_to_train) != len(holdout_patients) or not len(holdout_patients):
+        raise DataError(
+            f"{len(holdout_to_train)} scores for {len(holdout_patients)} holdout images; give one score for each image"
+        )
+    _, which, counts = np.unique(holdout_patients, return_inverse=True, return_counts=True)
+    order = np.argsort(holdout_to_train, kind="stable")
+    weight = (1 / counts)[which.reshape(-1)][order]
+    # weight of all scores from a place on, in ascending order
+    beyond = np.append(np.cumsum(weight[::-1])[::-1], 0.0)
+    place = np.searchsorted(holdout_to_train[order], scores, side="left")
+    p_values: Floats = np.minimum((1 + beyond[place]) / (1 + len(counts)), 1.0)
+    return p_values
+
+
+def discovery_words(patients: int, decoys: int, ratio: float = 1.0) -> str:
+    """The list's false discovery rate in a sentence; says so where the list is too short for a small one.
+
+    >>> discovery_words(40, 1)
+    '40 training patients are on the list, at most 2.0 expected by chance (5 %)'
+    """
+    if not patients:
+        return "no training patient is on the list"
+    rate = false_discovery_rate(patients, decoys, ratio)
+    plural = "patient is" if patients == 1 else "patients are"
+    text = f"{patients} training {plural} on the list, at most {rate * patients:.1f} expected by chance ({rate:.0%})"
+    text = text.replace("%)", " %)")
+    needed = int(np.ceil(ratio / SMALL))
+    if patients < needed:
+        text += f"; with fewer than {needed} the estimate cannot fall below {100 * SMALL:.0f} %, so look at the pairs"
+    return text

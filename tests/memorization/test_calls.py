@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memobench.calibration.scenarios import Scenario, draw
+from memobench.copies.decide import decide
+from memobench.errors import DataError
+from memobench.memorization.calls import discovery_words, expected_false, sample_p_values, single_calls
+from memobench.memorization.rates import Pools
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario("few", planted=0.02, samples=1000),
+        Scenario("many", planted=0.2, samples=1000),
+        Scenario("blurry", planted=0.05, spread=0.6, samples=1000),
+        Scenario("unequal", planted=0.05, spread=0.6, train=150, holdout=75, samples=1000),
+        Scenario("none", spread=0.5, samples=1000),
+    ],
+    ids=lambda scenario: scenario.name,
+)
+def test_realized_false_discoveries_agree_with_the_estimate(scenario: Scenario) -> None:
+    expected, bound, realized = [], [], []
+    for seed in range(30):
+        drawn = draw(scenario, seed)
+        calls = single_calls(drawn.decisions, drawn.pools, drawn.train_holdout.max(axis=0))
+        listed = np.unique(calls.patient[calls.called])
+        right = drawn.source >= 0
+        right[right] = drawn.pools.train[drawn.source[right]] == calls.patient[right]
+        false = len(listed) - len(np.unique(calls.patient[calls.called & right]))
+        assert calls.patients == len(listed)
+        expected.append(calls.expected_false)
+        bound.append(calls.false_discovery_rate)
+        realized.append((false, false / max(len(listed), 1)))
+    counts, shares = np.array(realized).T
+    error = 2.5 * np.sqrt((counts.var() + np.var(expected)) / 30) + 0.1
+    assert np.mean(expected) == pytest.approx(counts.mean(), abs=error)
+    assert shares.mean() <= np.mean(bound)
+
+
+def test_p_values_of_new_patients_are_valid_and_nearly_uniform() -> None:
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(60).astype(str), 3)
+    values = []
+    for _ in range(300):
+        level = rng.normal(size=61)  # a patient's images are alike
+        scores = np.repeat(level[:60], 3) + 0.2 * rng.normal(size=180)
+        values.append(sample_p_values(level[60:] + 0.2 * rng.normal(size=1), scores, patients)[0])
+    assert np.mean(np.array(values) <= 0.05) <= 0.05 + 2 * (0.05 * 0.95 / 300) ** 0.5
+    assert np.mean(values) == pytest.approx(0.5, abs=0.06)
+
+
+def test_each_holdout_patient_weighs_one() -> None:
+    scores, patients = np.array([0.9] * 99 + [0.1]), np.array(["a"] * 99 + ["b"])
+    assert sample_p_values(np.array([0.5]), scores, patients)[0] == pytest.approx(2 / 3)
+    assert sample_p_values(np.array([0.9, 0.91]), scores, patients).tolist() == pytest.approx([2 / 3, 1 / 3])
+    with pytest.raises(DataError, match="one score for each"):
+        sample_p_values(np.array([0.5]), scores[:3], patients)
+
+
+def test_a_call_that_holdout_matches_better_is_no_copy() -> None:
+    pools = Pools(np.array(["a", "b"]), np.array(["c", "d"]))
+    decisions = decide(
+        np.array([0.95, 0.95, 0.5], np.float32),
+        np.array([0, 1, 1]),
+        np.array([0.1, 0.97, 0.4], np.float32),
+        np.array([0, 1, 1]),
+        0.9,
+    )
+    calls = single_calls(decisions, pools, np.array([0.3, 0.4]))
+    assert calls.called.tolist() == [True, False, False]
+    assert (calls.patients, calls.decoys, calls.false_discovery_rate) == (1, 1, 1.0)
+    assert calls.patient.tolist() == ["a", "b", "b"]
+    assert "cannot fall below 5 %" in calls.words
+
+
+def test_words() -> None:
+    assert discovery_words(0, 3) == "no training patient is on the list"
+    assert "1 training patient is" in discovery_words(1, 0)
+    assert "cannot" not in discovery_words(20, 0)
+    assert "fewer than 40" in discovery_words(30, 0, ratio=2.0)
+
+
+def test_expected_false_stays_possible() -> None:
+    assert expected_false(5, 10, 10, 10) == 5
+    assert expected_false(10, 3, 10, 10) == 0
+    assert expected_false(0, 3, 10, 10) == 0
