@@ -172,8 +172,14 @@ def test_an_unfitted_model_says_so(make_images: MakeImages) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("steps", 0), ("width", ()), ("patch", (2,)), ("batch", (8,)),
-        ("patch", (3, 4)), ("patch", (32, 4)), ("downsampling", (12, 8)), ("channels", (32,)),
+        ("steps", 0),
+        ("width", ()),
+        ("patch", (2,)),
+        ("batch", (8,)),
+        ("patch", (3, 4)),
+        ("patch", (32, 4)),
+        ("downsampling", (12, 8)),
+        ("channels", (32,)),
     ],
 )
 def test_impossible_settings_are_refused(field: str, value: Any) -> None:

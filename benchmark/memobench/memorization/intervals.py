@@ -104,6 +104,27 @@ def share_interval(share: float, variance: float, *, most: float, fallback: floa
     return share, *jeffreys(share * trials, trials)
 
 
+def clustered_share(hits: Floats, sizes: Floats) -> Interval:
+    """A share of items with its 95 % interval when items come in clusters, such as the images of a patient.
+
+    The variance is the linearized one of the ratio sum(hits) / sum(sizes) over clusters (Korn & Graubard 1998).
+
+    Args:
+        hits: (P,) items of each cluster that count.
+        sizes: (P,) items of each cluster.
+
+    >>> share, low, high = clustered_share(np.array([1.0, 0.0, 1.0, 0.0]), np.ones(4))
+    >>> share, low < 0.2, high > 0.8
+    (0.5, True, True)
+    """
+    occupied = sizes > 0
+    total, clusters = float(sizes.sum()), int(occupied.sum())
+    share = float(hits.sum()) / total if total else 0.0
+    residual = hits[occupied] - share * sizes[occupied]
+    variance = clusters / (clusters - 1) * float((residual**2).sum()) / total**2 if clusters > 1 else 0.0
+    return share_interval(share, variance, most=total, fallback=effective_size(sizes))
+
+
 def difference(first: Interval, second: Interval, correlation: float = 0.0) -> Interval:
     """The difference of two estimates with its interval, recovered from theirs (MOVER; Zou & Donner 2008, eq. 1).
 

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from memobench.errors import DataError
-from memobench.exchange import clustered_share, per_patient, permutation_test
+from memobench.exchange import per_patient, permutation_tests
 from memobench.memorization._points import one_each
+from memobench.memorization.intervals import clustered_share
 from memobench.results import Metric
 from memobench.seeds import derive_seed, generator_for
 from memobench.statistics import block_jackknife, wilson
@@ -210,4 +211,5 @@ def _rank_sum_test(
     patients = np.concatenate([of_train, of_holdout])
     names = np.unique(patients)
     contributions = per_patient((len(ranks) + 1) / 2 - ranks, patients, names)
-    return permutation_test(contributions, np.isin(names, of_train), seed=derive_seed(seed, "membership"))[0]
+    tests = permutation_tests(contributions[:, None], np.isin(names, of_train), seed=derive_seed(seed, "membership"))
+    return tests[0].more

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memobench.errors import DataError
-from memobench.exchange import clustered_share, per_patient
+from memobench.exchange import per_patient
 from memobench.memorization._points import both, different, one_each
 from memobench.memorization.authenticity import authentic, authenticity
 from memobench.memorization.c_t import CELLS, LEAST, CellDistances, cell_distances
 from memobench.memorization.fld import Mixture, fld_gap, gap
+from memobench.memorization.intervals import clustered_share
 from memobench.memorization.l2_ratio import NEIGHBOURS, calibrated_threshold, l2_ratio
 from memobench.neighbours import as_points, nearest
 from memobench.results import Metric

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.errors import DataError
-from memobench.exchange import clustered_share, per_patient
+from memobench.exchange import per_patient
 from memobench.memorization._points import one_each
+from memobench.memorization.intervals import clustered_share
 from memobench.results import Metric
 
 
