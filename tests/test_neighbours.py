@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memobench.errors import DataError
-from memobench.neighbours import ball_counts, distinct, nearest
+from memobench.neighbours import distinct, nearest
 from numpy.testing import assert_allclose, assert_array_equal
 
 
@@ -101,30 +101,6 @@ def test_refusals_are_one_line_that_names_the_thing():
         nearest(rows, np.zeros((4, 2)), exclude_self=True)
     with pytest.raises(ValueError, match="one set alone"):
         nearest(rows, rows, query_groups=np.zeros(3))
-
-
-@pytest.mark.parametrize("mean", [0.0, 1e3])
-@pytest.mark.parametrize("block", [5, 2048])
-def test_ball_counts_equal_brute_force(mean, block):
-    rng = np.random.default_rng(4)
-    queries, pool = rng.normal(mean, 1, (60, 12)), rng.normal(mean, 1, (45, 12))
-    queries[:5] = pool[:5]
-    query_radii, pool_radii = rng.uniform(3, 5, 60), rng.uniform(3, 5, 45)
-    pool_radii[0] = 0  # holds its copy all the same
-    distances = np.sqrt(np.square(queries[:, None] - pool[None]).sum(axis=2))
-    counts = ball_counts(queries, pool, query_radii=query_radii, pool_radii=pool_radii, block=block)
-    held = (distances < pool_radii) | (distances == 0)
-    assert_array_equal(counts.pool_balls, held.sum(axis=1))
-    assert_array_equal(counts.queries_held, held.sum(axis=0))
-    assert_array_equal(counts.query_balls, (distances < query_radii[:, None]).sum(axis=0))
-
-
-def test_the_surface_of_a_ball_is_outside_whatever_the_rounding():
-    rng = np.random.default_rng(5)
-    pool = rng.normal(1e3, 1, (200, 33))
-    radii = nearest(pool, pool, k=3, exclude_self=True)[0][:, -1]
-    counts = ball_counts(pool[:, ::-1], pool[:, ::-1], query_radii=radii, pool_radii=radii)  # sums in another order
-    assert_array_equal(counts.queries_held, 3)  # itself and two neighbours, the third lies on the surface
 
 
 def test_distinct_finds_exact_and_near_duplicates():
