@@ -1,6 +1,7 @@
 """One method on one pair of sets, alone in its process: prints seconds, peak memory and values as JSON.
 
-Usage: python neighbours_worker.py METHOD IMAGES DIMENSIONS
+Usage: python neighbours_worker.py METHOD FOLDER, the folder holding real.npy and fake.npy. The sets are drawn
+elsewhere, because what a process held while it drew them would hide what the method needs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,21 +133,20 @@ def matrix_rate(seconds: float = 1.0) -> float:
     return 2 * a.shape[0] * b.shape[0] * a.shape[1] / best / 1e9
 
 
-def main(method: str, images: int, dimensions: int) -> None:
+def main(method: str, folder: Path) -> None:
     """Run a method and print what it took; memory is the peak less what stood after imports and data."""
     function, modules = METHODS[method]
     for module in modules:
         importlib.import_module(module)
-    real, fake = draw(images, dimensions)
+    real, fake = np.load(folder / "real.npy"), np.load(folder / "fake.npy")
     function(real[:50], fake[:50])  # threads start, libraries load
-    rate = matrix_rate()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, busy = time.perf_counter(), time.process_time()
     values = function(real, fake)
-    seconds, processor = time.perf_counter() - start, time.process_time() - busy
-    gigabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
-    print(json.dumps({"seconds": seconds, "processor": processor, "gigabytes": gigabytes, "rate": rate, "values": values}))  # noqa: T201
+    took = {"seconds": time.perf_counter() - start, "processor": time.process_time() - busy}
+    took["gigabytes"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
+    print(json.dumps({**took, "rate": matrix_rate(), "values": values}))  # noqa: T201 - the parent reads it
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]))
