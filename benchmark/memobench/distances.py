@@ -8,8 +8,11 @@ given rows, so that whoever uses both answers as float64 does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +25,9 @@ UNIT_ROUNDOFF = 2.0**-24  # of float32
 TINY = 1e-32  # more than all underflow in a product of rows that are shorter than 1
 LARGEST = np.finfo(np.float32).max
 CHUNK = 1 << 19  # numbers held at once while differences are taken: they stay in the cache
+STRIP = 1 << 19  # pairs that are compared at once
 
+T = TypeVar("T")
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -132,7 +137,12 @@ class SquaredDistances:
 
     def completed(self, block: Singles, rows: slice) -> Singles:
         """Add |q|^2 to a block, in place: what is compared with squared distances themselves."""
-        block += rounded_down(self.query_square[rows])[:, None]
+        square = rounded_down(self.query_square[rows])[:, None]
+
+        def add(strip: slice) -> None:
+            block[strip] += square[strip]
+
+        in_strips(add, block)
         return block
 
     def completed_bounds(self, rows: Integers, columns: Integers, values: Singles) -> tuple[Floats, Floats]:
@@ -200,6 +210,43 @@ def rounded_up(values: Floats) -> Singles:
 def rounded_down(values: Floats) -> Singles:
     """Rounded down to float32."""
     return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
+
+
+def threads() -> int:
+    """Threads to use: OMP_NUM_THREADS, as the matrix products do, or as many as there are processors to use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
+
+
+def below(values: Singles, threshold: Singles) -> tuple[Integers, Integers]:
+    """Row and column, in that order, of the values that do not exceed a threshold, in strips that stay in the cache.
+
+    Args:
+        values: (A, B).
+        threshold: (A, 1) or (B,).
+
+    >>> below(np.array([[1, 5], [2, 0]], dtype=np.float32), np.array([2, 1], dtype=np.float32))
+    (array([0, 1, 1]), array([0, 0, 1]))
+    """
+    width = max(1, values.shape[1])
+
+    def places(strip: slice) -> Integers:
+        limit = threshold[strip] if threshold.ndim == 2 else threshold
+        place: Integers = np.flatnonzero(values[strip] <= limit) + strip.start * width
+        return place
+
+    row, column = np.divmod(np.concatenate([np.empty(0, dtype=np.int64), *in_strips(places, values)]), width)
+    return row, column
+
+
+def in_strips(function: Callable[[slice], T], values: Singles) -> list[T]:
+    """A function of each strip of a block's rows, by several threads where the block is large."""
+    strips = list(blocks(len(values), max(1, STRIP // max(1, values.shape[1]))))
+    workers = min(threads(), len(strips))
+    if workers < 2:
+        return [function(strip) for strip in strips]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, strips))
 
 
 def blocks(count: int, size: int) -> Iterator[slice]:

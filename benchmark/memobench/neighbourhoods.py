@@ -20,6 +20,7 @@ from memobench.distances import (
     Singles,
     SquaredDistances,
     as_points,
+    below,
     blocks,
     root_mean_square,
     rounded_up,
@@ -206,8 +207,7 @@ def _inside(
     in_rows: bool,
 ) -> tuple[Integers, Integers]:
     """Row and column of the pairs of a block whose squared distance is below the limit of its row or column."""
-    flat = np.flatnonzero(values <= threshold)
-    row, column = np.divmod(flat, values.shape[1])
+    row, column = below(values, threshold)
     value = values[row, column]
     row, column = row + rows.start, column + columns.start
     reach = limit[row if in_rows else column]

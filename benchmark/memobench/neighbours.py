@@ -22,6 +22,7 @@ from memobench.distances import (
     Singles,
     SquaredDistances,
     as_points,
+    below,
     blocks,
     largest_deviation,
     rounded_up,
@@ -98,8 +99,7 @@ class Search:
     def _within(self, values: Singles, rows: slice, columns: slice, mirrored: bool) -> _Candidates:
         """The pairs of a block that do not exceed the limits."""
         threshold = self._threshold(columns if mirrored else rows, mirrored)
-        flat = np.flatnonzero(values <= (threshold if mirrored else threshold[:, None]))
-        row, column = np.divmod(flat, values.shape[1])
+        row, column = below(values, threshold if mirrored else threshold[:, None])
         return self._pairs(values, rows, columns, mirrored, row, column)
 
     def _pairs(
