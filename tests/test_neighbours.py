@@ -72,6 +72,45 @@ def test_ties_go_to_the_lower_index(seed, shape, spread, offset, scale, k, block
     assert_array_equal(index, order[:, :k])
 
 
+def test_the_pass_within_a_set_equals_that_between_two():
+    rng = np.random.default_rng(7)
+    pool = np.concatenate([rng.normal(1e3, 1, (80, 9)), rng.integers(999, 1001, (60, 9))])  # the latter with ties
+    patients = np.arange(140) // 4
+    for block in (16, 33, 2048):
+        inside = nearest(pool, pool, k=6, exclude_self=True, block=block)
+        expected, order = brute(pool, pool, np.eye(140, dtype=bool))
+        assert_array_equal(inside[1], order[:, :6])
+        assert_allclose(inside[0], expected[:, :6], rtol=1e-14)
+        grouped = nearest(pool, pool, k=6, exclude_self=True, query_groups=patients, pool_groups=patients, block=block)
+        between = nearest(pool, pool, k=6, query_groups=patients, pool_groups=patients, block=block)
+        assert_array_equal(grouped[1], between[1])
+        assert_array_equal(grouped[0], between[0])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("exclude_self", [True, False])
+def test_a_pool_in_the_order_of_its_distances(order, exclude_self):
+    pool = np.sort(np.random.default_rng(8).normal(size=(2000, 1)), axis=0)[::order] * np.ones(40)
+    queries = pool if exclude_self else pool + 0.01
+    distances, index = nearest(queries, pool, k=2, exclude_self=exclude_self, block=128)
+    expected, ranking = brute(queries[:, :1], pool[:, :1], np.eye(2000, dtype=bool) if exclude_self else None)
+    assert_allclose(distances, expected[:, :2] * np.sqrt(40), rtol=1e-9)
+    assert (index == ranking[:, :2]).mean() > 0.999  # sums of 40 round otherwise than one number
+
+
+@pytest.mark.parametrize("dimension", [5, 2500])
+def test_sets_far_from_each_other_and_images_ten_times(dimension):
+    rng = np.random.default_rng(9)
+    queries, pool = rng.normal(1e4, 1, (40, dimension)), np.repeat(rng.normal(size=(20, dimension)), 10, axis=0)
+    distances, index = nearest(queries, pool, k=11, block=64)
+    expected, order = brute(queries, pool)
+    assert_array_equal(index, order[:, :11])
+    assert_allclose(distances, expected[:, :11], rtol=1e-13)
+    assert_array_equal(nearest(pool, pool, k=9, exclude_self=True)[0], 0)
+    assert nearest(np.ones((1, 3)), np.ones((1, 3)))[1].tolist() == [[0]]
+    assert_array_equal(nearest(np.ones((300, 3)), np.ones((300, 3)), k=2, block=32)[1], [[0, 1]] * 300)
+
+
 def test_groups_are_never_neighbours_of_themselves():
     rng = np.random.default_rng(3)
     pool = rng.normal(size=(90, 6))

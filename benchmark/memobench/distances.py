@@ -80,6 +80,7 @@ class SquaredDistances:
         pool_norm: (M,) |p|.
         scale: Distances are measured in it.
         slack: The bound on the relative error of the product.
+        rounding: The bound on the relative error of |q|^2 and of exact squares, in float64.
     """
 
     queries: Floats
@@ -91,6 +92,7 @@ class SquaredDistances:
     pool_norm: Floats
     scale: float
     slack: float
+    rounding: float
 
     @classmethod
     def of(cls, queries: Floats, pool: Floats) -> SquaredDistances:
@@ -102,12 +104,13 @@ class SquaredDistances:
         scale = largest * math.sqrt(dimension) if largest > 0 else 1.0  # squared norms stay below 1
         terms = min(dimension, PIECE) + 2 + math.ceil(dimension / PIECE)
         slack = 1.01 * (terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF) + 6 * UNIT_ROUNDOFF)
+        rounding = (dimension + 4) * 2.0**-52
         left, query_norm = _widened(queries, centre, scale)
         right, pool_norm = (left.copy(), query_norm) if queries is pool else _widened(pool, centre, scale)
         left[:, :-2] *= -2
         left[:, -2], left[:, -1] = 1, -2 * slack * query_norm
         right[:, -2], right[:, -1] = (1 - slack) * np.square(pool_norm) - TINY, pool_norm
-        return cls(queries, pool, left, right, np.square(query_norm), query_norm, pool_norm, scale, slack)
+        return cls(queries, pool, left, right, np.square(query_norm), query_norm, pool_norm, scale, slack, rounding)
 
     def block(self, rows: slice, columns: slice) -> Singles:
         """Lower bounds of squared distances less |q|^2, (rows, columns) float32, in units of scale^2."""
@@ -123,13 +126,14 @@ class SquaredDistances:
     def limits(self, rows: slice, squares: Floats) -> Singles:
         """What a block's rows are compared with to be compared with squared distances, rounded up."""
         square = self.query_square[rows]
-        return np.minimum(rounded_up(squares - square + 1e-15 * square), LARGEST)
+        return np.minimum(rounded_up(squares - square * (1 - self.rounding)), LARGEST)
 
     def bounds(self, rows: Integers, columns: Integers, values: Singles) -> tuple[Floats, Floats]:
         """Lower and upper bounds of the squared distances of single pairs, from their values in a block."""
-        low = values + self.query_square[rows]
-        norm = self.pool_norm[columns]
-        return low, low + 2 * self.slack * norm * (norm + 2 * self.query_norm[rows]) + 2 * TINY
+        square, norm = self.query_square[rows], self.pool_norm[columns]
+        low = values + square * (1 - self.rounding)
+        gap = 2 * self.slack * norm * (norm + 2 * self.query_norm[rows]) + 2 * self.rounding * square + 2 * TINY
+        return low, low + gap
 
     def exact(self, rows: Integers, columns: Integers) -> Floats:
         """Squared distances of single pairs as given, not scaled: in float64 by difference."""
@@ -142,7 +146,7 @@ class SquaredDistances:
         def add(strip: slice) -> None:
             block[strip] += square[strip]
 
-        in_strips(add, block)
+        in_threads(add, strips(block))
         return block
 
     def completed_bounds(self, rows: Integers, columns: Integers, values: Singles) -> tuple[Floats, Floats]:
@@ -160,9 +164,12 @@ def squared_distances(first: Floats, second: Floats, rows: Integers, columns: In
     [16.0, 9.0]
     """
     squares = np.empty(len(rows))
-    for part in blocks(len(rows), _step(first)):
-        difference = first[rows[part]] - second[columns[part]]
-        squares[part] = np.einsum("ij,ij->i", difference, difference)
+
+    def difference(part: slice) -> None:
+        apart = first[rows[part]] - second[columns[part]]
+        squares[part] = np.einsum("ij,ij->i", apart, apart)
+
+    in_threads(difference, list(blocks(len(rows), _step(first))))
     return squares
 
 
@@ -213,9 +220,9 @@ def rounded_down(values: Floats) -> Singles:
 
 
 def threads() -> int:
-    """Threads to use: OMP_NUM_THREADS, as the matrix products do, or as many as there are processors to use."""
+    """Threads to use: OMP_NUM_THREADS, as the matrix products do, or as many as there are processors."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) else len(os.sched_getaffinity(0))
+    return int(asked) if asked.isdigit() and int(asked) else (os.cpu_count() or 1)
 
 
 def below(values: Singles, threshold: Singles) -> tuple[Integers, Integers]:
@@ -235,18 +242,22 @@ def below(values: Singles, threshold: Singles) -> tuple[Integers, Integers]:
         place: Integers = np.flatnonzero(values[strip] <= limit) + strip.start * width
         return place
 
-    row, column = np.divmod(np.concatenate([np.empty(0, dtype=np.int64), *in_strips(places, values)]), width)
+    row, column = np.divmod(np.concatenate([np.empty(0, dtype=np.int64), *in_threads(places, strips(values))]), width)
     return row, column
 
 
-def in_strips(function: Callable[[slice], T], values: Singles) -> list[T]:
-    """A function of each strip of a block's rows, by several threads where the block is large."""
-    strips = list(blocks(len(values), max(1, STRIP // max(1, values.shape[1]))))
-    workers = min(threads(), len(strips))
+def strips(values: Singles) -> list[slice]:
+    """A block's rows in parts whose pairs stay in the cache."""
+    return list(blocks(len(values), max(1, STRIP // max(1, values.shape[1]))))
+
+
+def in_threads(function: Callable[[slice], T], parts: list[slice]) -> list[T]:
+    """A function of each part, by several threads where there are several parts."""
+    workers = min(threads(), len(parts))
     if workers < 2:
-        return [function(strip) for strip in strips]
+        return [function(part) for part in parts]
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(function, strips))
+        return list(pool.map(function, parts))
 
 
 def blocks(count: int, size: int) -> Iterator[slice]:
