@@ -4,11 +4,11 @@ A block of pairs costs one matrix product in float32, which bounds every squared
 (:mod:`memobench.distances`). Only pairs that the bounds cannot rule out are computed, in float64. The answers are those
 of float64 arithmetic throughout, whatever the block size. A set's distances to itself are multiplied once per pair.
 
-faiss is not used: its flat index was slower at 512 dimensions (2.3 times the processor time for the 5 nearest among
-20,000 x 20,000 rows, 1.3 times for 5,000 x 5,000) and no clear gain at 32 (1.1 times for 20,000, 0.7 for 5,000),
-although it stays in float32 and would have to be refined; scikit-learn's search, in float32 too, took half at 32 and
-1.3 times at 512. To measure again: ``pytest tests/benchmarks/test_neighbours_speed.py``. Products run on the processor
-alone; no set of the benchmark is so large that moving it to a GPU would pay.
+faiss is not used. Its flat index took, of our processor time for the 5 nearest on one thread, 3.0 times among
+20,000 x 20,000 rows of 512 and 1.3 times among 5,000 x 5,000, and at 32 dimensions 1.2 and 0.7 times: each query is
+compared with each row of the pool there too, and its answers, in float32, would still have to be refined. (scikit-learn,
+in float32 too: 1.7, 0.8, 1.0 and 0.6 times.) ``OMP_NUM_THREADS=1 pytest tests/benchmarks/test_neighbours_speed.py``
+measures again. There is no GPU path: float64 on the processor is what the answers are checked against.
 """
 
 from __future__ import annotations
