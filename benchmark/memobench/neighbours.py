@@ -6,9 +6,10 @@ of float64 arithmetic throughout, whatever the block size. A set's distances to 
 
 faiss is not used. Its flat index took, of our processor time for the 5 nearest on one thread, 3.0 times among
 20,000 x 20,000 rows of 512 and 1.3 times among 5,000 x 5,000, and at 32 dimensions 1.2 and 0.7 times: each query is
-compared with each row of the pool there too, and its answers, in float32, would still have to be refined. (scikit-learn,
-in float32 too: 1.7, 0.8, 1.0 and 0.6 times.) ``OMP_NUM_THREADS=1 pytest tests/benchmarks/test_neighbours_speed.py``
-measures again. There is no GPU path: float64 on the processor is what the answers are checked against.
+compared with each row of the pool there too, and its answers, in float32, would still have to be refined.
+(scikit-learn, in float32 too: 1.7, 0.8, 1.0 and 0.6 times.) To measure again:
+``OMP_NUM_THREADS=1 pytest tests/benchmarks/test_neighbours_speed.py``. There is no GPU path: no figure that the
+benchmark reports waits for these products, and float64 on the processor is what the answers are checked against.
 """
 
 from __future__ import annotations
