@@ -12,10 +12,12 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import ThreadpoolController
 
 from memobench.errors import DataError
 
@@ -25,7 +27,7 @@ UNIT_ROUNDOFF = 2.0**-24  # of float32
 TINY = 1e-32  # more than all underflow in a product of rows that are shorter than 1
 LARGEST = np.finfo(np.float32).max
 CHUNK = 1 << 19  # numbers held at once while differences are taken: they stay in the cache
-STRIP = 1 << 19  # pairs that are compared at once
+STRIP = 1 << 20  # pairs that a thread multiplies or compares at once
 
 T = TypeVar("T")
 Floats = NDArray[np.float64]
@@ -115,12 +117,22 @@ class SquaredDistances:
     def block(self, rows: slice, columns: slice) -> Singles:
         """Lower bounds of squared distances less |q|^2, (rows, columns) float32, in units of scale^2."""
         left, right = self.left[rows], self.right[columns]
-        width = left.shape[1]
-        start = max(0, width - 2 - PIECE)  # the last piece has the two more columns
-        product = left[:, start:] @ right[:, start:].T
-        for end in range(start, 0, -PIECE):
-            piece = slice(max(0, end - PIECE), end)
-            product += left[:, piece] @ right[:, piece].T
+        product = np.empty((len(left), len(right)), dtype=np.float32)
+
+        def multiply(strip: slice) -> None:
+            start = max(0, left.shape[1] - 2 - PIECE)  # the last piece has the two more columns
+            np.matmul(left[strip, start:], right[:, start:].T, out=product[strip])
+            for end in range(start, 0, -PIECE):
+                piece = slice(max(0, end - PIECE), end)
+                product[strip] += left[strip, piece] @ right[:, piece].T
+
+        parts = strips(product)
+        if min(threads(), len(parts)) < 2:
+            multiply(slice(None))
+        else:
+            # OpenBLAS's own threads keep turning for a while after each product, in the way of ours
+            with _libraries().limit(limits=1, user_api="blas"):
+                in_threads(multiply, parts)
         return product
 
     def limits(self, rows: slice, squares: Floats) -> Singles:
@@ -217,6 +229,11 @@ def rounded_up(values: Floats) -> Singles:
 def rounded_down(values: Floats) -> Singles:
     """Rounded down to float32."""
     return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def threads() -> int:
