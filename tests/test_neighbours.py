@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memobench.errors import DataError
-from memobench.neighbours import ball_counts, distinct, nearest
+from memobench.neighbours import distinct, nearest
 from numpy.testing import assert_allclose, assert_array_equal
 
 
@@ -72,6 +72,45 @@ def test_ties_go_to_the_lower_index(seed, shape, spread, offset, scale, k, block
     assert_array_equal(index, order[:, :k])
 
 
+def test_the_pass_within_a_set_equals_that_between_two():
+    rng = np.random.default_rng(7)
+    pool = np.concatenate([rng.normal(1e3, 1, (80, 9)), rng.integers(999, 1001, (60, 9))])  # the latter with ties
+    patients = np.arange(140) // 4
+    for block in (16, 33, 2048):
+        inside = nearest(pool, pool, k=6, exclude_self=True, block=block)
+        expected, order = brute(pool, pool, np.eye(140, dtype=bool))
+        assert_array_equal(inside[1], order[:, :6])
+        assert_allclose(inside[0], expected[:, :6], rtol=1e-14)
+        grouped = nearest(pool, pool, k=6, exclude_self=True, query_groups=patients, pool_groups=patients, block=block)
+        between = nearest(pool, pool, k=6, query_groups=patients, pool_groups=patients, block=block)
+        assert_array_equal(grouped[1], between[1])
+        assert_array_equal(grouped[0], between[0])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("exclude_self", [True, False])
+def test_a_pool_in_the_order_of_its_distances(order, exclude_self):
+    pool = np.sort(np.random.default_rng(8).normal(size=(2000, 1)), axis=0)[::order] * np.ones(40)
+    queries = pool if exclude_self else pool + 0.01
+    distances, index = nearest(queries, pool, k=2, exclude_self=exclude_self, block=128)
+    expected, ranking = brute(queries[:, :1], pool[:, :1], np.eye(2000, dtype=bool) if exclude_self else None)
+    assert_allclose(distances, expected[:, :2] * np.sqrt(40), rtol=1e-9)
+    assert (index == ranking[:, :2]).mean() > 0.999  # sums of 40 round otherwise than one number
+
+
+@pytest.mark.parametrize("dimension", [5, 2500])
+def test_sets_far_from_each_other_and_images_ten_times(dimension):
+    rng = np.random.default_rng(9)
+    queries, pool = rng.normal(1e4, 1, (40, dimension)), np.repeat(rng.normal(size=(20, dimension)), 10, axis=0)
+    distances, index = nearest(queries, pool, k=11, block=64)
+    expected, order = brute(queries, pool)
+    assert_array_equal(index, order[:, :11])
+    assert_allclose(distances, expected[:, :11], rtol=1e-13)
+    assert_array_equal(nearest(pool, pool, k=9, exclude_self=True)[0], 0)
+    assert nearest(np.ones((1, 3)), np.ones((1, 3)))[1].tolist() == [[0]]
+    assert_array_equal(nearest(np.ones((300, 3)), np.ones((300, 3)), k=2, block=32)[1], [[0, 1]] * 300)
+
+
 def test_groups_are_never_neighbours_of_themselves():
     rng = np.random.default_rng(3)
     pool = rng.normal(size=(90, 6))
@@ -101,30 +140,6 @@ def test_refusals_are_one_line_that_names_the_thing():
         nearest(rows, np.zeros((4, 2)), exclude_self=True)
     with pytest.raises(ValueError, match="one set alone"):
         nearest(rows, rows, query_groups=np.zeros(3))
-
-
-@pytest.mark.parametrize("mean", [0.0, 1e3])
-@pytest.mark.parametrize("block", [5, 2048])
-def test_ball_counts_equal_brute_force(mean, block):
-    rng = np.random.default_rng(4)
-    queries, pool = rng.normal(mean, 1, (60, 12)), rng.normal(mean, 1, (45, 12))
-    queries[:5] = pool[:5]
-    query_radii, pool_radii = rng.uniform(3, 5, 60), rng.uniform(3, 5, 45)
-    pool_radii[0] = 0  # holds its copy all the same
-    distances = np.sqrt(np.square(queries[:, None] - pool[None]).sum(axis=2))
-    counts = ball_counts(queries, pool, query_radii=query_radii, pool_radii=pool_radii, block=block)
-    held = (distances < pool_radii) | (distances == 0)
-    assert_array_equal(counts.pool_balls, held.sum(axis=1))
-    assert_array_equal(counts.queries_held, held.sum(axis=0))
-    assert_array_equal(counts.query_balls, (distances < query_radii[:, None]).sum(axis=0))
-
-
-def test_the_surface_of_a_ball_is_outside_whatever_the_rounding():
-    rng = np.random.default_rng(5)
-    pool = rng.normal(1e3, 1, (200, 33))
-    radii = nearest(pool, pool, k=3, exclude_self=True)[0][:, -1]
-    counts = ball_counts(pool[:, ::-1], pool[:, ::-1], query_radii=radii, pool_radii=radii)  # sums in another order
-    assert_array_equal(counts.queries_held, 3)  # itself and two neighbours, the third lies on the surface
 
 
 def test_distinct_finds_exact_and_near_duplicates():

@@ -66,6 +66,21 @@ def test_equal_sets_are_at_zero_and_order_does_not_matter(shape):
     assert frechet_distance(x, y) == pytest.approx(frechet_distance(y, x), rel=1e-10)
 
 
+@pytest.mark.parametrize("mean", [1e4, 1e6])
+@pytest.mark.parametrize("shape", [(40, 6), (8, 30)])
+def test_an_extreme_mean_changes_nothing(mean, shape):
+    rng = np.random.default_rng(7)
+    x, y = (rng.integers(-64, 64, shape) / 64 for _ in range(2))  # the sums with the mean are exact
+    assert frechet_distance(x + mean, y + mean) == pytest.approx(frechet_distance(x, y), rel=1e-9)
+
+
+def test_every_image_ten_times():
+    x, y = sets()
+    ten = np.repeat(x, 10, axis=0)
+    assert frechet_distance(ten, y) == pytest.approx(by_matrix_root(ten, y), rel=1e-8)
+    assert frechet_distance(ten, y) == pytest.approx(frechet_distance(x, y), rel=0.02)  # N - 1 is all that differs
+
+
 def test_fewer_rows_than_dimensions_against_a_regularized_root():
     x, y = sets(n=9, m=14, d=20, seed=3)
     rotation = np.linalg.qr(np.concatenate([x - x.mean(axis=0), y - y.mean(axis=0)]).T)[0]  # spans both
@@ -107,6 +122,14 @@ def test_extrapolation_finds_the_distance_of_the_populations(shift):
     assert np.mean(finite) - truth > 1
     assert abs(np.mean(endless) - truth) < 4 * np.std(endless) / np.sqrt(6) < 0.5
     assert frechet_infinity(*sets[0], seed=0) == endless[0]
+
+
+def test_extrapolation_of_constants_and_of_one_set():
+    ones = np.ones((20, 3))
+    assert frechet_infinity(ones, ones, seed=0) == pytest.approx(0, abs=1e-9)
+    assert frechet_infinity(ones, 3 * ones, seed=0) == pytest.approx(12)
+    x = np.random.default_rng(8).normal(1e6, 1, (60, 4))
+    assert -1 < frechet_infinity(x, x, seed=0) < 0  # subsets differ where the whole does not: below 0, but not far
 
 
 def test_extrapolation_refuses_where_the_law_is_not_linear():

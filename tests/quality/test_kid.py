@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from memobench.errors import DataError
@@ -41,6 +43,31 @@ def test_unbiased_between_sets_of_one_distribution():
     values = [kernel_distance(rng.normal(size=(20, 3)), rng.normal(size=(30, 3))) for _ in range(400)]
     assert abs(np.mean(values)) < 3 * np.std(values) / 20
     assert 0.3 < np.mean(np.array(values) < 0) < 0.8
+
+
+@pytest.mark.parametrize("mean", [0, 10**4, 10**6])
+def test_equals_exact_arithmetic_at_extreme_means(mean):
+    rng = np.random.default_rng(4)
+    x, y = rng.integers(-9, 10, (9, 5)), rng.integers(-7, 12, (7, 5))
+
+    def kernel(a, b):
+        return (Fraction(sum(int(p + mean) * int(q + mean) for p, q in zip(a, b, strict=True)), 5) + 1) ** 3
+
+    def mean_of(first, second, same):
+        values = [kernel(a, b) for i, a in enumerate(first) for j, b in enumerate(second) if not (same and i == j)]
+        return sum(values) / len(values)
+
+    exact = mean_of(x, x, True) + mean_of(y, y, True) - 2 * mean_of(x, y, False)
+    assert kernel_distance(x + mean, y + mean) == pytest.approx(float(exact), rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(6, 40), (50, 3)])
+def test_every_image_ten_times_and_fewer_rows_than_dimensions(shape):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=shape), rng.normal(0.4, 1, shape)
+    assert kernel_distance(x, y) == pytest.approx(by_loops(x, y), rel=1e-10)
+    ten = np.repeat(x[:6], 10, axis=0)
+    assert kernel_distance(ten, y) == pytest.approx(by_loops(ten, y), rel=1e-10)  # a set that repeats itself, no error
 
 
 def test_large_means_and_equal_sets():

@@ -5,11 +5,11 @@ import pytest
 from memobench.errors import DataError
 from memobench.quality.fd import frechet_distance
 from memobench.quality.kid import kernel_distance
-from memobench.quality.measure import measure_quality
+from memobench.quality.measure import measure_distances, measure_quality
 from memobench.quality.ms_ssim import diversity
 from memobench.quality.prdc import prdc
 
-KEYS = {"fd_toy", "kid_toy", "precision", "recall", "density", "coverage", "ms_ssim"}
+KEYS = {"fd_toy", "fd_inf_toy", "kid_toy", "precision", "recall", "density", "coverage", "ms_ssim"}
 
 
 def draw(n, seed, shift=0.0):
@@ -24,15 +24,16 @@ def measure(n=60, m=50, f=40, shift=0.0, patients=25, seed=0, draws=0):
     return measure_quality(fake[0], real[0], labels, floor[0], fake[1], real[1], feature_name="toy", seed=seed)
 
 
-def check(result):
-    assert set(result) == KEYS
+def check(result, endless=True):
+    assert set(result) == (KEYS if endless else KEYS - {"fd_inf_toy"})
+    assert ("note" in result["fd_toy"]) is not endless
     for name, metric in result.items():
-        assert set(metric) == {"value", "low", "high", "null", "better"}
+        assert set(metric) - {"note"} == {"value", "low", "high", "null", "better"}
         numbers = [metric[key] for key in ("value", "low", "high", "null")]
         assert np.isfinite(numbers).all(), name
         assert metric["low"] <= metric["value"] <= metric["high"]
         assert metric["low"] < metric["high"]
-        if not name.startswith("kid"):
+        if not name.startswith(("kid", "fd_inf")):
             assert metric["low"] >= 0
         if name in ("precision", "recall", "coverage", "ms_ssim"):
             assert metric["high"] <= 1
@@ -54,6 +55,7 @@ def test_values_are_those_of_the_functions():
     assert result["ms_ssim"]["null"] == diversity(real[1], seed=0, groups=patients).value
     assert {name: metric["better"] for name, metric in result.items()} == {
         "fd_toy": "lower",
+        "fd_inf_toy": "lower",
         "kid_toy": "lower",
         "precision": "higher",
         "recall": "higher",
@@ -94,7 +96,88 @@ def test_the_floor_has_no_more_images_than_the_generator_gave():
 
 @pytest.mark.parametrize(("n", "m", "f", "patients"), [(16, 8, 8, 3), (16, 16, 6, 2), (6, 6, 6, 6)])
 def test_smoke_sizes_give_finite_intervals(n, m, f, patients):
-    check(measure(n, m, f, patients=patients))
+    result = measure(n, m, f, patients=patients)
+    check(result, endless=False)
+    assert "an extrapolation in 6 dimensions needs 14" in result["fd_toy"]["note"]
+
+
+def test_endless_distance_is_that_of_the_populations():
+    results = [measure(40, 40, 40, draws=i, patients=40, shift=0.5) for i in range(30)]
+    truth = 6 * 0.5**2
+    hits = sum(result["fd_inf_toy"]["low"] <= truth <= result["fd_inf_toy"]["high"] for result in results)
+    assert hits >= 25  # 0.95 of 30 is 28.5; three standard errors below
+    nulls = [result["fd_inf_toy"]["null"] for result in results]
+    assert abs(np.mean(nulls)) < 4 * np.std(nulls) / np.sqrt(30)
+    assert np.mean([result["fd_toy"]["null"] for result in results]) > 0.3
+    assert results[0] == measure(40, 40, 40, draws=0, patients=40, shift=0.5)
+
+
+def test_further_features():
+    fake, real, floor = draw(60, 0), draw(50, 1), draw(40, 2)
+    for name, keys in (
+        ("other", {"fd_other", "fd_inf_other", "kid_other"}),
+        ("inception", {"fid", "fid_inf", "kid_inception"}),
+    ):
+        result = measure_distances(fake[0], real[0], floor[0], np.arange(50), feature_name=name, seed=0)
+        assert set(result) == keys
+        assert all(metric["low"] < metric["value"] < metric["high"] for metric in result.values())
+    few = measure_distances(fake[0], real[0], floor[0][:8], np.arange(50), feature_name="other", seed=0)
+    assert set(few) == {"fd_other", "kid_other"}
+    assert "no fd_inf_other: the smallest set holds 8 images" in few["fd_other"]["note"]
+
+
+@pytest.mark.parametrize("mean", [1e4, 1e6])
+def test_extreme_means_change_nothing_but_the_kernel(mean):
+    fake, real, floor = (np.round(draw(n, seed)[0] * 64) / 64 for n, seed in ((30, 0), (30, 1), (30, 2)))
+    pixels = draw(30, 0)[1]
+
+    def at(shift):
+        sets = (fake + shift, real + shift, np.arange(30), floor + shift, pixels, pixels)
+        return measure_quality(*sets, feature_name="toy", seed=0)
+
+    plain, far = at(0), at(mean)
+    check(far)
+    for name in KEYS - {"kid_toy"}:
+        for key in ("value", "low", "high", "null"):
+            assert far[name][key] == pytest.approx(plain[name][key], rel=1e-6, abs=1e-9)
+
+
+def test_every_image_ten_times_and_fewer_images_than_dimensions():
+    rng = np.random.default_rng(0)
+    fake, real, floor = (rng.normal(size=(20, 50)) for _ in range(3))
+    pixels = rng.random((20, 16, 16))
+
+    def at(times):
+        many, images = (np.repeat(rows, times, axis=0) for rows in (real, pixels))
+        patients = np.repeat(np.arange(20), times)
+        return measure_quality(fake, many, patients, floor, pixels, images, feature_name="toy", seed=0)
+
+    once, ten = at(1), at(10)
+    check(once, endless=False)
+    check(ten, endless=False)
+    for name in ("precision", "recall", "density", "coverage"):
+        for key in ("value", "low", "high", "null"):
+            assert ten[name][key] == pytest.approx(once[name][key], rel=1e-9)
+
+
+def test_constant_features_of_all_sets():
+    ones, pixels = np.ones((20, 4)), np.full((20, 16, 16), 0.5)
+    result = measure_quality(ones, ones, np.arange(20), ones, pixels, pixels, feature_name="toy", seed=0)
+    assert set(result) == KEYS
+    values = {name: metric["value"] for name, metric in result.items()}
+    assert values == pytest.approx(
+        {
+            "fd_toy": 0,
+            "fd_inf_toy": 0,
+            "kid_toy": 0,
+            "precision": 1,
+            "recall": 1,
+            "density": 1,
+            "coverage": 1,
+            "ms_ssim": 1,
+        }
+    )
+    assert all(np.isfinite([metric[key] for key in ("low", "high", "null")]).all() for metric in result.values())
 
 
 def test_collapsed_and_constant_generators_give_finite_intervals():
@@ -119,8 +202,14 @@ def test_refusals():
         measure(patients=1)
     with pytest.raises(DataError, match="4 generated images have no 5"):
         measure(n=4)
-    with pytest.raises(DataError, match="generated images have no 5"):
+    with pytest.raises(DataError, match="1 generated images have no 5"):
+        measure(n=1)
+    with pytest.raises(DataError, match="3 real images of other patients are too few for the floor"):
         measure(f=3)
+    with pytest.raises(DataError, match="needs two patients"):
+        measure_distances(*(draw(9, seed)[0] for seed in range(3)), np.zeros(9), feature_name="toy", seed=0)
+    with pytest.raises(DataError, match="two images at least, not 1"):
+        measure_distances(*(draw(n, 0)[0] for n in (1, 9, 9)), np.arange(9), feature_name="toy", seed=0)
     fake, real = draw(20, 0), draw(20, 1)
     with pytest.raises(DataError, match="one of each per image"):
         measure_quality(fake[0], real[0], np.arange(19), real[0], fake[1], real[1], feature_name="toy", seed=0)

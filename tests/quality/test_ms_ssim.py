@@ -96,7 +96,26 @@ def test_pairs_are_numbered_without_gaps():
     assert [int(v[0]) for v in _pair(np.array([last]))] == [10**6 - 1, 10**6 - 2]
 
 
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_constant_images(level):
+    flat = np.full((3, 20, 20), level)
+    assert_allclose(ms_ssim(flat, flat), 1)
+    assert (ms_ssim(flat, np.abs(flat - 0.4)) < 1).all()
+    assert diversity(flat, seed=0).value == pytest.approx(1)
+
+
+def test_every_image_ten_times_is_less_diverse():
+    pixels = smooth(6, 32)
+    once, ten = diversity(pixels, pairs=10**4, seed=0), diversity(np.repeat(pixels, 10, axis=0), pairs=10**4, seed=0)
+    twins = 6 * 45  # pairs of one image with itself, among 60 * 59 / 2
+    assert ten.value == pytest.approx((twins + (1770 - twins) * once.value) / 1770, rel=1e-6)
+
+
 def test_refusals():
+    with pytest.raises(DataError, match=r"values from nan to nan; .* in \[0, 1\]"):
+        diversity(np.full((3, 16, 16), np.nan), seed=0)
+    with pytest.raises(DataError, match="values from 0 to 255"):
+        ms_ssim(np.zeros((1, 16, 16)), np.linspace(0, 255, 256).reshape(1, 16, 16))
     with pytest.raises(DataError, match="no pair"):
         diversity(np.zeros((1, 16, 16)), seed=0)
     with pytest.raises(DataError, match="no pair"):

@@ -75,6 +75,16 @@ def test_repeating_every_image_changes_nothing(repeats):
     assert prdc(noisy, fake)["precision"] == pytest.approx(once["precision"], abs=0.02)
 
 
+@pytest.mark.parametrize("mean", [1e4, 1e6])
+@pytest.mark.parametrize("d", [2, 200])
+def test_an_extreme_mean_changes_nothing(mean, d):
+    rng = np.random.default_rng(9)
+    real, fake = rng.integers(-512, 512, (60, d)) / 512, rng.integers(-400, 500, (70, d)) / 512
+    assert prdc(real + mean, fake + mean) == prdc(real, fake)
+    away = prdc(real, fake + mean)
+    assert (away["precision"], away["density"], away["coverage"]) == (0, 0, 0)
+
+
 def test_constants_collapse_and_strangers():
     ones = np.ones((20, 4))
     assert prdc(ones, ones) == {"precision": 1.0, "recall": 1.0, "density": 1.0, "coverage": 1.0}

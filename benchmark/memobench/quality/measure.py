@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from memobench.distances import Floats, as_points
 from memobench.errors import DataError
-from memobench.neighbours import as_points
-from memobench.quality.fd import frechet_distance
+from memobench.quality.fd import extrapolation_needs, frechet_distance, frechet_infinity
 from memobench.quality.kid import kernel_distance
 from memobench.quality.ms_ssim import diversity
 from memobench.quality.prdc import prdc, prdc_items
-from memobench.seeds import generator_for
+from memobench.seeds import derive_seed, generator_for
 from memobench.statistics import Jackknife, block_jackknife, wilson
 
 NEIGHBOURS = 5
 PAIRS = 512
+POINTS, REPEATS = 8, 4  # subset sizes of an extrapolation, and extrapolations
 PROPORTIONS = ("precision", "recall", "coverage")
 
 
@@ -35,6 +36,10 @@ def measure_quality(
 ) -> dict[str, dict[str, float | str]]:
     """Frechet and kernel distance, precision, recall, density, coverage and diversity against real images.
 
+    With images enough there is also ``fd_inf_<name>``, the Frechet distance extrapolated to endless sets: its interval
+    adds the variance of the drawn subsets, from repeated extrapolations, to that of the distance itself (simulated, the
+    two make up its variance). With fewer there is no line to draw, and ``fd_<name>`` carries a note that says so.
+
     The interval is 95 %, by the delete-a-block jackknife over generated images and real patients (about the
     expectation at these numbers of images: a Frechet distance keeps its bias). Proportions take the wider of that and
     of Wilson's interval over images (precision) or patients (recall, coverage), so that 0 and 1 have one too, and stay
@@ -49,12 +54,13 @@ def measure_quality(
         floor_features: (F, D) features of real images of still other patients; at most N of them are drawn.
         fake_pixels: (N, *S) the generated images, in [0, 1].
         real_pixels: (M, *S) the reference's images.
-        feature_name: Name of the features, for ``fd_<name>`` and ``kid_<name>``.
+        feature_name: Name of the features, for ``fd_<name>``, ``fd_inf_<name>`` and ``kid_<name>``.
         seed: Seed of the blocks, the pairs and the draw of the floor.
 
     Returns:
         By metric: value, low, high, null (the value of the floor in the generated images' place; for ``ms_ssim`` that
-        of the reference, pairs of different patients) and better: "lower", "higher", or "null" for best near the null.
+        of the reference, pairs of different patients), better: "lower", "higher", or "null" for best near the null, and
+        where there is something to say about it, note.
         A Frechet distance falls with the number of images, so its null is comparable where F >= N.
 
     Raises:
@@ -70,8 +76,12 @@ def measure_quality(
     patients = len(np.unique(real_patients))
     if patients < 2:
         raise DataError(f"the reference of quality holds {patients} patient(s); an interval needs two at least")
-    if len(floor) > len(fake):
-        floor = floor[generator_for(seed, "floor").permutation(len(floor))[: len(fake)]]
+    if len(floor) <= NEIGHBOURS:
+        raise DataError(
+            f"{len(floor)} real images of other patients are too few for the floor of quality; give {NEIGHBOURS + 1} "
+            "at least, of patients outside the reference"
+        )
+    floor = _floor(floor, len(fake), seed)
     names = _names(feature_name)
 
     def on_features(index: list[NDArray[np.int64]]) -> dict[str, float]:
@@ -87,10 +97,11 @@ def measure_quality(
     result: dict[str, dict[str, float | str]] = {}
     for name, value in estimate.values.items():
         low, high = _interval(estimate, name, trials.get(name))
-        if name not in names.values() or name == names["fd"]:
+        if name != names["kid"]:
             low = max(0.0, low)
         better = "lower" if name in names.values() else "higher"
         result[name] = {"value": value, "low": low, "high": high, "null": null[name], "better": better}
+    result |= _endless(result[names["fd"]], names["inf"], estimate, names["fd"], (fake, real, floor), seed)
     result["ms_ssim"] = _diversity(fake_pixels, real_pixels, real_patients, seed)
     return result
 
@@ -106,10 +117,10 @@ def measure_distances(
 ) -> dict[str, dict[str, float | str]]:
     """The Frechet and the kernel distance on further features, as :func:`measure_quality` gives them.
 
-    On Inception features the Frechet distance goes by its published name, ``fid``.
+    On Inception features the Frechet distance goes by its published name, ``fid``, and ``fid_inf`` for endless sets.
     """
     fake, real, floor = as_points(fake_features), as_points(real_features), as_points(floor_features)
-    floor = floor[generator_for(seed, "floor").permutation(len(floor))[: len(fake)]]
+    floor = _floor(floor, len(fake), seed)
     names = _names(feature_name)
 
     def distances(x: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
@@ -128,11 +139,46 @@ def measure_distances(
         low, high = estimate.interval(name)
         low = max(0.0, low) if name == names["fd"] else low
         result[name] = {"value": value, "low": low, "high": high, "null": null[name], "better": "lower"}
-    return result
+    return result | _endless(result[names["fd"]], names["inf"], estimate, names["fd"], (fake, real, floor), seed)
 
 
 def _names(features: str) -> dict[str, str]:
-    return {"fd": "fid" if features == "inception" else f"fd_{features}", "kid": f"kid_{features}"}
+    if features == "inception":
+        return {"fd": "fid", "inf": "fid_inf", "kid": "kid_inception"}
+    return {"fd": f"fd_{features}", "inf": f"fd_inf_{features}", "kid": f"kid_{features}"}
+
+
+def _floor(floor: Floats, count: int, seed: int) -> Floats:
+    """As many images of the floor as there are generated ones, or all."""
+    return floor[generator_for(seed, "floor").permutation(len(floor))[:count]] if len(floor) > count else floor
+
+
+def _endless(
+    finite: dict[str, float | str],
+    name: str,
+    estimate: Jackknife,
+    finite_name: str,
+    sets: tuple[Floats, Floats, Floats],
+    seed: int,
+) -> dict[str, dict[str, float | str]]:
+    """The distance of endless sets by name, or nothing, and then a note beside the finite distance."""
+    fake, real, floor = sets
+    smallest, needed = min(map(len, sets)), extrapolation_needs(fake.shape[1])
+    if smallest < needed:
+        finite["note"] = (
+            f"no {name}: the smallest set holds {smallest} images, an extrapolation in {fake.shape[1]} dimensions "
+            f"needs {needed}"
+        )
+        return {}
+    draws = [
+        frechet_infinity(fake, real, points=POINTS, seed=derive_seed(seed, "endless", draw)) for draw in range(REPEATS)
+    ]
+    value = float(np.mean(draws))
+    variance = estimate.standard_error[finite_name] ** 2 + float(np.var(draws, ddof=1)) / REPEATS
+    spread = Jackknife({"value": value}, {"value": math.sqrt(variance)}, {"value": estimate.degrees[finite_name]})
+    low, high = spread.interval()
+    null = frechet_infinity(floor, real, points=POINTS, seed=derive_seed(seed, "endless"))
+    return {name: {"value": value, "low": low, "high": high, "null": null, "better": "lower"}}
 
 
 def _interval(estimate: Jackknife, name: str, trials: int | None) -> tuple[float, float]:

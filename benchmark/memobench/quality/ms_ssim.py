@@ -17,6 +17,7 @@ WINDOW = 11
 SIGMA = 1.5
 C1, C2, TWO = np.float32(0.01**2), np.float32(0.03**2), np.float32(2)
 CHUNK = 1 << 21  # pixels filtered at once
+MARGIN = 1e-3  # by which interpolation may leave [0, 1]
 
 
 def scales_for(shape: tuple[int, ...]) -> int:
@@ -45,7 +46,7 @@ def ms_ssim(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
         (N,) in [0, 1]; 1 for equal images.
 
     Raises:
-        DataError: Shapes that differ or are not of two or three sides.
+        DataError: Shapes that differ or are not of two or three sides, or values outside [0, 1], NaN among them.
 
     >>> x = np.random.default_rng(0).random((2, 64, 64))
     >>> ms_ssim(x, x).tolist(), bool((ms_ssim(x, x[::-1]) < 0.5).all())
@@ -57,8 +58,15 @@ def ms_ssim(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
     step = max(1, CHUNK // math.prod(x.shape[1:]))
     for start in range(0, len(x), step):
         part = slice(start, start + step)
-        values[part] = _similarity(np.asarray(x[part], dtype=np.float32), np.asarray(y[part], dtype=np.float32))
+        values[part] = _similarity(_in_range(x[part]), _in_range(y[part]))
     return values
+
+
+def _in_range(images: NDArray[Any]) -> NDArray[np.float32]:
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -MARGIN and high <= 1 + MARGIN):  # NaN fails too
+        raise DataError(f"images hold values from {low:g} to {high:g}; structural similarity wants them in [0, 1]")
+    return np.asarray(images, dtype=np.float32)
 
 
 def _similarity(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float64]:

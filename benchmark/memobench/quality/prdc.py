@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memobench.errors import DataError
-from memobench.neighbours import as_points, ball_counts, distinct, nearest, same_dimension
-
-SAME = 1e-5  # of the real images' root mean square distance from their mean: rows closer than that are one point
+from memobench.neighbourhoods import Neighbourhoods, neighbourhoods
 
 
 @dataclass(frozen=True)
@@ -74,43 +72,22 @@ def prdc(real: ArrayLike, fake: ArrayLike, k: int = 5) -> dict[str, float]:
 def prdc_items(real: ArrayLike, fake: ArrayLike, k: int = 5) -> Items:
     """The four measures for each image.
 
-    Balls are open, as in the ``prdc`` package. That alone makes nonsense of duplicates: with every real image there
-    ten times over, every radius is 0 and precision with it. So images of one set that are one point (closer than 1e-5
-    of the spread of the real images, as one image is to itself in another batch) count once where radii and balls are
-    concerned, and each duplicate then gets the value of its point. Repeating all images changes nothing. Where fewer
-    than k other points exist, the ball reaches to the farthest of them and density divides by their number; a lone
-    point's ball holds that point.
+    Duplicates count once: :func:`memobench.neighbourhoods.neighbourhoods` says how. Where fewer than k other real
+    points exist, density divides by their number.
 
     Args:
         real: (M, D) features of real images, M >= 1.
         fake: (N, D) features of generated images, N >= 1.
         k: Neighbours that set the radius of a ball.
     """
-    real_rows, fake_rows = as_points(real, "features of real images"), as_points(fake, "features of generated images")
-    same_dimension(real_rows, fake_rows)
-    if not len(real_rows) or not len(fake_rows):
-        raise DataError(f"{len(real_rows)} real and {len(fake_rows)} generated images; give some of both")
-    spread = float(np.sqrt(np.square(real_rows - real_rows.mean(axis=0)).sum(axis=1).mean()))
-    real_chosen, real_inverse = distinct(real_rows, same=SAME * spread)
-    fake_chosen, fake_inverse = distinct(fake_rows, same=SAME * spread)
-    real_points, fake_points = real_rows[real_chosen], fake_rows[fake_chosen]
-    counts = ball_counts(
-        fake_points,
-        real_points,
-        query_radii=_radii(fake_points, k),
-        pool_radii=_radii(real_points, k),
-        same=SAME * spread,
-    )
-    neighbours = max(1, min(k, len(real_points) - 1))
+    return items_of(neighbourhoods(real, fake, k))
+
+
+def items_of(found: Neighbourhoods) -> Items:
+    """The four measures for each image, from neighbourhoods that may serve other measures too."""
     return Items(
-        precision=(counts.pool_balls > 0)[fake_inverse],
-        density=(counts.pool_balls / neighbours)[fake_inverse],
-        recall=(counts.query_balls > 0)[real_inverse],
-        coverage=(counts.queries_held > 0)[real_inverse],
+        precision=found.real_balls > 0,
+        density=found.real_balls / found.real_distances.shape[1],
+        recall=found.fake_balls > 0,
+        coverage=found.fakes_held > 0,
     )
-
-
-def _radii(points: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """(U,) distance to the k-th nearest other point, or the farthest where there are fewer; 0 for a lone point."""
-    reach = min(k, len(points) - 1)
-    return nearest(points, points, k=reach, exclude_self=True)[0][:, -1] if reach else np.zeros(len(points))

@@ -29,6 +29,8 @@ MEMORIZATION = {
 }
 QUALITY = {
     "fd": Entry("Fréchet distance", "distance of sample features from test patients'", "number"),
+    "fd_inf": Entry("Fréchet distance, endless", "the same extrapolated to endlessly many images", "number"),
+    "fid_inf": Entry("FID, endless", "the same extrapolated to endlessly many images", "number"),
     "fid": Entry("FID", "the Fréchet distance on Inception features, as published elsewhere", "number"),
     "kid": Entry("kernel distance", "the same by a polynomial kernel", "small"),
     "precision": Entry("precision", "share of samples that look real", "percent"),
@@ -88,9 +90,10 @@ def entry_of(name: str) -> Entry:
     """
     if name in MEMORIZATION:
         return MEMORIZATION[name]
-    stem, _, features = name.partition("_")
-    entry = QUALITY.get(name) or QUALITY[stem]
-    if features and name not in QUALITY:
+    stem = _stem(name)
+    features = name.removeprefix(stem).removeprefix("_")
+    entry = QUALITY[stem]
+    if features:
         return Entry(f"{entry.label} ({features})", entry.meaning, entry.style)
     return entry
 
@@ -141,8 +144,19 @@ def board(results: Sequence[Result], style: str = "simple") -> str:
 def _quality_names(result: Result) -> list[str]:
     """The quality metrics of a result in the order of ``QUALITY``."""
     order = list(QUALITY)
-    stems = {name: name if name in QUALITY else name.partition("_")[0] for name in result.metrics}
+    stems = {name: _stem(name) for name in result.metrics}
     return sorted((name for name in stems if stems[name] in QUALITY), key=lambda name: (order.index(stems[name]), name))
+
+
+def _stem(name: str) -> str:
+    """A metric's name without its features.
+
+    >>> _stem("fd_inf_ssl"), _stem("kid_ssl"), _stem("ms_ssim")
+    ('fd_inf', 'kid', 'ms_ssim')
+    """
+    if name in QUALITY:
+        return name
+    return "fd_inf" if name.startswith("fd_inf_") else name.partition("_")[0]
 
 
 def _rank(result: Result) -> tuple[float, float]:
