@@ -25,11 +25,12 @@ class CopyDetector(Protocol):
 
     Attributes:
         VERSION: Changes with anything that changes a score.
-        TRAINED_AS: The name under which what it learned is stored; equal for detectors that learn the same.
+        TRAINED_AS: The name under which what it learned is stored, equal for detectors that learn the same; None for
+            detectors that learn nothing.
     """
 
     VERSION: ClassVar[str]
-    TRAINED_AS: ClassVar[str]
+    TRAINED_AS: ClassVar[str | None]
 
     def fit(
         self, train: Images, holdout: Images, dev: Images | None, *, context: Context, preset: str = "quick"

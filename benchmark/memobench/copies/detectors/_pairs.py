@@ -70,7 +70,7 @@ class PairDetector(ABC):
     """A detector that learns nothing: a score of two images, applied to every pair."""
 
     VERSION: ClassVar[str] = "1"
-    TRAINED_AS: ClassVar[str] = "nothing"
+    TRAINED_AS: ClassVar[str | None] = None
 
     @abstractmethod
     def scores(self, queries: NDArray[np.float32], pool: NDArray[np.float32]) -> ScoreRows:
