@@ -24,6 +24,7 @@ from memobench.challenge_results import ChallengeRow, DetectorScores
 from memobench.copies.perturb import perturb, perturbations_for
 from memobench.errors import DataError
 from memobench.exchange import clustered_share, per_patient
+from memobench.generator import silent
 from memobench.images import Images
 from memobench.results import Metric
 from memobench.seeds import derive_seed, generator_for
@@ -181,17 +182,19 @@ def other_scans(pool: Images, count: int, random: np.random.Generator) -> tuple[
     return np.array(queried, dtype=np.int64), np.flatnonzero(~removed)
 
 
-def answer(match: Match, plan: Plan, *, track: Callable[..., Iterator[Any]] | None = None) -> Planted:
+def answer(
+    match: Match, plan: Plan, *, track: Callable[..., Iterator[Any]] = silent, name: str = "the detector"
+) -> Planted:
     """Put all queries of a plan to a detector.
 
     Args:
         match: ``match(queries, pool)`` gives the best match of each query; see ``Detector.match``.
         plan: What to ask.
         track: Shows progress.
+        name: The detector's, for the progress.
     """
-    conditions = track(plan.conditions, "challenge", len(plan.conditions)) if track else iter(plan.conditions)
     copies, strangers = [], []
-    for condition in conditions:
+    for condition in track(plan.conditions, f"asking {name}", len(plan.conditions)):
         copies.append(match(plan.copies(condition), plan.pool))
         strangers.append(match(plan.non_copies(condition), plan.pool))
     scan_score, scan_index = np.empty(0), np.empty(0, dtype=np.int64)
