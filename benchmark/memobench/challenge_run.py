@@ -28,7 +28,6 @@ from memobench.copies.detectors import DETECTORS, CopyDetector
 from memobench.copies.perturb import STRENGTHS
 from memobench.errors import UsageError, suggest
 from memobench.generator import Context, silent
-
 from memobench.results import Metric
 
 # The helpers of bench run's stages, whose neighbour this module is.

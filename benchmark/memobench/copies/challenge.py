@@ -37,6 +37,8 @@ Scores = NDArray[np.float64]
 Match = Callable[[NDArray[np.float32], Images], "Matches"]
 UNCHANGED = "unchanged"
 RATES = (0.01, 0.05)
+ASKED = 512  # queries at once, so that progress shows
+HELD = 1 << 26  # numbers held at once, 256 MiB
 
 
 @dataclass(frozen=True)
@@ -193,21 +195,23 @@ def answer(
         track: Shows progress.
         name: The detector's, for the progress.
     """
-    copies, strangers = [], []
-    for condition in track(plan.conditions, f"asking {name}", len(plan.conditions)):
-        copies.append(match(plan.copies(condition), plan.pool))
-        strangers.append(match(plan.non_copies(condition), plan.pool))
+    # Many conditions are asked at once, because a detector prepares the pool anew in every call.
+    size = len(plan.sources) + len(plan.strangers)
+    step = max(1, min(ASKED // size, HELD // (size * plan.pool.pixels[0].size)))
+    parts = [plan.conditions[start : start + step] for start in range(0, len(plan.conditions), step)]
+    scores, indices = [], []
+    for part in track(parts, f"asking {name}", len(parts)):
+        asked = [pixels for condition in part for pixels in (plan.copies(condition), plan.non_copies(condition))]
+        found = match(np.concatenate(asked), plan.pool)
+        scores.append(found.score[:, 0].astype(np.float64).reshape(len(part), size))
+        indices.append(found.index[:, 0].reshape(len(part), size))
+    score, index = np.concatenate(scores), np.concatenate(indices)
+    copies = len(plan.sources)
     scan_score, scan_index = np.empty(0), np.empty(0, dtype=np.int64)
     if len(plan.scan_rows):
         found = match(plan.pool.pixels[plan.scan_rows], plan.pool.take(plan.scan_pool))
         scan_score, scan_index = found.score[:, 0].astype(np.float64), plan.scan_pool[found.index[:, 0]]
-    return Planted(
-        np.stack([found.score[:, 0] for found in copies]).astype(np.float64),
-        np.stack([found.index[:, 0] for found in copies]),
-        np.stack([found.score[:, 0] for found in strangers]).astype(np.float64),
-        scan_score,
-        scan_index,
-    )
+    return Planted(score[:, :copies], index[:, :copies], score[:, copies:], scan_score, scan_index)
 
 
 def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorScores:
