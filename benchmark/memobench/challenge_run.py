@@ -111,11 +111,14 @@ def run_challenge(
     judged: dict[str, DetectorScores] = {}
     trained: set[str] = set()
     for name, kind in kinds.items():
-        # with --fresh, what two detectors share is trained anew once
-        again = Store(store.root, settings.again and kind.TRAINED_AS not in trained)
-        with clock(f"train {name}"):
-            detector, clock.stored = _trained(kind, name, identity, splits, store=again, device=device, track=track)
-        trained.add(kind.TRAINED_AS or "")
+        if kind.TRAINED_AS is None:
+            detector = _fit(kind, identity, splits, Context(0, device, track))
+        else:
+            # with --fresh, what two detectors share is trained anew once
+            again = Store(store.root, settings.again and kind.TRAINED_AS not in trained)
+            with clock(f"train {name}"):
+                detector, clock.stored = _trained(kind, identity, splits, store=again, device=device, track=track)
+            trained.add(kind.TRAINED_AS)
         with clock(f"ask {name}"):
             path, clock.stored = ask(detector, name, identity, splits, plan, store=store, track=track)
         judged[name] = read_scores(path, plan)
@@ -202,9 +205,12 @@ def _percent(metric: Metric | None) -> str:
     return "" if metric is None else f"{100 * metric.value:.1f}"
 
 
+def _fit(kind: type[CopyDetector], identity: ChallengeIdentity, splits: Splits, context: Context) -> CopyDetector:
+    return kind().fit(splits.train, splits.holdout, splits.dev, context=context, preset=identity.preset)
+
+
 def _trained(
     kind: type[CopyDetector],
-    name: str,
     identity: ChallengeIdentity,
     splits: Splits,
     *,
@@ -213,10 +219,6 @@ def _trained(
     track: Track,
 ) -> tuple[CopyDetector, bool]:
     """A detector, trained now unless what it learned is stored."""
-    seed = derive_seed(identity.seed, "detector", kind.TRAINED_AS or name)
-    if kind.TRAINED_AS is None:  # nothing to store
-        context = Context(seed, device, track)
-        return kind().fit(splits.train, splits.holdout, splits.dev, context=context, preset=identity.preset), True
     key = {
         "split": identity.split_digest,
         "trained_as": kind.TRAINED_AS,
@@ -226,9 +228,9 @@ def _trained(
     }
 
     def write(into: Path, scratch: Path) -> None:
+        seed = derive_seed(identity.seed, "detector", str(kind.TRAINED_AS))
         context = Context(seed, device, track, checkpoints=scratch)
-        detector = kind().fit(splits.train, splits.holdout, splits.dev, context=context, preset=identity.preset)
-        _save_arrays(into / "detector.safetensors", detector.state())
+        _save_arrays(into / "detector.safetensors", _fit(kind, identity, splits, context).state())
 
     path, stored = store.get("challenge-detector", key, write)
     arrays = _load_arrays(path / "detector.safetensors")
