@@ -24,6 +24,8 @@ def local_results(out: Path, task: str | None = None) -> list[Result]:
         TASKS.get(task)
     results = []
     for file in sorted(out.glob("*/result.json")):
+        if file.parent.name.startswith("challenge-"):  # of detectors, not of models
+            continue
         try:
             result = Result.model_validate_json(file.read_text(encoding="utf-8"))
         except (ValidationError, UnicodeDecodeError) as error:

@@ -102,6 +102,50 @@ def check_command(name: str, device: str) -> None:
         sys.exit(1)
 
 
+@bench.command("challenge")
+@click.option("--task", required=True, help="A task of `bench list tasks`.")
+@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
+@click.option("--detectors", default="all", show_default=True, help="NAME,NAME of `bench list detectors`, or all.")
+@click.option("--strength", default="medium", show_default=True, help="weak, medium or strong.")
+@click.option("--count", type=click.IntRange(min=1), default=100, show_default=True, help="Copies per perturbation.")
+@click.option("--preset", default="quick", show_default=True, help="How much the detectors are trained.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice of images and of training.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further detectors.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+@click.option("--fresh", is_flag=True, help="Do every stage anew instead of using what is stored.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def challenge_command(
+    task: str,
+    data: str,
+    size: int | None,
+    detectors: str,
+    strength: str,
+    count: int,
+    preset: str,
+    seed: int,
+    device: str,
+    plugin: tuple[Path, ...],
+    out: Path,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    """Score the copy detectors on planted copies and non-copies of a task's own images."""
+    from memobench.challenge_run import ChallengeSettings, detector_names, run_challenge, table
+    from memobench.progress import say, track
+    from memobench.registry import load_plugin
+
+    for file in plugin:
+        load_plugin(file)
+    asked = ChallengeSettings(
+        task, data, size, detector_names(detectors), strength, count, preset, seed, device, out, fresh
+    )
+    result, folder = run_challenge(asked, track=track, say=say)
+    click.echo(result.model_dump_json(indent=1) if as_json else table(result))
+    say(f"File: {folder}/result.json")
+
+
 @bench.command("leaderboard")
 @click.option("--task", help="Only this task.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")

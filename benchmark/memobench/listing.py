@@ -10,6 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from memobench.copies.detectors import DETECTORS
 from memobench.errors import UsageError
 from memobench.features import FEATURES
 from memobench.generator import GENERATORS
@@ -79,7 +80,7 @@ def _data() -> list[Row]:
 
 
 def _detectors() -> list[Row]:
-    return [{"name": "contrastive", "about": "self-supervised embedding, trained blind to membership; nearest match"}]
+    return _content(DETECTORS)
 
 
 def _features() -> list[Row]:
