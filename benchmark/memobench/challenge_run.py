@@ -21,14 +21,14 @@ import numpy as np
 from tabulate import tabulate
 
 import memobench
-from memobench.challenge_results import ChallengeIdentity, ChallengeResult, DetectorScores
+from memobench.challenge_results import ChallengeIdentity, ChallengeResult
 from memobench.copies.challenge import UNCHANGED, Plan, Planted, answer, judge, plan_challenge
 from memobench.copies.decide import threshold
 from memobench.copies.detectors import DETECTORS, CopyDetector
 from memobench.copies.perturb import STRENGTHS
 from memobench.errors import UsageError, suggest
 from memobench.generator import Context, silent
-from memobench.results import Metric
+from memobench.results import DetectorScores, Metric
 
 # The helpers of bench run's stages, whose neighbour this module is.
 from memobench.run import Track, _Clock, _device, _load_arrays, _save_arrays

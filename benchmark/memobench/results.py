@@ -8,16 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memobench.store import digest_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A frozen model that refuses fields that it does not know."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Metric(_Strict):
+class Metric(Strict):
     """One number with its uncertainty and the value that it takes when there is nothing to find.
 
     Attributes:
@@ -39,7 +41,7 @@ class Metric(_Strict):
     note: str | None = None
 
 
-class Identity(_Strict):
+class Identity(Strict):
     """Everything that the numbers depend on, and nothing else: not the device, not the path.
 
     Attributes:
@@ -61,6 +63,7 @@ class Identity(_Strict):
     seed: int
     samples: int
     detector_version: str
+    measure_version: str
     detector: dict[str, Any]
     features: tuple[str, ...] = ()
 
@@ -70,7 +73,47 @@ class Identity(_Strict):
         return f"{self.task}-{self.model}-{digest_of(self.model_dump(mode='json'))}"
 
 
-class Result(_Strict):
+class ChallengeRow(Strict):
+    """One detector under one perturbation at one strength.
+
+    Attributes:
+        perturbation: A name in ``copies.perturb.PERTURBATIONS``, or "unchanged".
+        strength: Its strength; None for unchanged images.
+        copies: Number of planted copies.
+        non_copies: Number of images of other patients under the same perturbation.
+        metrics: ``auc``; ``tpr_at_1`` and ``tpr_at_5``, the share of copies found at 1 % and 5 % false positives;
+            ``right_source`` and ``same_patient``, the share whose best match is the very source image and another
+            image of its patient; and, where tau is known, ``sensitivity`` and ``false_positive_rate`` at tau.
+    """
+
+    perturbation: str
+    strength: str | None
+    copies: int
+    non_copies: int
+    metrics: dict[str, Metric]
+
+
+class DetectorScores(Strict):
+    """One detector in a challenge.
+
+    Attributes:
+        rows: One per perturbation and strength.
+        thresholds: The score above which an image is called a copy: ``at_1`` and ``at_5`` percent false positives
+            among all non-copies of the challenge, and ``tau`` where it is known.
+        summary: Over all perturbations: ``tpr_at_1``, ``tpr_at_5``, ``right_source``, and where tau is known
+            ``sensitivity`` and ``false_positive_rate``; where patients have several scans, ``other_scans_at_1``,
+            ``other_scans_at_tau`` (share of scans of a training patient flagged although that scan is not in the
+            pool) and ``reidentified`` (share whose best match is that patient).
+        other_scans: How many scans of training patients were queried without themselves in the pool.
+    """
+
+    rows: list[ChallengeRow]
+    thresholds: dict[str, Finite]
+    summary: dict[str, Metric]
+    other_scans: int = Field(ge=0)
+
+
+class Result(Strict):
     """One run: ``result.json``.
 
     Attributes:
@@ -79,6 +122,7 @@ class Result(_Strict):
         control: True for generators whose true answer is known.
         counts: Images and patients on each side, and samples.
         threshold: How tau was found.
+        challenge: What the detector finds of copies planted in this task's own images, with this very tau.
         verdict: The result in words.
         notes: What a reader should know about the data.
         environment: Versions and device.
@@ -93,6 +137,7 @@ class Result(_Strict):
     control: bool
     counts: dict[str, int]
     threshold: dict[str, Any]
+    challenge: DetectorScores
     metrics: dict[str, Metric]
     verdict: str
     notes: list[str]

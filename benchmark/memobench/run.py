@@ -6,6 +6,7 @@ interrupted goes on where it stopped, and two runs share what they have in commo
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
 import importlib
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,13 @@ import memobench
 from memobench.errors import MemobenchError, UsageError
 from memobench.features import FEATURES, Features
 from memobench.generator import GENERATORS, Context, Generator, build, silent
-from memobench.results import Identity, Metric, Result
+from memobench.results import DetectorScores, Identity, Metric, Result
 from memobench.seeds import derive_seed
 from memobench.sources import load_splits
 from memobench.store import Store, write_json, writing_into
 from memobench.task import TASKS, Splits, TaskInfo
 
 IDENTITY_VERSION = 1
-MEASURE_VERSION = "1"
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ class RunSettings:
     out: Path = Path("runs")
     again: bool = False
 
+
+if TYPE_CHECKING:
+    from memobench.memorization.calls import Calls
 
 Track = Callable[..., Iterator[Any]]
 
@@ -116,7 +119,16 @@ def run(
         sample_path, clock.stored = draw_samples(identity, generator, fit_path, store=store, device=device)
     with clock("measure"):
         measure_path, clock.stored = measure(
-            identity, splits, detector_path, sample_path, extra, store=store, device=device, track=track
+            identity,
+            splits,
+            detector_path,
+            fit_path,
+            sample_path,
+            generator,
+            extra,
+            store=store,
+            device=device,
+            track=track,
         )
     with clock("report"):
         result = _result(settings, identity, kind, splits, measure_path, device, clock.seconds)
@@ -216,71 +228,55 @@ def measure(
     identity: Identity,
     splits: Splits,
     detector_path: Path,
+    fit_path: Path,
     sample_path: Path,
+    generator: Generator,
     extra: Mapping[str, Features],
     *,
     store: Store,
     device: str,
     track: Track,
 ) -> tuple[Path, bool]:
-    """All metrics: what was copied, and how good the images are."""
-    from memobench.copies.decide import decide, threshold
-    from memobench.copies.detector import Detector
-    from memobench.copies.parameters import EmbeddingParameters
-    from memobench.memorization.rates import Pools, rates
-    from memobench.quality.measure import measure_distances, measure_quality
-
-    key = {**identity.model_dump(mode="json"), "measure": MEASURE_VERSION}
+    """All metrics (``metrics.json``), per-sample scores (``scores.npz``) and the list of calls (``calls.csv``)."""
+    key = identity.model_dump(mode="json")
 
     def write(into: Path, scratch: Path) -> None:
-        samples = _load_samples(sample_path)
+        from memobench.copies.detector import Detector
+        from memobench.copies.parameters import EmbeddingParameters
+        from memobench.measurement import measure
+
         arrays = _load_arrays(detector_path / "detector.safetensors")
         detector = Detector.restore(arrays, EmbeddingParameters(**identity.detector), device=device)
-
-        # copies
-        null_scores, _, pool_fraction = detector.null_scores(splits.train.joined(splits.holdout))
-        limit = threshold(null_scores, pool_fraction)
-        train = detector.match(samples, splits.train, k=1)
-        holdout = detector.match(samples, splits.holdout, k=1)
-        decisions = decide(train.score[:, 0], train.index[:, 0], holdout.score[:, 0], holdout.index[:, 0], limit.tau)
-        seed = derive_seed(0, "inference")
-        metrics = rates(decisions, Pools(splits.train.patients, splits.holdout.patients), seed=seed)
-
-        # quality, against test
-        floor = splits.holdout.joined(splits.train)  # real images of other patients: the floor
-        features = {
-            name: detector.features(pixels)
-            for name, pixels in [("fake", samples), ("test", splits.test.pixels), ("floor", floor.pixels)]
-        }
-        quality = measure_quality(
-            features["fake"],
-            features["test"],
-            splits.test.patients,
-            features["floor"],
-            samples,
-            splits.test.pixels,
-            feature_name="ssl",
-            seed=seed,
-        )
-        metrics |= {name: Metric.model_validate(values) for name, values in quality.items()}
-        for name, maker in extra.items():
-            fake, real, others = (maker.features(pixels) for pixels in (samples, splits.test.pixels, floor.pixels))
-            distances = measure_distances(fake, real, others, splits.test.patients, feature_name=name, seed=seed)
-            metrics |= {key: Metric.model_validate(values) for key, values in distances.items()}
+        generator.restore(_load_arrays(fit_path / "state.safetensors"), device=device)
+        measured = measure(_load_samples(sample_path), splits, detector, generator, extra, track=track)
         write_json(
             into / "metrics.json",
             {
-                "metrics": {name: metric.model_dump() for name, metric in metrics.items()},
-                "threshold": dataclasses.asdict(limit),
+                "metrics": {name: metric.model_dump() for name, metric in measured.metrics.items()},
+                "threshold": dataclasses.asdict(measured.threshold),
+                "challenge": measured.challenge.model_dump(),
+                "notes": measured.notes,
             },
         )
-        np.savez_compressed(into / "scores.npz", null=null_scores, **dataclasses.asdict(decisions))
+        np.savez_compressed(into / "scores.npz", **measured.arrays())
+        _write_calls(into / "calls.csv", measured.calls)
 
     return store.get("measure", key, write)
 
 
+def _write_calls(file: Path, calls: Calls) -> None:
+    """The samples in the order of their scores: what each matches, how surprising that is, and whether it is called."""
+    with file.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["sample", "called", "score", "p_value", "patient", "training_image"])
+        for row in np.argsort(-calls.score, kind="stable").tolist():
+            score, p_value = f"{calls.score[row]:.4f}", f"{calls.p_value[row]:.4f}"
+            word = "copy" if calls.called[row] else ""
+            writer.writerow([row, word, score, p_value, calls.patient[row], calls.image[row]])
+
+
 def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, splits: Splits) -> Identity:
-    from memobench.copies.parameters import DETECTOR_VERSION, EmbeddingParameters
+    from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 
     detector = EmbeddingParameters.preset(settings.preset)
     return Identity(
@@ -296,6 +292,7 @@ def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, split
         seed=settings.seed,
         samples=settings.samples or task.samples,
         detector_version=DETECTOR_VERSION,
+        measure_version=MEASURE_VERSION,
         features=settings.features,
         detector=json.loads(json.dumps(dataclasses.asdict(detector))),
     )
@@ -350,8 +347,9 @@ def _result(
         counts={**counts, "samples": identity.samples},
         threshold=measured["threshold"],
         metrics=metrics,
+        challenge=DetectorScores.model_validate(measured["challenge"]),
         verdict=verdict(metrics, identity.samples),
-        notes=list(splits.notes),
+        notes=[*splits.notes, *measured["notes"]],
         environment={
             "memobench": memobench.__version__,
             "python": platform.python_version(),
@@ -371,7 +369,7 @@ def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, mea
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
         scores = dict(archive)
-    for name, source in [("samples.npz", sample_path), ("scores.npz", measure_path)]:
+    for name, source in [("samples.npz", sample_path), ("scores.npz", measure_path), ("calls.csv", measure_path)]:
         (folder / f".{name}.part").write_bytes((source / name).read_bytes())
         (folder / f".{name}.part").replace(folder / name)
     draw_gallery(folder / "gallery.png", _load_samples(sample_path), splits, scores, result)

@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from memobench.challenge_results import ChallengeRow, DetectorScores
 from memobench.copies.perturb import perturb, perturbations_for
 from memobench.errors import DataError
 from memobench.exchange import per_patient
-from memobench.memorization.intervals import clustered_share
 from memobench.generator import silent
 from memobench.images import Images
-from memobench.results import Metric
+from memobench.memorization.intervals import clustered_share
+from memobench.results import ChallengeRow, DetectorScores, Metric
 from memobench.seeds import derive_seed, generator_for
 from memobench.task import Splits
 

@@ -174,6 +174,14 @@ class Detector:
         """Quality features (N, F) of images, by the first embedding."""
         return self.embeddings[0].activations(pixels)
 
+    def embed(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embeddings (N, D) of length one, by the first embedding."""
+        return self.embeddings[0].embed(pixels)
+
+    def judged_first(self, images: Images) -> Images:
+        """The images that the first embedding has not learned from."""
+        return images.take(self._judged(0, images.patients))
+
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything as named arrays."""
         arrays: dict[str, NDArray[Any]] = {}
@@ -272,6 +280,8 @@ def train_verifier(lesson: Images, planted: int, *, context: Context, name: str 
     """
     if lesson.patient_count < MIN_PATIENTS:
         raise DataError(f"{lesson.patient_count} patients are too few to learn from; give at least {MIN_PATIENTS}")
+    if len(lesson.shape) == 3:
+        planted = max(1, planted // 3)  # a volume takes ten times longer and tells more
     seed = derive_seed(context.seed, name, "verifier")
     rng = generator_for(seed, "lesson")
     if len(lesson) > SHORTLIST:  # enough to learn from, and no pool grows beyond what is searched in full

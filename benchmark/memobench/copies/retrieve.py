@@ -86,5 +86,5 @@ def register(
         part = slice(start, start + block)
         rows, columns = found.rows[part], found.columns[part]
         pose, _ = refine(half[0][rows], half[1][columns], found.poses[part], steps=8)
-        pose, _ = refine(full[0][rows], full[1][columns], pose, steps=5)
+        pose, _ = refine(full[0][rows], full[1][columns], pose, steps=5 if queries.ndim == 4 else 3)
         yield part, queries[rows], real[columns], pose

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memobench.errors import DataError
+from memobench.neighbourhoods import SAME
 from memobench.neighbours import as_points, distinct, same_dimension
-from memobench.quality.prdc import SAME
 
 
 def both(generated: ArrayLike, train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

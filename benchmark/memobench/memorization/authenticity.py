@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from memobench.errors import DataError
 from memobench.memorization._points import both, different, one_each
-from memobench.neighbours import TIE, nearest
+from memobench.neighbourhoods import TIE
+from memobench.neighbours import nearest
 
 
 def authenticity(generated: ArrayLike, train: ArrayLike, *, train_groups: NDArray[Any] | None = None) -> float:

@@ -23,9 +23,32 @@ class Entry:
 MEMORIZATION = {
     "copy_rate": Entry("copy rate", "share of samples that are copies of a training patient", "percent"),
     "train_share": Entry("train share", "share of samples nearer to training than to held-out patients", "percent"),
+    "copy_evidence": Entry("copy evidence", "log10 odds that copies, not chance, lead the strongest matches", "number"),
     "memorized_patients": Entry("memorized patients", "training patients with at least one copy", "count"),
     "memorized_rate": Entry("memorized rate", "share of training images with at least one copy", "percent"),
+    "memorized_ceiling": Entry("memorized ceiling", "patients that ten times as many samples would show", "count"),
     "false_discovery_rate": Entry("false discoveries", "of the patients called copied, share by chance", "percent"),
+    "sensitivity": Entry("sensitivity", "share of planted, changed copies that this detector finds here", "percent"),
+    "copy_rate_corrected": Entry("copy rate, corrected", "copy rate over sensitivity: missed copies added", "percent"),
+    "memorized_patients_corrected": Entry("patients, corrected", "memorized patients, missed copies added", "count"),
+    "reidentified": Entry("re-identified", "of the copies, share that finds the patient's other scan too", "percent"),
+}
+OTHER = {
+    "fd_ssl_of_train": Entry(
+        "Fréchet to train", "a copier is nearer to train than to holdout (null)", "number"
+    ),
+    "published_n_copies": Entry("published N_copies", "samples that the published rule calls copies", "count"),
+    "published_n_mem": Entry("published N_mem", "training images that it calls memorized", "count"),
+    "published_n_copies_matched": Entry("N_copies, matched", "the same with pools of matched size", "count"),
+    "published_n_mem_matched": Entry("N_mem, matched", "the same with pools of matched size", "count"),
+    "authenticity": Entry("authenticity", "share of samples farther from train than train from itself", "percent"),
+    "c_t": Entry("C_T", "below the null: samples nearer to train than test is", "number"),
+    "fld_gap": Entry("FLD gap", "likelihood of train above test, per dimension", "number"),
+    "l2_ratio_copies": Entry("l2 ratio", "share of samples with an unusually near training image", "percent"),
+    "membership_auc": Entry("membership AUC", "how well the model's loss tells members from others", "small"),
+    "membership_tpr_at_1_fpr": Entry("members at 1 % FPR", "share of members that the loss gives away", "percent"),
+    "membership_tpr_at_0_1_fpr": Entry("members at 0.1 % FPR", "the same, more strictly", "percent"),
+    "membership_auc_members": Entry("member-only control", "the same between halves of the members: bias", "small"),
 }
 QUALITY = {
     "fd": Entry("Fréchet distance", "distance of sample features from test patients'", "number"),
@@ -41,32 +64,46 @@ QUALITY = {
 }
 
 
+SURE = 0.05  # p-values below it count as evidence
+
+
 def verdict(metrics: Mapping[str, Metric], samples: int) -> str:
-    """The result in one or two sentences that need no statistics.
+    """The result in a few sentences that need no statistics: how many copies, how sure, how blind the detector is.
 
     Args:
-        metrics: The run's metrics; ``copy_rate``, ``memorized_patients`` and ``train_share`` are read.
+        metrics: The run's metrics.
         samples: Number of samples.
     """
-    rate, share, patients = metrics["copy_rate"], metrics["train_share"], metrics["memorized_patients"]
     percent = partial(shown, style="percent")
+    rate, share, patients = metrics["copy_rate"], metrics["train_share"], metrics["memorized_patients"]
+    sensitivity = metrics["sensitivity"]
     low, high = max(rate.low or 0.0, 0.0), max(rate.high or 0.0, 0.0)
-    copied = (rate.p_value or 1.0) < 0.05 and rate.value > 0
-    nearer = (share.p_value or 1.0) < 0.05 and share.value > 0.5
-    if copied:
-        return (
+    surest = min(metric.p_value for metric in (rate, metrics["copy_evidence"]) if metric.p_value is not None)
+    blind = f"Of planted copies, changed in many ways, the detector finds {percent(sensitivity.value)}."
+    if surest < SURE and rate.value > 0:
+        found = (
             f"{percent(rate.value)} of the {samples} samples are copies of training patients (95 % interval "
-            f"{percent(low)} to {percent(high)}), of {max(patients.value, 0):.0f} patients; do not share them unreviewed."
+            f"{percent(low)} to {percent(high)}), of {max(patients.value, 0):.0f} patients, and chance alone would "
+            f"look like this with probability {surest:.4f}; do not share them unreviewed."
         )
-    if nearer:
-        return (
+    elif surest < SURE:
+        found = (
+            f"The strongest matches are training patients more often than chance explains (p = {surest:.4f}), though "
+            f"few reach the threshold: between 0 and {percent(high)} of the {samples} samples are copies; review the "
+            "strongest matches."
+        )
+    elif (share.p_value or 1.0) < SURE and share.value > 0.5:
+        found = (
             f"The samples lean toward the training patients ({percent(share.value)} are nearer, 50 % expected), "
             f"but no copies beyond chance were found: between 0 and {percent(high)} of the samples."
         )
-    return (
-        f"No memorization was found: at most {percent(high)} of the {samples} samples are copies (95 % interval), and "
-        f"{percent(share.value)} are nearer to training than to held-out patients, where 50 % is expected by chance."
-    )
+    else:
+        found = (
+            f"No memorization was found: at most {percent(high)} of the {samples} samples are copies (95 % interval), "
+            f"and {percent(share.value)} are nearer to training than to held-out patients, where 50 % is expected by "
+            "chance."
+        )
+    return f"{found} {blind}"
 
 
 def shown(value: float | None, style: str) -> str:
@@ -88,8 +125,8 @@ def entry_of(name: str) -> Entry:
     >>> entry_of("fd_ssl").label
     'Fréchet distance (ssl)'
     """
-    if name in MEMORIZATION:
-        return MEMORIZATION[name]
+    if (own := MEMORIZATION.get(name) or OTHER.get(name)) is not None:
+        return own
     stem = _stem(name)
     features = name.removeprefix(stem).removeprefix("_")
     entry = QUALITY[stem]
@@ -106,9 +143,14 @@ def summary(result: Result) -> str:
         f"{counts['train_images']} training images of {counts['train_patients']} patients, "
         f"{counts['holdout_images']} of {counts['holdout_patients']} held out, {counts['samples']} samples"
     )
-    rows = [_row(name, result.metrics[name]) for name in MEMORIZATION if name in result.metrics]
-    rows.append([""] * 6)
-    rows += [_row(name, result.metrics[name]) for name in _quality_names(result)]
+    rows: list[list[str]] = []
+    for title, names in (
+        ("MEMORIZATION", list(MEMORIZATION)),
+        ("QUALITY, against test patients", _quality_names(result)),
+        ("OTHER SCORES of the field, not ranked", list(OTHER)),
+    ):
+        rows += [*([[""] * 6] if rows else []), [title, *[""] * 5]]
+        rows += [_row(name, result.metrics[name]) for name in names if name in result.metrics]
     headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
     table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
@@ -144,7 +186,7 @@ def board(results: Sequence[Result], style: str = "simple") -> str:
 def _quality_names(result: Result) -> list[str]:
     """The quality metrics of a result in the order of ``QUALITY``."""
     order = list(QUALITY)
-    stems = {name: _stem(name) for name in result.metrics}
+    stems = {name: _stem(name) for name in result.metrics if name not in OTHER}
     return sorted((name for name in stems if stems[name] in QUALITY), key=lambda name: (order.index(stems[name]), name))
 
 

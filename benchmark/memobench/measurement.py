@@ -1,0 +1,221 @@
+"""All that is measured of one generator's samples: what was copied, how sure that is, and how good the images are.
+
+Data flows one way: samples are matched with both pools, the matches are decided, and the rates, the evidence and the
+list of calls follow; planted copies show what the detector is blind to; other scores and quality stand beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.copies.challenge import challenge
+from memobench.copies.decide import Decisions, Threshold, decide, threshold
+from memobench.copies.detector import Detector
+from memobench.errors import DataError
+from memobench.features import Features
+from memobench.generator import Generator, silent
+from memobench.images import Images
+from memobench.memorization.calls import Calls, single_calls
+from memobench.memorization.ceiling import memorized_ceiling
+from memobench.memorization.evidence import copy_evidence
+from memobench.memorization.membership import membership
+from memobench.memorization.other_scores import other_scores
+from memobench.memorization.published import published_metrics
+from memobench.memorization.rates import Pools, rates
+from memobench.memorization.reidentification import matches_needed, reidentification
+from memobench.memorization.sensitivity import corrected, corrected_patients
+from memobench.quality.measure import measure_distances, measure_quality
+from memobench.results import DetectorScores, Metric
+from memobench.seeds import derive_seed
+from memobench.task import Splits
+
+PLANTED = {
+    2: 20,
+    3: 8,
+}  # copies per perturbation in a run's own challenge, by dimension: a volume takes ten times longer
+
+Track = Callable[..., Iterator[Any]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measurement gives.
+
+    Attributes:
+        metrics: By name.
+        threshold: How tau was found.
+        challenge: Planted copies through the same detector with the same tau.
+        decisions: What each sample matches.
+        calls: The list of samples called copies, with p-values.
+        null_scores: The real images' best scores against other patients.
+        notes: What a reader must know.
+    """
+
+    metrics: dict[str, Metric]
+    threshold: Threshold
+    challenge: DetectorScores
+    decisions: Decisions
+    calls: Calls
+    null_scores: NDArray[np.float32]
+    notes: list[str]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What ``scores.npz`` holds."""
+        return {"null": self.null_scores, **asdict(self.decisions), "p_value": self.calls.p_value}
+
+
+def measure(
+    samples: NDArray[np.float32],
+    splits: Splits,
+    detector: Detector,
+    generator: Generator,
+    features: Mapping[str, Features],
+    *,
+    track: Track = silent,
+) -> Measured:
+    """Measure samples against a task's splits.
+
+    Args:
+        samples: (N, *S) float32 in [0, 1].
+        splits: The task's images.
+        detector: Trained without knowing who is a member.
+        generator: The fitted generator; its losses, where it has any, are used for membership inference.
+        features: Further features to measure quality on, by name.
+        track: Shows progress.
+    """
+    seed = derive_seed(0, "inference")
+    train, holdout = splits.train, splits.holdout
+
+    # copies: one threshold from real images, blind to the labels, then train against holdout
+    null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), track=track)
+    limit = threshold(null_scores, pool_fraction)
+    wanted = min(matches_needed(train.patients, train.scans), len(train))
+    in_train = detector.match(samples, train, k=wanted, track=track)
+    in_holdout = detector.match(samples, holdout, track=track)
+    decisions = decide(
+        in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
+    )
+    pools = Pools(train.patients, holdout.patients, _content(train), _content(holdout))
+    metrics = rates(decisions, pools, seed=seed)
+    metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
+    metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
+    calls = single_calls(decisions, pools, detector.match(holdout.pixels, train, track=track).score[:, 0])
+    notes = [calls.words] if calls.patients else []
+    found_again = reidentification(in_train.index, calls.called, train.patients, train.scans)
+    if found_again is not None:
+        metrics["reidentified"] = found_again
+
+    # planted copies: what the same detector, with the same tau, does not see
+    planted = challenge(
+        lambda queries, pool: detector.match(queries, pool, track=track),
+        splits,
+        count=PLANTED[len(train.shape)],
+        seed=seed,
+        tau=limit.tau,
+    )
+    sensitivity = planted.summary["sensitivity"]
+    metrics["sensitivity"] = sensitivity
+    if sensitivity.value > 0 and sensitivity.low is not None and sensitivity.high is not None:
+        found = (sensitivity.value, sensitivity.low, sensitivity.high)
+        metrics["copy_rate_corrected"] = corrected(metrics["copy_rate"], found)
+        metrics["memorized_patients_corrected"] = corrected_patients(
+            metrics["memorized_patients"], decisions, pools, found
+        )
+
+    # beside it
+    metrics |= _published(samples, splits, detector, seed)
+    vectors = {
+        name: detector.features(pixels)
+        for name, pixels in (
+            ("samples", samples),
+            ("train", train.pixels),
+            ("holdout", holdout.pixels),
+            ("test", splits.test.pixels),
+        )
+    }
+    try:
+        metrics |= other_scores(
+            vectors["samples"],
+            vectors["train"],
+            vectors["holdout"],
+            vectors["test"],
+            train_patients=train.patients,
+            holdout_patients=holdout.patients,
+            test_patients=splits.test.patients,
+            seed=seed,
+        )
+    except DataError as error:
+        notes.append(f"authenticity, C_T, FLD gap and l2 ratio were not measured: {error}")
+    metrics |= _membership(generator, splits, seed)
+
+    # quality, against test
+    floor = np.concatenate([vectors["holdout"], vectors["train"]])  # real images of other patients
+    quality = measure_quality(
+        vectors["samples"],
+        vectors["test"],
+        splits.test.patients,
+        floor,
+        samples,
+        splits.test.pixels,
+        feature_name="ssl",
+        seed=seed,
+    )
+    metrics |= {name: Metric.model_validate(values) for name, values in quality.items()}
+    metrics["fd_ssl_of_train"] = _against_train(vectors)
+    for name, maker in features.items():
+        others = np.concatenate([holdout.pixels, train.pixels])
+        fake, real, lowest = (maker.features(pixels) for pixels in (samples, splits.test.pixels, others))
+        distances = measure_distances(fake, real, lowest, splits.test.patients, feature_name=name, seed=seed)
+        metrics |= {key: Metric.model_validate(values) for key, values in distances.items()}
+    return Measured(metrics, limit, planted, decisions, calls, null_scores, notes)
+
+
+def _content(images: Images) -> NDArray[np.int64]:
+    """(N,) a number for each different image: equal pixels, equal number."""
+    flat = np.asarray(images.pixels).reshape(len(images), -1)
+    return np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)
+
+
+def _published(samples: NDArray[np.float32], splits: Splits, detector: Detector, seed: int) -> dict[str, Metric]:
+    """The published rule on the correlation of our embeddings, on the images that the first embedding may judge."""
+    train, holdout = (detector.judged_first(images) for images in (splits.train, splits.holdout))
+    made, real, decoys = (_centred(detector.embed(pixels)) for pixels in (samples, train.pixels, holdout.pixels))
+    return published_metrics(real @ decoys.T, made @ real.T, made @ decoys.T, seed=seed)
+
+
+def _centred(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Rows whose products are Pearson's correlation."""
+    rows = vectors.astype(np.float64)
+    rows -= rows.mean(axis=1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _membership(generator: Generator, splits: Splits, seed: int) -> dict[str, Metric]:
+    """Membership inference from the generator's loss, where it has one."""
+    if (loss := getattr(generator, "loss", None)) is None:
+        return {}
+    losses = [loss(images, seed=seed) for images in (splits.train, splits.holdout, splits.test)]
+    return membership(
+        *losses,
+        train_patients=splits.train.patients,
+        holdout_patients=splits.holdout.patients,
+        test_patients=splits.test.patients,
+        seed=seed,
+    )
+
+
+def _against_train(vectors: Mapping[str, NDArray[np.float32]]) -> Metric:
+    """The Fréchet distance to train instead of test, which flatters a copier; its null is the one to holdout."""
+    from memobench.quality.fd import frechet_distance
+
+    return Metric(
+        value=frechet_distance(vectors["samples"], vectors["train"]),
+        null=frechet_distance(vectors["samples"], vectors["holdout"]),
+        better="null",
+        note="distance to the training images; a copier looks better here than against others",
+    )
