@@ -178,7 +178,8 @@ def measure(
 def _content(images: Images) -> NDArray[np.int64]:
     """(N,) a number for each different image: equal pixels, equal number."""
     flat = np.asarray(images.pixels).reshape(len(images), -1)
-    return np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)
+    number: NDArray[np.int64] = np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)
+    return number
 
 
 def _published(samples: NDArray[np.float32], splits: Splits, detector: Detector, seed: int) -> dict[str, Metric]:
@@ -192,7 +193,8 @@ def _centred(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     """Rows whose products are Pearson's correlation."""
     rows = vectors.astype(np.float64)
     rows -= rows.mean(axis=1, keepdims=True)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return rows
 
 
 def _membership(generator: Generator, splits: Splits, seed: int) -> dict[str, Metric]:

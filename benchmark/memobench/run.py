@@ -258,7 +258,7 @@ def measure(
                 "notes": measured.notes,
             },
         )
-        np.savez_compressed(into / "scores.npz", **measured.arrays())
+        np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
         _write_calls(into / "calls.csv", measured.calls)
 
     return store.get("measure", key, write)

@@ -198,7 +198,8 @@ class Detector:
         cls, state: Mapping[str, NDArray[Any]], parameters: EmbeddingParameters, *, device: str = "cpu"
     ) -> Self:
         """Take up what :meth:`state` gave."""
-        embeddings, verifiers = [], []
+        embeddings: list[Embedding] = []
+        verifiers: list[Verifier] = []
         while own := _under(state, f"{len(embeddings)}.embedding."):
             verifiers.append(Verifier.restore(_under(state, f"{len(embeddings)}.verifier.")))
             embeddings.append(Embedding.restore(own, parameters, device=device))
@@ -311,7 +312,7 @@ def _strongest(
     row: NDArray[np.int64], column: NDArray[np.int64], value: NDArray[np.float32], count: int, k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The k best columns of each row, a pair that came with two poses by its better one: (count, k) each."""
-    order = np.lexsort([column, -value, row])
+    order = np.lexsort((column, -value, row))
     row, column, value = row[order], column[order], value[order]
     _, first = np.unique(np.stack([row, column]), axis=1, return_index=True)
     keep = np.sort(first)

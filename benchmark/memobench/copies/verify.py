@@ -72,7 +72,7 @@ def pyramid(images: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor]]:
         For each band, (B, 1, *smaller) values and weights: as many as halvings leave 8 pixels a side, at most four.
     """
     mode, pool = ("bilinear", F.avg_pool2d) if images.ndim == 4 else ("trilinear", F.avg_pool3d)
-    bands = []
+    bands: list[tuple[Tensor, Tensor]] = []
     while len(bands) < BANDS and min(images.shape[2:]) >= 8:
         coarse, share = pool(images, 2), pool(mask, 2)
         fine = images - F.interpolate(coarse, size=images.shape[2:], mode=mode, align_corners=False)

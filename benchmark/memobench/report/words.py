@@ -34,9 +34,7 @@ MEMORIZATION = {
     "reidentified": Entry("re-identified", "of the copies, share that finds the patient's other scan too", "percent"),
 }
 OTHER = {
-    "fd_ssl_of_train": Entry(
-        "Fréchet to train", "a copier is nearer to train than to holdout (null)", "number"
-    ),
+    "fd_ssl_of_train": Entry("Fréchet to train", "a copier is nearer to train than to holdout (null)", "number"),
     "published_n_copies": Entry("published N_copies", "samples that the published rule calls copies", "count"),
     "published_n_mem": Entry("published N_mem", "training images that it calls memorized", "count"),
     "published_n_copies_matched": Entry("N_copies, matched", "the same with pools of matched size", "count"),
