@@ -72,7 +72,7 @@ def run_command(
     """Train a model on a task, sample it, and measure quality and memorization."""
     from memobench.progress import say, track
     from memobench.registry import load_plugin
-    from memobench.report.words import summary
+    from memobench.report.tables import summary
     from memobench.run import RunSettings, plan, run
 
     for file in plugin:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from memobench.report.words import board, entry_of, shown, summary, verdict
+from memobench.report.tables import board, summary
+from memobench.report.words import entry_of, shown, verdict
 from memobench.results import Identity, Metric, Result
 
 
