@@ -40,7 +40,7 @@ def _bench(*words: str) -> str:
 def test_the_generator_keeps_the_contract(guide: Path) -> None:
     text = _bench("check", str(guide / "blur.py"))
     assert "passed" in text
-    assert "failed" not in text
+    assert "FAILED" not in text
 
 
 def test_the_detector_is_challenged(guide: Path, write_folder: Callable[..., Path], tmp_path: Path) -> None:
