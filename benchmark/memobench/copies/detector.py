@@ -119,7 +119,8 @@ class Detector:
             track: Shows progress.
 
         Raises:
-            DataError: A query can be compared with fewer than k images, or images have another shape than those learned.
+            DataError: A query can be compared with fewer than k images, or images have another shape than those that
+                the detector learned from.
         """
         learned = self.embeddings[0].shape
         for name, shape in (("queries", tuple(queries.shape[1:])), ("pool", pool.shape)):
