@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from textwrap import fill
 
 from tabulate import tabulate
 
@@ -62,6 +63,7 @@ QUALITY = {
 }
 
 
+WIDTH = 120  # characters of a line of text
 SURE = 0.05  # p-values below it count as evidence
 
 
@@ -152,8 +154,8 @@ def summary(result: Result) -> str:
     headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
     table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
-    lines += ["patients get. p: how often chance alone would do as much.", "", f"Verdict: {result.verdict}"]
-    lines += [f"Note: {note}." for note in result.notes]
+    lines += ["patients get. p: how often chance alone would do as much.", ""]
+    lines += [fill(text, WIDTH) for text in (f"Verdict: {result.verdict}", *(f"Note: {n}." for n in result.notes))]
     return "\n".join(lines)
 
 
