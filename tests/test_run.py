@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -45,12 +46,22 @@ def test_a_run_writes_all_its_files_and_is_found_again(write_folder: Write, tmp_
     settings = RunSettings("noise", "xray", str(write_folder()), 32, "smoke", samples=24, out=tmp_path / "runs")
     said: list[str] = []
     result, folder = run(settings, say=said.append)
-    assert {file.name for file in folder.iterdir()} == {"result.json", "gallery.png", "samples.npz", "scores.npz"}
+    files = {"result.json", "gallery.png", "samples.npz", "scores.npz", "calls.csv"}
+    assert {file.name for file in folder.iterdir()} == files
     assert Result.model_validate_json((folder / "result.json").read_text()) == result
     with np.load(folder / "samples.npz", allow_pickle=False) as archive:
         assert archive["samples"].shape == (24, 32, 32)
     with np.load(folder / "scores.npz", allow_pickle=False) as archive:
-        assert archive["train_score"].shape == (24,)
+        assert archive["train_score"].shape == archive["p_value"].shape == (24,)
+        assert all(np.isfinite(archive[name]).all() for name in archive)
+        best, called = archive["train_score"], archive["called"] & (archive["side"] >= 0)
+    with (folder / "calls.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert sorted(int(row["sample"]) for row in rows) == list(range(24))
+    assert {int(row["sample"]) for row in rows if row["called"]} == set(np.flatnonzero(called))
+    listed = [float(row["score"]) for row in rows]
+    assert listed == sorted(listed, reverse=True)
+    assert all(float(row["score"]) == pytest.approx(best[int(row["sample"])], abs=1e-4) for row in rows)
     assert [line.split()[0] for line in said] == ["data", "detector", "fit", "sample", "measure", "report"]
     said.clear()
     again, _ = run(settings, say=said.append)
@@ -63,6 +74,7 @@ def test_metrics_have_intervals_that_hold_their_values(write_folder: Write, tmp_
     result, _ = run(settings)
     expected = {"copy_rate", "memorized_patients", "memorized_rate", "train_share", "fd_ssl", "kid_ssl"}
     expected |= {"precision", "recall", "density", "coverage", "ms_ssim", "false_discovery_rate"}
+    expected |= {"copy_evidence", "sensitivity", "memorized_ceiling", "fd_ssl_of_train"}
     assert expected <= set(result.metrics)
     for metric in result.metrics.values():
         assert np.isfinite(metric.value)
@@ -70,6 +82,9 @@ def test_metrics_have_intervals_that_hold_their_values(write_folder: Write, tmp_
             assert metric.low <= metric.value + 1e-9
             assert metric.value <= metric.high + 1e-9
     assert result.control
+    assert result.metrics["copy_rate"].value == 1  # perturbed copies of train, all found
+    assert result.challenge.thresholds["tau"] == result.threshold["tau"]
+    assert result.challenge.summary["sensitivity"] == result.metrics["sensitivity"]
 
 
 def test_seeds_share_the_detector_and_not_the_samples(write_folder: Write, tmp_path: Path) -> None:

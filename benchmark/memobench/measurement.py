@@ -124,7 +124,10 @@ def measure(
         )
 
     # beside it
-    metrics |= _published(samples, splits, detector, seed)
+    try:
+        metrics |= _published(samples, splits, detector, seed)
+    except DataError as error:  # of few patients, one fold may hold all of train and the other all of holdout
+        notes.append(f"the published rule was not measured: {error}")
     vectors = {
         name: detector.features(pixels)
         for name, pixels in (

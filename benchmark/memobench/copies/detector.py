@@ -119,8 +119,13 @@ class Detector:
             track: Shows progress.
 
         Raises:
-            DataError: A query can be compared with fewer than k images.
+            DataError: A query can be compared with fewer than k images, or images have another shape than those that
+                the detector learned from.
         """
+        learned = self.embeddings[0].shape
+        for name, shape in (("queries", tuple(queries.shape[1:])), ("pool", pool.shape)):
+            if shape != learned:
+                raise DataError(f"{name} of shape {shape} cannot be matched; the detector learned {learned}")
         if not 1 <= k <= len(pool):
             raise DataError(f"k = {k} matches cannot be found in a pool of {len(pool)} images")
         score = np.full((len(queries), k), -np.inf, dtype=np.float32)

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from memobench.generator import silent
 
 LEAST_OVERLAP = 0.55  # share of the query that a pose must cover with the real image
+QUERIES = 128  # at once: their correlations with all poses stay in the processor's cache
 TINY = 1e-8
 
 
@@ -221,28 +222,28 @@ class CoarseSearch:
         """
         where, mask = self._canvas
         flat = queries.flatten(1)  # (N, pixels)
-        count = mask.sum(dim=1, keepdim=True)  # (poses, 1)
+        count = mask.sum(dim=1)  # (poses,)
         ample = count >= LEAST_OVERLAP * mask.shape[1]
-        variance = mask @ (flat * flat).T - (mask @ flat.T) ** 2 / count.clamp(min=1)
-        spread = torch.where(ample, variance.clamp(min=TINY).rsqrt(), 0.0)  # (poses, N)
+        variance = (flat * flat) @ mask.T - (flat @ mask.T) ** 2 / count.clamp(min=1)
+        spread = torch.where(ample, variance.clamp(min=TINY).rsqrt(), 0.0)  # (N, poses)
         best = torch.full((len(queries), len(real), 2), -1.0, device=flat.device)
         number = torch.zeros(len(queries), len(real), 2, dtype=torch.int64, device=flat.device)
         half = len(mask) // 2  # plain poses come first
         for column in track(range(len(real)), "searching poses"):
-            rows = slice(None) if allowed is None else allowed[:, column].nonzero()[:, 0]
-            asked = flat[rows]
-            if not len(asked):
-                continue
+            rows = torch.arange(len(flat), device=flat.device)
+            if allowed is not None:
+                rows = rows[allowed[:, column]]
             image = real[column]
             values, _ = sample(image.expand(len(where), -1, *image.shape[1:]), where)
-            template = self._windows(values[:, 0]) * mask
-            template -= mask * (template.sum(dim=1, keepdim=True) / count.clamp(min=1))
+            template = self._windows(values[:, 0]).mul_(mask)  # (poses, pixels)
+            template.addcmul_(mask, (template.sum(dim=1) / count.clamp(min=1))[:, None], value=-1)
             template /= template.norm(dim=1, keepdim=True).clamp(min=TINY)
-            found = (template @ asked.T) * spread[:, rows]  # (poses, n)
-            for side, part in enumerate((found[:half], found[half:])):
-                value, pose = part.max(dim=0)
-                best[rows, column, side] = value
-                number[rows, column, side] = pose + side * half
+            for part in rows.split(QUERIES):  # type: ignore[no-untyped-call]
+                found = (flat[part] @ template.T).mul_(spread[part])  # (n, poses)
+                for side, poses in enumerate((found[:, :half], found[:, half:])):
+                    value, pose = poses.max(dim=1)
+                    best[part, column, side] = value
+                    number[part, column, side] = pose + side * half
         return best, number
 
 

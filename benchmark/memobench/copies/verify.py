@@ -114,7 +114,7 @@ def phase_correlation(query: Tensor, laid: Tensor, mask: Tensor) -> Tensor:
 
     Every frequency has one vote, whatever its energy (Kuglin & Hines 1975; band-limited: Ito et al. 2004). Another
     patient's image agrees in the few coarse frequencies that hold most of the energy; a copy agrees in most of them,
-    and a blend in those in which it outweighs the other.
+    and a blend in those in which it outweighs the other. An image too small to have frequencies below a cut gets 0.
 
     Args:
         query: (B, 1, *S).
@@ -141,7 +141,7 @@ def phase_correlation(query: Tensor, laid: Tensor, mask: Tensor) -> Tensor:
     peaks = []
     for cut in CUTS:
         kept = (radius <= cut) & (radius > 0.04)
-        surface = torch.fft.ifftn(cross * kept, dim=axes).real * (kept.numel() / kept.sum())
+        surface = torch.fft.ifftn(cross * kept, dim=axes).real * (kept.numel() / kept.sum().clamp(min=1))
         for axis, side in zip(axes, sides, strict=True):
             reach = min(REACH, (side - 1) // 2)
             surface = torch.cat([surface.narrow(axis, 0, reach + 1), surface.narrow(axis, side - reach, reach)], axis)

@@ -102,7 +102,11 @@ def published_metrics(
 
     Returns:
         ``published_n_mem``, ``published_n_copies``, ``published_n_mem_matched``, ``published_n_copies_matched``.
+
+    Raises:
+        DataError: As :func:`published_rule`.
     """
+    _check(train_holdout, samples_train)
     scale = train_holdout.shape[0] / train_holdout.shape[1]
     found: dict[str, tuple[float, float]] = {}
     for name, rule in (("", published_rule), ("_matched", lambda x, y: published_rule_matched(x, y, seed=seed))):

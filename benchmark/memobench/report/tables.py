@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from tabulate import tabulate
 
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, entry_of, shown, stem_of
 from memobench.results import Metric, Result
+
+WIDTH = 120  # characters of a line of text
 
 
 def summary(result: Result) -> str:
@@ -29,8 +32,8 @@ def summary(result: Result) -> str:
     headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
     table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
-    lines += ["patients get. p: how often chance alone would do as much.", "", f"Verdict: {result.verdict}"]
-    lines += [f"Note: {note}." for note in result.notes]
+    lines += ["patients get. p: how often chance alone would do as much.", ""]
+    lines += [fill(text, WIDTH) for text in (f"Verdict: {result.verdict}", *(f"Note: {n}." for n in result.notes))]
     return "\n".join(lines)
 
 
