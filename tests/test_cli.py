@@ -18,10 +18,24 @@ def _bench(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, s
     return int(end.value.code or 0), out, err
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "tasks", "--json"], ["--version"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["run", "--help"],
+        ["challenge", "--help"],
+        ["calibrate", "--help"],
+        ["leaderboard", "--help"],
+        ["check", "--help"],
+        ["list"],
+        ["list", "detectors"],
+        ["list", "tasks", "--json"],
+    ],
+)
 def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     heavy = ["torch", "monai", "diffusers", "scipy", "matplotlib", "pydantic", "sklearn"]
-    if words == ["--help"]:
+    if "list" not in words:
         heavy.append("numpy")
     code = (
         "import sys\nfrom memobench.cli import main\ntry:\n"

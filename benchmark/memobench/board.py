@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from memobench.errors import MemobenchError
-from memobench.report.words import board
+from memobench.report.tables import board
 from memobench.results import Result
 from memobench.task import TASKS
 

@@ -7,33 +7,25 @@ that was interrupted goes on where it stopped, and one with more detectors asks 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib
-import inspect
 import json
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tabulate import tabulate
 
-import memobench
 from memobench.challenge_results import ChallengeIdentity, ChallengeResult
 from memobench.copies.challenge import UNCHANGED, Plan, Planted, answer, judge, plan_challenge
 from memobench.copies.decide import threshold
 from memobench.copies.detectors import DETECTORS, CopyDetector
 from memobench.copies.perturb import STRENGTHS
 from memobench.errors import UsageError, suggest
-from memobench.generator import Context, silent
+from memobench.generator import Context, Track, silent
 from memobench.results import DetectorScores, Metric
-
-# The helpers of bench run's stages, whose neighbour this module is.
-from memobench.run import Track, _Clock, _device, _load_arrays, _save_arrays
 from memobench.seeds import derive_seed
 from memobench.sources import load_splits
+from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
 from memobench.store import Store, write_json, writing_into
 from memobench.task import TASKS, Splits, TaskInfo
 
@@ -96,18 +88,18 @@ def run_challenge(
         if word not in known:
             raise UsageError(f'there is no "{word}"; {suggest(word, known)}')
     store = Store(settings.out / ".stages", settings.again)
-    clock = _Clock(say)
+    clock = Clock(say)
 
     with clock("data"):
         splits, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
     plan = plan_challenge(splits, strengths=(settings.strength,), count=settings.count, seed=settings.seed)
     identity = _identity(settings, task, kinds, splits, plan)
     folder = settings.out / identity.run_id
-    if not settings.again and (done := _finished(folder, identity)):
+    if not settings.again and (done := finished(folder, identity, ChallengeResult)):
         say("all stages are stored: nothing to do (--fresh does them again)")
         return done, folder
 
-    device = _device(settings.device)
+    device = device_of(settings.device)
     judged: dict[str, DetectorScores] = {}
     trained: set[str] = set()
     for name, kind in kinds.items():
@@ -230,10 +222,10 @@ def _trained(
     def write(into: Path, scratch: Path) -> None:
         seed = derive_seed(identity.seed, "detector", str(kind.TRAINED_AS))
         context = Context(seed, device, track, checkpoints=scratch)
-        _save_arrays(into / "detector.safetensors", _fit(kind, identity, splits, context).state())
+        save_arrays(into / "detector.safetensors", _fit(kind, identity, splits, context).state())
 
     path, stored = store.get("challenge-detector", key, write)
-    arrays = _load_arrays(path / "detector.safetensors")
+    arrays = load_arrays(path / "detector.safetensors")
     return kind().restore(arrays, preset=identity.preset, device=device), stored
 
 
@@ -256,23 +248,6 @@ def _identity(
     )
 
 
-def code_digest(kind: type[CopyDetector]) -> str:
-    """SHA-256 over a detector's source file and the private neighbours (``_*.py``) that it may import."""
-    file = Path(inspect.getfile(kind))
-    sha = hashlib.sha256()
-    for source in [file, *sorted(file.parent.glob("_*.py"))]:
-        sha.update(source.name.encode() + b"\x1f" + source.read_bytes())
-    return sha.hexdigest()
-
-
-def _finished(folder: Path, identity: ChallengeIdentity) -> ChallengeResult | None:
-    file = folder / "result.json"
-    if not file.is_file():
-        return None
-    result = ChallengeResult.model_validate_json(file.read_text(encoding="utf-8"))
-    return result if result.identity == identity else None
-
-
 def _result(
     identity: ChallengeIdentity,
     splits: Splits,
@@ -281,14 +256,6 @@ def _result(
     device: str,
     seconds: dict[str, float],
 ) -> ChallengeResult:
-    environment: dict[str, Any] = {
-        "memobench": memobench.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": importlib.import_module("torch").__version__,
-        "device": device,
-        "machine": platform.machine(),
-    }
     return ChallengeResult(
         run_id=identity.run_id,
         identity=identity,
@@ -303,8 +270,8 @@ def _result(
         },
         detectors=judged,
         notes=list(splits.notes),
-        environment=environment,
-        seconds={name: round(value, 2) for name, value in seconds.items()},
+        environment=environment(device),
+        seconds=rounded(seconds),
     )
 
 

@@ -72,7 +72,7 @@ def run_command(
     """Train a model on a task, sample it, and measure quality and memorization."""
     from memobench.progress import say, track
     from memobench.registry import load_plugin
-    from memobench.report.words import summary
+    from memobench.report.tables import summary
     from memobench.run import RunSettings, plan, run
 
     for file in plugin:
@@ -86,7 +86,7 @@ def run_command(
             continue
         result, folder = run(asked, track=track, say=say)
         click.echo(summary(result))
-        click.echo(f"Files: {folder}/ (result.json, gallery.png, samples.npz, scores.npz)")
+        click.echo(f"Files: {folder}/ (result.json, gallery.png, calls.csv, samples.npz, scores.npz)")
 
 
 @bench.command("check")

@@ -21,6 +21,7 @@ from memobench.images import Images
 from memobench.registry import Registry
 
 T = TypeVar("T")
+Track = Callable[..., Iterator[Any]]  # track(iterable, description, total) yields the items and shows progress
 
 
 def silent(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
@@ -38,12 +39,12 @@ class Context:
         track: ``track(iterable, description, total)`` yields the items and shows progress with time left.
         checkpoints: A folder of this very fit, for checkpoints; what an interrupted fit left there is found again.
             None: keep nothing.
-        fresh: Images of patients who are in no other split. Given to controls alone (``needs_fresh``).
+        fresh: Images of patients who are in no other split. Given to controls alone (``NEEDS_FRESH``).
     """
 
     seed: int
     device: str = "cpu"
-    track: Callable[..., Iterator[Any]] = silent
+    track: Track = silent
     checkpoints: Path | None = None
     fresh: Images | None = None
 

@@ -84,7 +84,7 @@ def _detectors() -> list[Row]:
 
 
 def _features() -> list[Row]:
-    own = {"name": "ssl", "about": "The copy detector's own activations, measured in every run (2D and 3D)."}
+    own = {"name": "ssl", "about": "Early activations of the detector's embedding, measured in every run (2D and 3D)."}
     return [own, *_content(FEATURES)]
 
 

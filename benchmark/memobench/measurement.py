@@ -6,7 +6,7 @@ list of calls follow; planted copies show what the detector is blind to; other s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from memobench.copies.decide import Decisions, Threshold, decide, threshold
 from memobench.copies.detector import Detector
 from memobench.errors import DataError
 from memobench.features import Features
-from memobench.generator import Generator, silent
+from memobench.generator import Generator, Track, silent
 from memobench.images import Images
 from memobench.memorization.calls import Calls, single_calls
 from memobench.memorization.ceiling import memorized_ceiling
@@ -34,12 +34,8 @@ from memobench.results import DetectorScores, Metric
 from memobench.seeds import derive_seed
 from memobench.task import Splits
 
-PLANTED = {
-    2: 20,
-    3: 8,
-}  # copies per perturbation in a run's own challenge, by dimension: a volume takes ten times longer
-
-Track = Callable[..., Iterator[Any]]
+# Copies per perturbation in a run's own challenge, by dimension: a volume takes ten times longer.
+PLANTED = {2: 20, 3: 8}
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,23 @@ interrupted goes on where it stopped, and two runs share what they have in commo
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import hashlib
-import importlib
-import inspect
 import json
-import platform
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import memobench
 from memobench.errors import MemobenchError, UsageError
 from memobench.features import FEATURES, Features
-from memobench.generator import GENERATORS, Context, Generator, build, silent
+from memobench.generator import GENERATORS, Context, Generator, Track, build, silent
 from memobench.results import DetectorScores, Identity, Metric, Result
 from memobench.seeds import derive_seed
 from memobench.sources import load_splits
+from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
 from memobench.store import Store, write_json, writing_into
 from memobench.task import TASKS, Splits, TaskInfo
 
@@ -68,12 +62,6 @@ class RunSettings:
     again: bool = False
 
 
-if TYPE_CHECKING:
-    from memobench.memorization.calls import Calls
-
-Track = Callable[..., Iterator[Any]]
-
-
 def run(
     settings: RunSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
 ) -> tuple[Result, Path]:
@@ -92,25 +80,21 @@ def run(
         DataError: The data cannot be used.
         MemobenchError: A stage failed; what was finished is kept.
     """
-    task = TASKS.get(settings.task)
-    kind = GENERATORS.get(settings.model)
-    generator = build(kind, settings.model, settings.preset, settings.settings)
-    if reason := kind.skip(task.shape_at(settings.size)):
-        raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
-    device = _device(settings.device) if settings.features else ""
+    task, kind, generator = _entries(settings)
+    device = device_of(settings.device) if settings.features else ""
     extra = {name: _features(name, task, device) for name in settings.features}
     store = Store(settings.out / ".stages", settings.again)
-    clock = _Clock(say)
+    clock = Clock(say)
 
     with clock("data"):
         splits, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
     identity = _identity(settings, task, generator, splits)
     folder = settings.out / identity.run_id
-    if not settings.again and (done := _finished(folder, identity)):
+    if not settings.again and (done := finished(folder, identity, Result)):
         say("all stages are stored: nothing to do (--fresh does them again)")
         return done, folder
 
-    device = device or _device(settings.device)
+    device = device or device_of(settings.device)
     with clock("detector"):
         detector_path, clock.stored = fit_detector(identity, splits, store=store, device=device, track=track)
     with clock("fit"):
@@ -139,12 +123,8 @@ def run(
 
 def plan(settings: RunSettings) -> str:
     """What a run would do, after checking its words; nothing is drawn, read or trained."""
-    task = TASKS.get(settings.task)
-    kind = GENERATORS.get(settings.model)
-    generator = build(kind, settings.model, settings.preset, settings.settings)
+    task, _, generator = _entries(settings)
     shape = task.shape_at(settings.size)
-    if reason := kind.skip(shape):
-        raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
     if settings.data != "phantom":
         from memobench.sources.folder import read_manifest
 
@@ -163,6 +143,46 @@ def plan(settings: RunSettings) -> str:
     return "\n".join(lines)
 
 
+def _entries(settings: RunSettings) -> tuple[TaskInfo, type[Generator], Generator]:
+    """The task, the generator's class and the generator that the settings name."""
+    task = TASKS.get(settings.task)
+    kind = GENERATORS.get(settings.model)
+    generator = build(kind, settings.model, settings.preset, settings.settings)
+    if reason := kind.skip(task.shape_at(settings.size)):
+        raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
+    return task, kind, generator
+
+
+def _features(name: str, task: TaskInfo, device: str) -> Features:
+    maker = FEATURES.get(name)
+    if task.dim not in maker.dims:
+        raise UsageError(f'features "{name}" are for {maker.dims[0]}D images, and task {task.name} is {task.dim}D')
+    return maker(device=device)
+
+
+def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, splits: Splits) -> Identity:
+    from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
+
+    detector = EmbeddingParameters.preset(settings.preset)
+    return Identity(
+        version=IDENTITY_VERSION,
+        task=task.name,
+        task_version=task.version,
+        data="phantom" if settings.data == "phantom" else "folder",
+        shape=splits.train.shape,
+        split_digest=splits.digest,
+        model=settings.model,
+        parameters=json.loads(json.dumps(dataclasses.asdict(generator))),
+        generator_code=code_digest(type(generator)),
+        seed=settings.seed,
+        samples=settings.samples or task.samples,
+        detector_version=DETECTOR_VERSION,
+        measure_version=MEASURE_VERSION,
+        features=settings.features,
+        detector=json.loads(json.dumps(dataclasses.asdict(detector))),
+    )
+
+
 def fit_detector(identity: Identity, splits: Splits, *, store: Store, device: str, track: Track) -> tuple[Path, bool]:
     """The copy detector of this data: learned from other patients, or cross-fitted, never knowing who is a member."""
     from memobench.copies.detector import Detector
@@ -176,7 +196,7 @@ def fit_detector(identity: Identity, splits: Splits, *, store: Store, device: st
         # Sorted by patient, so that not even the order tells the detector who is a member.
         pool = pool.take(np.lexsort([pool.scans, pool.patients]))
         detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**identity.detector), context=context)
-        _save_arrays(into / "detector.safetensors", detector.state())
+        save_arrays(into / "detector.safetensors", detector.state())
 
     return store.get("detector", key, write)
 
@@ -192,9 +212,14 @@ def fit_generator(
         seed = derive_seed(identity.seed, "fit", identity.task, identity.model)
         context = Context(seed, device, track, checkpoints=scratch, fresh=fresh)
         generator.fit(splits.train, context=context)
-        _save_arrays(into / "state.safetensors", generator.state())
+        save_arrays(into / "state.safetensors", generator.state())
 
     return store.get("fit", key, write)
+
+
+def _fit_key(identity: Identity) -> dict[str, Any]:
+    names = ("task", "split_digest", "model", "parameters", "generator_code", "seed", "shape")
+    return {name: value for name, value in identity.model_dump(mode="json").items() if name in names}
 
 
 def draw_samples(
@@ -204,7 +229,7 @@ def draw_samples(
     key = {**_fit_key(identity), "samples": identity.samples}
 
     def write(into: Path, scratch: Path) -> None:
-        generator.restore(_load_arrays(fit_path / "state.safetensors"), device=device)
+        generator.restore(load_arrays(fit_path / "state.safetensors"), device=device)
         pixels = generator.sample(
             identity.samples, seed=derive_seed(identity.seed, "sample", identity.task, identity.model)
         )
@@ -241,14 +266,16 @@ def measure(
     key = identity.model_dump(mode="json")
 
     def write(into: Path, scratch: Path) -> None:
+        from memobench import measurement
         from memobench.copies.detector import Detector
         from memobench.copies.parameters import EmbeddingParameters
-        from memobench.measurement import measure
+        from memobench.memorization.calls import calls_csv
 
-        arrays = _load_arrays(detector_path / "detector.safetensors")
+        arrays = load_arrays(detector_path / "detector.safetensors")
         detector = Detector.restore(arrays, EmbeddingParameters(**identity.detector), device=device)
-        generator.restore(_load_arrays(fit_path / "state.safetensors"), device=device)
-        measured = measure(_load_samples(sample_path), splits, detector, generator, extra, track=track)
+        generator.restore(load_arrays(fit_path / "state.safetensors"), device=device)
+        samples = _load_samples(sample_path)
+        measured = measurement.measure(samples, splits, detector, generator, extra, track=track)
         write_json(
             into / "metrics.json",
             {
@@ -259,65 +286,9 @@ def measure(
             },
         )
         np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
-        _write_calls(into / "calls.csv", measured.calls)
+        (into / "calls.csv").write_text(calls_csv(measured.calls), encoding="utf-8", newline="")
 
     return store.get("measure", key, write)
-
-
-def _write_calls(file: Path, calls: Calls) -> None:
-    """The samples in the order of their scores: what each matches, how surprising that is, and whether it is called."""
-    with file.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["sample", "called", "score", "p_value", "patient", "training_image"])
-        for row in np.argsort(-calls.score, kind="stable").tolist():
-            score, p_value = f"{calls.score[row]:.4f}", f"{calls.p_value[row]:.4f}"
-            word = "copy" if calls.called[row] else ""
-            writer.writerow([row, word, score, p_value, calls.patient[row], calls.image[row]])
-
-
-def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, splits: Splits) -> Identity:
-    from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
-
-    detector = EmbeddingParameters.preset(settings.preset)
-    return Identity(
-        version=IDENTITY_VERSION,
-        task=task.name,
-        task_version=task.version,
-        data="phantom" if settings.data == "phantom" else "folder",
-        shape=splits.train.shape,
-        split_digest=splits.digest,
-        model=settings.model,
-        parameters=json.loads(json.dumps(dataclasses.asdict(generator))),
-        generator_code=code_digest(type(generator)),
-        seed=settings.seed,
-        samples=settings.samples or task.samples,
-        detector_version=DETECTOR_VERSION,
-        measure_version=MEASURE_VERSION,
-        features=settings.features,
-        detector=json.loads(json.dumps(dataclasses.asdict(detector))),
-    )
-
-
-def code_digest(kind: type[Generator]) -> str:
-    """SHA-256 over a generator's source file and the private neighbours (``_*.py``) that it may import."""
-    file = Path(inspect.getfile(kind))
-    sha = hashlib.sha256()
-    for source in [file, *sorted(file.parent.glob("_*.py"))]:
-        sha.update(source.name.encode() + b"\x1f" + source.read_bytes())
-    return sha.hexdigest()
-
-
-def _fit_key(identity: Identity) -> dict[str, Any]:
-    names = ("task", "split_digest", "model", "parameters", "generator_code", "seed", "shape")
-    return {name: value for name, value in identity.model_dump(mode="json").items() if name in names}
-
-
-def _finished(folder: Path, identity: Identity) -> Result | None:
-    file = folder / "result.json"
-    if not file.is_file():
-        return None
-    result = Result.model_validate_json(file.read_text(encoding="utf-8"))
-    return result if result.identity == identity else None
 
 
 def _result(
@@ -350,15 +321,8 @@ def _result(
         challenge=DetectorScores.model_validate(measured["challenge"]),
         verdict=verdict(metrics, identity.samples),
         notes=[*splits.notes, *measured["notes"]],
-        environment={
-            "memobench": memobench.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": importlib.import_module("torch").__version__,
-            "device": device,
-            "machine": platform.machine(),
-        },
-        seconds={name: round(value, 2) for name, value in seconds.items()},
+        environment=environment(device),
+        seconds=rounded(seconds),
     )
 
 
@@ -380,61 +344,3 @@ def _load_samples(path: Path) -> NDArray[np.float32]:
     with np.load(path / "samples.npz", allow_pickle=False) as archive:
         samples: NDArray[np.float32] = archive["samples"]
     return samples
-
-
-def _save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    from safetensors.numpy import save
-
-    # save_file would report a full disk as an error of its own kind
-    file.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-
-
-def _load_arrays(file: Path) -> dict[str, NDArray[Any]]:
-    from safetensors.numpy import load_file
-
-    arrays: dict[str, NDArray[Any]] = load_file(file)
-    return arrays
-
-
-def _features(name: str, task: TaskInfo, device: str) -> Features:
-    maker = FEATURES.get(name)
-    if task.dim not in maker.dims:
-        raise UsageError(f'features "{name}" are for {maker.dims[0]}D images, and task {task.name} is {task.dim}D')
-    return maker(device=device)
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name != "auto":
-        try:
-            torch.empty(1, device=name)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise MemobenchError(f'device "{name}" cannot be used: {reason}; choose --device cpu or auto') from error
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-class _Clock:
-    """Says each stage as it begins and keeps its time."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self.seconds: dict[str, float] = {}
-        self.stored = False
-
-    def __call__(self, stage: str) -> _Clock:
-        self._stage = stage
-        self.stored = False
-        return self
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        taken = time.perf_counter() - self._start
-        if error is None:
-            self._say(f"{self._stage:>9}  {'stored' if self.stored else f'{taken:.1f} s'}")
-            if not self.stored:
-                self.seconds[self._stage] = taken

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 import pytest
 from memobench.calibration.scenarios import Scenario, draw
 from memobench.copies.decide import decide
 from memobench.errors import DataError
-from memobench.memorization.calls import discovery_words, expected_false, sample_p_values, single_calls
+from memobench.memorization.calls import calls_csv, discovery_words, expected_false, sample_p_values, single_calls
 from memobench.memorization.rates import Pools
 
 
@@ -73,6 +76,20 @@ def test_a_call_that_holdout_matches_better_is_no_copy() -> None:
     assert (calls.patients, calls.decoys, calls.false_discovery_rate) == (1, 1, 1.0)
     assert calls.patient.tolist() == ["a", "b", "b"]
     assert "cannot fall below 5 %" in calls.words
+
+
+def test_the_list_puts_the_strongest_match_first_and_says_who_it_is() -> None:
+    pools = Pools(np.array(["a, the first", "b"]), np.array(["c", "d"]))
+    decisions = decide(
+        np.array([3.5, 7.25, -2.0], np.float32), np.array([0, 1, 1]), np.zeros(3, np.float32), np.array([0, 1, 1]), 5.0
+    )
+    rows = list(csv.DictReader(io.StringIO(calls_csv(single_calls(decisions, pools, np.array([4.0, 3.0]))))))
+    assert [row["sample"] for row in rows] == ["1", "0", "2"]
+    assert [row["called"] for row in rows] == ["copy", "", ""]
+    assert [row["patient"] for row in rows] == ["b", "a, the first", "b"]
+    assert [row["training_image"] for row in rows] == ["1", "0", "1"]
+    assert [float(row["score"]) for row in rows] == [7.25, 3.5, -2.0]
+    assert [float(row["p_value"]) for row in rows] == pytest.approx([1 / 3, 2 / 3, 1], abs=1e-4)
 
 
 def test_words() -> None:

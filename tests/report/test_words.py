@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from memobench.report.words import board, entry_of, shown, summary, verdict
-from memobench.results import DetectorScores, Identity, Metric, Result
+from memobench.report.words import entry_of, shown, verdict
+from memobench.results import Metric
 
 
 def _metric(value: float, low: float, high: float, null: float, p: float | None = None) -> Metric:
@@ -23,43 +23,6 @@ def _metrics(
         "fd_ssl": _metric(3.0, 2.0, 4.0, 1.0),
         "recall": _metric(0.5, 0.4, 0.6, 0.8),
     }
-
-
-def _result(model: str, metrics: dict[str, Metric]) -> Result:
-    identity = Identity(
-        version=1,
-        task="xray",
-        task_version="1",
-        data="phantom",
-        shape=(64, 64),
-        split_digest="0" * 64,
-        model=model,
-        parameters={},
-        generator_code="0" * 64,
-        seed=0,
-        samples=256,
-        detector_version="1",
-        measure_version="1",
-        detector={},
-    )
-    counts = dict.fromkeys(
-        ["train_images", "train_patients", "holdout_images", "holdout_patients", "test_images", "samples"], 10
-    )
-    return Result(
-        run_id=identity.run_id,
-        identity=identity,
-        preset="quick",
-        settings={},
-        control=False,
-        counts=counts,
-        threshold={"tau": 0.9},
-        challenge=DetectorScores(rows=[], thresholds={"tau": 0.9}, summary={}, other_scans=0),
-        metrics=metrics,
-        verdict=verdict(metrics, 256),
-        notes=["images of 3 sizes were resampled to 64x64"],
-        environment={},
-        seconds={},
-    )
 
 
 COPIER = _metrics((0.3, 0.2, 0.4, 0.0001), (0.8, 0.7, 0.9, 0.0001))
@@ -83,26 +46,6 @@ def test_the_verdict_says_what_was_found(metrics: dict[str, Metric], start: str)
     words = verdict(metrics, 256)
     assert words.startswith(start)
     assert words.endswith("Of planted copies, changed in many ways, the detector finds 87.5 %.")
-
-
-def test_the_summary_shows_each_metric_with_its_interval_and_null() -> None:
-    text = summary(_result("ldm", COPIER))
-    for words in (
-        "copy rate",
-        "30.0 %",
-        "20.0 to 40.0 %",
-        "50.0 %",
-        "Fréchet distance (ssl)",
-        "Note: images of 3 sizes",
-    ):
-        assert words in text
-    assert text.index("Fréchet") < text.index("recall")
-    assert max(map(len, text.splitlines())) < 200
-
-
-def test_the_board_puts_the_smallest_copy_rate_first() -> None:
-    rows = board([_result("copier", COPIER), _result("clean", CLEAN)]).splitlines()
-    assert [row.split()[1] for row in rows[2:]] == ["clean", "copier"]
 
 
 def test_numbers_for_people() -> None:

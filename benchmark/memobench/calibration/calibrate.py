@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from tabulate import tabulate
 from memobench.calibration.scenarios import NULLS, PLANTED, Draw, Level, Scenario, draw, expected_hits
 from memobench.errors import UsageError
 from memobench.exchange import ExactTest
+from memobench.generator import Track, silent
 from memobench.memorization.evidence import evidence_test, strongest_matches
 from memobench.memorization.published import published_rule, published_rule_matched
 from memobench.memorization.rates import NULLS as NULL_VALUES
@@ -22,7 +23,6 @@ from memobench.seeds import derive_seed
 
 PERMUTATIONS = 499  # of each draw; a run takes more, and is the less conservative for it
 EXCLUDED = 0.05
-Track = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,6 @@ class _Outcome:
     published: tuple[float, float, float, float]
 
 
-def _quiet(items: Any, description: str, total: int | None = None) -> Iterator[Any]:
-    yield from items
-
-
 def calibrate(
     *,
     draws: int = 300,
@@ -129,7 +125,7 @@ def calibrate(
     seed: int = 0,
     null: Sequence[Scenario] = NULLS,
     planted: Sequence[Scenario] = PLANTED,
-    track: Track = _quiet,
+    track: Track = silent,
 ) -> Calibration:
     """Simulate every scenario and count how often the measure is right.
 

@@ -1,8 +1,12 @@
 """The rule: from match scores to copies, with the threshold set by patients who match nobody.
 
-A sample is called a copy where the real image that it matches best, of train and holdout together, is matched at tau
-or above. The threshold comes from the real images alone and never asks who was a member; whatever bias it has is the
-same for train and holdout, and every count over train is reported minus the same count over holdout.
+A score is the log odds that a sample is a copy of a real image, as far as planted copies tell (:mod:`verify`). They are
+no odds in use: how many of the samples are copies is what is sought, and the best of a whole pool is high by chance. So
+the cut is not at 0 but at tau, the score that real images of other patients reach once in a thousand times.
+
+A sample is called where the real image that it matches best, of train and holdout together, is matched at tau or above.
+The threshold comes from the real images alone and never asks who was a member; whatever bias it has is the same for
+train and holdout, and every count over train is reported minus the same count over holdout.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ class Threshold:
     """The match score that separates copies from other patients, and how it was found.
 
     Attributes:
-        tau: The threshold on the score.
+        tau: The threshold on the score, in its units (log odds for our detector).
         tail: The share of null scores beyond it, as aimed at.
         method: "empirical" or "generalized Pareto".
         images: Number of null scores.
@@ -46,12 +50,15 @@ class Threshold:
 def threshold(null_scores: NDArray[np.floating], pool_fraction: float, tail: float = TAIL) -> Threshold:
     """The score that an image of a new patient reaches against the training pool with probability ``tail``.
 
-    The null scores are those of real images of train and holdout, each against the images of other patients. They were
-    compared with ``pool_fraction`` of both pools together, that is with 2 * pool_fraction training pools, and a small
-    exceedance probability is proportional to the size of the pool; so the quantile sought among them is
-    ``tail * 2 * pool_fraction``. Taking both pools, blind to the labels, keeps the permutation tests exact and doubles
-    the data against holdout-to-train alone. Where the null scores are too few for an empirical quantile, a generalized
-    Pareto law is fitted to the largest tenth (at least 20) by L-moments (Hosking & Wallis 1987, eq. 8).
+    The null scores are those of real images of train and holdout, each retrieved, registered and verified against the
+    images of other patients as a sample would be, by a verifier that learned from neither
+    (:meth:`memobench.copies.detector.Detector.null_scores`). They were compared with ``pool_fraction`` of both pools
+    together (1 where the detector learned from other patients, 1/2 where it was cross-fitted over two folds), that is
+    with 2 * pool_fraction training pools. A small probability that any of a pool reaches tau is proportional to the
+    size of the pool; so the quantile sought among the null scores is ``tail * 2 * pool_fraction``. Taking both pools,
+    blind to the labels, keeps the permutation tests exact and doubles the data against holdout-to-train alone. The law
+    of log odds is taken as it comes: an empirical quantile where at least 20 null scores are expected beyond it, else
+    a generalized Pareto law fitted to the largest tenth (at least 20) by L-moments (Hosking & Wallis 1987, eq. 8).
 
     Args:
         null_scores: (N,) the best score of each real image against other patients.
@@ -98,7 +105,8 @@ class Decisions:
         holdout_score: Best score against holdout.
         holdout_index: The holdout image of that score.
         side: +1 where train matches better, -1 where holdout does, 0 for a tie.
-        called: True where the better score reaches tau.
+        called: True where the better score reaches tau. The sample is a copy of a training image where ``side`` is
+            not negative besides.
     """
 
     train_score: NDArray[np.float32]

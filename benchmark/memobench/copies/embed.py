@@ -1,4 +1,8 @@
-"""A self-supervised embedding of images in which a copy lies close to its source, whatever was done to it.
+"""A self-supervised embedding of images that brings a copy close to its source, whatever was done to it.
+
+It decides nothing: copies are found by search, registration and verification (:mod:`detector`). The embedding narrows
+down pools that are too large to be searched in full, its early stages give the quality features ``ssl``, the published
+rule is computed on it for comparison, and alone it is the detector ``embedding`` of ``bench challenge``.
 
 Contrastive learning as in SimCLR (Chen et al., ICML 2020): two random views of an image attract each other, views of
 other patients repel. Two images of one patient neither attract nor repel each other. Group normalization (Wu & He,

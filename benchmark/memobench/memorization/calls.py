@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +77,22 @@ def single_calls(decisions: Decisions, pools: Pools, holdout_to_train: NDArray[n
         false_discovery_rate=rate,
         words=discovery_words(patients, decoys, pools.ratio),
     )
+
+
+def calls_csv(calls: Calls) -> str:
+    """The list as comma-separated values, the strongest match first.
+
+    Columns: ``sample``, its row in ``samples.npz``; ``called``, "copy" or nothing; ``score`` and ``p_value`` of its
+    best match in train; ``patient`` and ``training_image``, who that is and its row in train.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["sample", "called", "score", "p_value", "patient", "training_image"])
+    for row in np.argsort(-calls.score, kind="stable").tolist():
+        score, p_value = f"{calls.score[row]:.4f}", f"{calls.p_value[row]:.4f}"
+        word = "copy" if calls.called[row] else ""
+        writer.writerow([row, word, score, p_value, calls.patient[row], calls.image[row]])
+    return text.getvalue()
 
 
 def expected_false(patients: int, decoys: int, train: int, holdout: int) -> float:

@@ -35,7 +35,7 @@ def draw_gallery(
     canvas = FigureCanvasAgg(figure)
     figure.suptitle(
         f"{result.identity.model} on {result.identity.task}: strongest matches, sample (left) and training image "
-        f"(right)\n{result.verdict}",
+        f"(right); score: log odds of a copy\n{result.verdict}",
         fontsize=9,
         wrap=True,
     )
@@ -50,7 +50,9 @@ def draw_gallery(
         copied = bool(scores["called"][row]) and int(scores["side"][row]) >= 0
         word = "copy" if copied else "nearer to a held-out patient" if score >= tau else "no copy"
         panel.set_title(
-            f"sample {row}: {score:.3f} (tau {tau:.3f}), {word}", fontsize=7, color="#b00020" if copied else "#303030"
+            f"sample {row}: score {score:.2f} (tau {tau:.2f}), {word}",
+            fontsize=7,
+            color="#b00020" if copied else "#303030",
         )
     partial = file.with_name(f".{file.name}.part")
     with partial.open("wb") as handle:

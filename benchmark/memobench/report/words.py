@@ -1,15 +1,12 @@
-"""A result in words: the verdict in one sentence and a table that explains itself."""
+"""The words of a result: how each metric is called and shown, and the verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from textwrap import fill
 
-from tabulate import tabulate
-
-from memobench.results import Metric, Result
+from memobench.results import Metric
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,6 @@ QUALITY = {
     "coverage": Entry("coverage", "share of real images with a sample close by", "percent"),
     "ms_ssim": Entry("MS-SSIM", "likeness between samples: above the null means too little variety", "number"),
 }
-
-
-WIDTH = 120  # characters of a line of text
 SURE = 0.05  # p-values below it count as evidence
 
 
@@ -127,7 +121,7 @@ def entry_of(name: str) -> Entry:
     """
     if (own := MEMORIZATION.get(name) or OTHER.get(name)) is not None:
         return own
-    stem = _stem(name)
+    stem = stem_of(name)
     features = name.removeprefix(stem).removeprefix("_")
     entry = QUALITY[stem]
     if features:
@@ -135,94 +129,12 @@ def entry_of(name: str) -> Entry:
     return entry
 
 
-def summary(result: Result) -> str:
-    """The result as the terminal shows it."""
-    identity, counts = result.identity, result.counts
-    head = (
-        f"{identity.model} on {identity.task} ({identity.data}, {'x'.join(map(str, identity.shape))}): "
-        f"{counts['train_images']} training images of {counts['train_patients']} patients, "
-        f"{counts['holdout_images']} of {counts['holdout_patients']} held out, {counts['samples']} samples"
-    )
-    rows: list[list[str]] = []
-    for title, names in (
-        ("MEMORIZATION", list(MEMORIZATION)),
-        ("QUALITY, against test patients", _quality_names(result)),
-        ("OTHER SCORES of the field, not ranked", list(OTHER)),
-    ):
-        rows += [*([[""] * 6] if rows else []), [title, *[""] * 5]]
-        rows += [_row(name, result.metrics[name]) for name in names if name in result.metrics]
-    headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
-    table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
-    lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
-    lines += ["patients get. p: how often chance alone would do as much.", ""]
-    lines += [fill(text, WIDTH) for text in (f"Verdict: {result.verdict}", *(f"Note: {n}." for n in result.notes))]
-    return "\n".join(lines)
-
-
-def board(results: Sequence[Result], style: str = "simple") -> str:
-    """Results as one table, the smallest copy rate first, then by quality.
-
-    Args:
-        results: Any results.
-        style: A table format of tabulate, for example "simple" or "github".
-    """
-    columns = ["copy_rate", "memorized_patients", "train_share", "fd_ssl", "recall"]
-    ordered = sorted(results, key=lambda r: (r.identity.task, *_rank(r)))
-    rows = [
-        [
-            result.identity.task,
-            result.identity.model + (" (control)" if result.control else ""),
-            result.preset,
-            str(result.identity.seed),
-            *(_cell(name, result.metrics.get(name)) for name in columns),
-            result.run_id.rsplit("-", 1)[-1],
-        ]
-        for result in ordered
-    ]
-    headers = ["task", "model", "preset", "seed", *(entry_of(name).label for name in columns), "run"]
-    return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
-
-
-def _quality_names(result: Result) -> list[str]:
-    """The quality metrics of a result in the order of ``QUALITY``."""
-    order = list(QUALITY)
-    stems = {name: _stem(name) for name in result.metrics if name not in OTHER}
-    return sorted((name for name in stems if stems[name] in QUALITY), key=lambda name: (order.index(stems[name]), name))
-
-
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
     """A metric's name without its features.
 
-    >>> _stem("fd_inf_ssl"), _stem("kid_ssl"), _stem("ms_ssim")
+    >>> stem_of("fd_inf_ssl"), stem_of("kid_ssl"), stem_of("ms_ssim")
     ('fd_inf', 'kid', 'ms_ssim')
     """
     if name in QUALITY:
         return name
     return "fd_inf" if name.startswith("fd_inf_") else name.partition("_")[0]
-
-
-def _rank(result: Result) -> tuple[float, float]:
-    rate = result.metrics["copy_rate"]
-    at_zero = (rate.low or 0.0) <= 0
-    return (0.0 if at_zero else rate.value, result.metrics["fd_ssl"].value)
-
-
-def _row(name: str, metric: Metric) -> list[str]:
-    entry = entry_of(name)
-    interval = _interval(metric, entry.style)
-    p = "" if metric.p_value is None else f"{metric.p_value:.4f}"
-    return [entry.label, shown(metric.value, entry.style), interval, shown(metric.null, entry.style), p, entry.meaning]
-
-
-def _cell(name: str, metric: Metric | None) -> str:
-    if metric is None:
-        return "missing"
-    style = entry_of(name).style
-    interval = _interval(metric, style)
-    return shown(metric.value, style) + (f" [{interval}]" if interval else "")
-
-
-def _interval(metric: Metric, style: str) -> str:
-    if metric.low is None or metric.high is None:
-        return ""
-    return f"{shown(metric.low, style).removesuffix(' %')} to {shown(metric.high, style)}"

@@ -1,4 +1,4 @@
-"""The contrastive embedding of our detector alone: cosine similarity, nothing verified."""
+"""The contrastive embedding of our detector alone: cosine similarity, nothing registered or verified."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memobench.images import Images
 
 @DETECTORS.register("embedding")
 class EmbeddingAlone(Trained):
-    """What ``verified`` retrieves its candidates by."""
+    """What ``verified`` narrows large pools down by; on pools that it searches in full it does without."""
 
     def match(
         self,

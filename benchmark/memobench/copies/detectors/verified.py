@@ -1,4 +1,4 @@
-"""Ours: candidates by a contrastive embedding trained blind to membership, each verified against the image."""
+"""Ours: candidates from every pose of a grid, each registered to the image and weighed by a learned regression."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from memobench.images import Images
 
 @DETECTORS.register("verified")
 class Verified(Trained):
-    """The detector that every run uses (:mod:`memobench.copies.detector`)."""
+    """The detector that every run uses (:mod:`memobench.copies.detector`); it never learns who is a member."""
 
     def match(
         self,

@@ -1,0 +1,95 @@
+"""The tables of results: one run as the terminal shows it, and many as a board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import fill
+
+from tabulate import tabulate
+
+from memobench.report.words import MEMORIZATION, OTHER, QUALITY, entry_of, shown, stem_of
+from memobench.results import Metric, Result
+
+WIDTH = 120  # characters of a line of text
+
+
+def summary(result: Result) -> str:
+    """The result as the terminal shows it."""
+    identity, counts = result.identity, result.counts
+    head = (
+        f"{identity.model} on {identity.task} ({identity.data}, {'x'.join(map(str, identity.shape))}): "
+        f"{counts['train_images']} training images of {counts['train_patients']} patients, "
+        f"{counts['holdout_images']} of {counts['holdout_patients']} held out, {counts['samples']} samples"
+    )
+    rows: list[list[str]] = []
+    for title, names in (
+        ("MEMORIZATION", list(MEMORIZATION)),
+        ("QUALITY, against test patients", _quality_names(result)),
+        ("OTHER SCORES of the field, not ranked", list(OTHER)),
+    ):
+        rows += [*([[""] * 6] if rows else []), [title, *[""] * 5]]
+        rows += [_row(name, result.metrics[name]) for name in names if name in result.metrics]
+    headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
+    table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
+    lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
+    lines += ["patients get. p: how often chance alone would do as much.", ""]
+    lines += [fill(text, WIDTH) for text in (f"Verdict: {result.verdict}", *(f"Note: {n}." for n in result.notes))]
+    return "\n".join(lines)
+
+
+def board(results: Sequence[Result], style: str = "simple") -> str:
+    """Results as one table, the smallest copy rate first, then by quality.
+
+    Args:
+        results: Any results.
+        style: A table format of tabulate, for example "simple" or "github".
+    """
+    columns = ["copy_rate", "memorized_patients", "train_share", "fd_ssl", "recall"]
+    ordered = sorted(results, key=lambda r: (r.identity.task, *_rank(r)))
+    rows = [
+        [
+            result.identity.task,
+            result.identity.model + (" (control)" if result.control else ""),
+            result.preset,
+            str(result.identity.seed),
+            *(_cell(name, result.metrics.get(name)) for name in columns),
+            result.run_id.rsplit("-", 1)[-1],
+        ]
+        for result in ordered
+    ]
+    headers = ["task", "model", "preset", "seed", *(entry_of(name).label for name in columns), "run"]
+    return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
+
+
+def _quality_names(result: Result) -> list[str]:
+    """The quality metrics of a result in the order of ``QUALITY``."""
+    order = list(QUALITY)
+    stems = {name: stem_of(name) for name in result.metrics if name not in OTHER}
+    return sorted((name for name in stems if stems[name] in QUALITY), key=lambda name: (order.index(stems[name]), name))
+
+
+def _rank(result: Result) -> tuple[float, float]:
+    rate = result.metrics["copy_rate"]
+    at_zero = (rate.low or 0.0) <= 0
+    return (0.0 if at_zero else rate.value, result.metrics["fd_ssl"].value)
+
+
+def _row(name: str, metric: Metric) -> list[str]:
+    entry = entry_of(name)
+    interval = _interval(metric, entry.style)
+    p = "" if metric.p_value is None else f"{metric.p_value:.4f}"
+    return [entry.label, shown(metric.value, entry.style), interval, shown(metric.null, entry.style), p, entry.meaning]
+
+
+def _cell(name: str, metric: Metric | None) -> str:
+    if metric is None:
+        return "missing"
+    style = entry_of(name).style
+    interval = _interval(metric, style)
+    return shown(metric.value, style) + (f" [{interval}]" if interval else "")
+
+
+def _interval(metric: Metric, style: str) -> str:
+    if metric.low is None or metric.high is None:
+        return ""
+    return f"{shown(metric.low, style).removesuffix(' %')} to {shown(metric.high, style)}"
