@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from memobench.copies.detector import MIN_DEV_PATIENTS, Detector
+import torch
+from memobench.copies.detector import MIN_DEV_PATIENTS, Detector, pair_scores, train_verifier
 from memobench.copies.parameters import EmbeddingParameters
+from memobench.copies.perturb import perturb
 from memobench.errors import DataError
 from memobench.generator import Context
 from memobench.images import Images
 
-SMALL = EmbeddingParameters(channels=(8, 8, 16, 16), dimension=12, steps=3, batch=8)
+SMALL = EmbeddingParameters(channels=(8, 8, 16, 16), dimension=12, steps=3, batch=8, planted=24)
 Make = Callable[..., Images]
 
 
@@ -22,8 +24,8 @@ def fit(pool: Images, dev: Images | None = None, seed: int = 0) -> Detector:
 @pytest.fixture(scope="module")
 def pool() -> Images:
     rng = np.random.default_rng(0)
-    coarse = rng.random((28, 8, 8)).repeat(4, axis=1).repeat(4, axis=2).astype(np.float32)
-    return Images(coarse, np.repeat([f"p{i:02d}" for i in range(14)], 2), np.array([f"s{i}" for i in range(28)]))
+    coarse = rng.random((20, 8, 8)).repeat(4, axis=1).repeat(4, axis=2).astype(np.float32)
+    return Images(coarse, np.repeat([f"p{i:02d}" for i in range(10)], 2), np.array([f"s{i}" for i in range(20)]))
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,11 @@ def dev() -> Images:
     return Images(coarse, names, names)
 
 
+@pytest.fixture(scope="module")
+def developed(pool: Images, dev: Images) -> Detector:
+    return fit(pool, dev)
+
+
 def test_folds_part_the_patients(pool: Images, crossed: Detector) -> None:
     assert crossed.folds is not None
     one, two = map(set, crossed.folds)
@@ -48,12 +55,14 @@ def test_folds_part_the_patients(pool: Images, crossed: Detector) -> None:
     assert not np.array_equal(
         crossed.embeddings[0].state()["weight.stem.weight"], crossed.embeddings[1].state()["weight.stem.weight"]
     )
+    assert len(crossed.verifiers) == 2
+    assert not np.array_equal(crossed.verifiers[0].weights, crossed.verifiers[1].weights)
 
 
-def test_dev_is_used_where_there_are_patients_enough(pool: Images, dev: Images) -> None:
-    detector = fit(pool, dev)
-    assert detector.folds is None
-    assert len(detector.embeddings) == 1
+def test_dev_is_used_where_there_are_patients_enough(pool: Images, dev: Images, developed: Detector) -> None:
+    assert developed.folds is None
+    assert len(developed.embeddings) == 1
+    assert len(developed.verifiers) == 1
     few = dev.take(np.arange(MIN_DEV_PATIENTS - 1))
     assert fit(pool, few).folds is not None
 
@@ -78,12 +87,14 @@ def test_another_seed_deals_other_folds(pool: Images, crossed: Detector) -> None
 
 
 @pytest.mark.parametrize("mode", ["dev", "crossed"])
-def test_an_image_of_the_pool_matches_itself_most(mode: str, pool: Images, dev: Images, crossed: Detector) -> None:
-    detector = crossed if mode == "crossed" else fit(pool, dev)
+def test_an_image_of_the_pool_matches_itself_most(
+    mode: str, pool: Images, crossed: Detector, developed: Detector
+) -> None:
+    detector = crossed if mode == "crossed" else developed
     found = detector.match(pool.pixels, pool, k=5)
-    assert found.score.shape == found.index.shape == (28, 5)
+    assert found.score.shape == found.index.shape == (20, 5)
     assert found.score.dtype == np.float32
-    assert np.array_equal(found.index[:, 0], np.arange(28))
+    assert np.array_equal(found.index[:, 0], np.arange(20))
     assert (np.diff(found.score, axis=1) <= 0).all()
     scores, patients, _ = detector.null_scores(pool)
     assert found.score[:, 0].min() > scores.max()
@@ -105,26 +116,151 @@ def test_no_image_is_judged_by_an_embedding_that_learned_from_it(pool: Images, c
     scores, _, share = crossed.null_scores(pool)
     assert share == 0.5
     assert np.array_equal(scores, found.score[:, 0])
-    # A new patient is judged against either fold, in the embedding that did not learn from that fold.
-    new = np.random.default_rng(5).random((40, 32, 32)).astype(np.float32)
+    # A new patient is judged against either fold, by the verifier that did not learn from that fold.
+    new = perturb(pool.pixels, "blur", "strong", seed=0)
     assert set(fold[crossed.match(new, pool, k=3).index].ravel()) == {0, 1}
-    only = pool.take(fold == 1)
-    by_hand = crossed.embeddings[1].embed(new) @ crossed.embeddings[1].embed(only.pixels).T
-    assert np.array_equal(crossed.match(new, only).index[:, 0], by_hand.argmax(axis=1))
+    for number in (0, 1):
+        only = pool.take(fold == number)
+        row, column, value = _by_hand(new, only, crossed, number)
+        by_hand = np.full((len(new), len(only)), -np.inf)
+        np.maximum.at(by_hand, (row, column), value)  # a pair comes with one pose or two
+        best = crossed.match(new, only)
+        assert np.array_equal(best.index[:, 0], by_hand.argmax(axis=1))
+        assert best.score[:, 0] == pytest.approx(by_hand.max(axis=1), abs=1e-4)
 
 
-def test_null_scores_are_standardized_in_each_embedding(pool: Images, crossed: Detector) -> None:
+def _by_hand(
+    queries: np.ndarray, real: Images, detector: Detector, number: int, allowed: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    tensors = [torch.from_numpy(np.array(pixels))[:, None] for pixels in (queries, real.pixels)]
+    mask = None if allowed is None else torch.from_numpy(allowed)
+    return pair_scores(*tensors, detector.verifiers[number], allowed=mask, least=2)
+
+
+def test_null_scores_are_those_of_each_folds_own_verifier(pool: Images, crossed: Detector) -> None:
     assert crossed.folds is not None
     scores, patients, _ = crossed.null_scores(pool)
-    for fold in crossed.folds:
-        own = scores[np.isin(patients, fold)]
-        assert np.median(own) == pytest.approx(0, abs=1e-4)
-        low, high = np.quantile(own, [0.25, 0.75])
-        assert high - low == pytest.approx(1.349, abs=1e-2)
+    assert np.isfinite(scores).all()
+    for number, members in enumerate(crossed.folds):
+        own = pool.take(np.isin(patients, members))
+        other = own.patients[:, None] != own.patients[None, :]
+        row, _, value = _by_hand(own.pixels, own, crossed, number, other)
+        best = np.full(len(own), -np.inf)
+        np.maximum.at(best, row, value)
+        assert scores[np.isin(patients, members)] == pytest.approx(best, abs=1e-4)
 
 
-def test_restored_detectors_are_equal(pool: Images, dev: Images, crossed: Detector) -> None:
-    for detector in (crossed, fit(pool, dev)):
+@pytest.mark.parametrize("name", ["noise", "gamma", "rotation", "scale_and_crop", "flip", "blend"])
+def test_planted_copies_score_above_every_stranger(name: str, pool: Images, crossed: Detector) -> None:
+    rng = np.random.default_rng(9)
+    strangers = rng.random((10, 8, 8)).repeat(4, axis=1).repeat(4, axis=2).astype(np.float32)
+    copies = perturb(pool.pixels[::2], name, "weak", seed=0, others=strangers)
+    found = crossed.match(copies, pool)
+    assert np.array_equal(found.index[:, 0], np.arange(0, 20, 2))
+    unlike = crossed.match(perturb(strangers, name, "weak", seed=1, others=strangers[::-1].copy()), pool)
+    assert found.score.min() > unlike.score.max()
+
+
+def test_equal_images_get_a_finite_score_that_nothing_exceeds(pool: Images, crossed: Detector) -> None:
+    twice = Images(
+        np.concatenate([pool.pixels, pool.pixels[:3]]),
+        np.concatenate([pool.patients, pool.patients[:3]]),
+        np.concatenate([pool.scans, ["t0", "t1", "t2"]]),
+    )
+    equal = crossed.match(pool.pixels, twice, k=2)
+    assert np.isfinite(equal.score).all()
+    assert [set(row) for row in equal.index[:3].tolist()] == [{n, 20 + n} for n in range(3)]
+    assert equal.score[:3, 0] == pytest.approx(equal.score[:3, 1], abs=1e-3)
+    changed = crossed.match(perturb(pool.pixels, "noise", "medium", seed=0), pool)
+    others, _, _ = crossed.null_scores(pool)
+    assert (equal.score[:, 0] > changed.score[:, 0]).mean() > 0.9
+    assert equal.score[:, 0].min() > others.max()
+
+
+def test_blank_queries_and_blank_images_get_finite_scores(pool: Images, crossed: Detector) -> None:
+    blank = np.stack([np.full((32, 32), value, dtype=np.float32) for value in (0, 0.5, 1)])
+    mixed = pool.take(np.arange(4)).joined(Images(blank, np.array(["b0", "b1", "b2"]), np.array(["b"] * 3)))
+    found = crossed.match(mixed.pixels, mixed, k=7)
+    assert np.isfinite(found.score).all()
+    assert np.array_equal(np.sort(found.index, axis=1), np.tile(np.arange(7), (7, 1)))
+    assert np.array_equal(found.index[:4, 0], np.arange(4))
+
+
+@pytest.mark.parametrize("k", [1, 2, 6])
+def test_more_matches_begin_with_fewer(k: int, pool: Images, crossed: Detector) -> None:
+    queries = perturb(pool.pixels[:8], "noise", "weak", seed=0)
+    most = crossed.match(queries, pool, k=10)
+    found = crossed.match(queries, pool, k=k)
+    assert found.score.shape == found.index.shape == (8, k)
+    assert np.array_equal(found.index[:, 0], most.index[:, 0])
+    assert (found.score <= most.score[:, :k] + 1e-4).all()  # fewer candidates are asked for
+
+
+def test_the_order_of_the_pool_and_the_queries_beside_one_do_not_matter(pool: Images, crossed: Detector) -> None:
+    queries = perturb(pool.pixels[:9], "rotation", "weak", seed=0)
+    found = crossed.match(queries, pool, k=2)
+    order = np.random.default_rng(3).permutation(len(pool))
+    moved = crossed.match(queries, pool.take(order), k=2)
+    assert np.array_equal(order[moved.index], found.index)
+    assert moved.score == pytest.approx(found.score, abs=1e-3)
+    alone = np.concatenate([crossed.match(queries[row : row + 1], pool, k=2).score for row in range(9)])
+    assert alone == pytest.approx(found.score, abs=1e-3)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("memobench.copies.detector.SHORTLIST", 6)
+    return 6
+
+
+def test_a_large_pool_is_narrowed_down_by_the_embedding(short: int, pool: Images, crossed: Detector) -> None:
+    found = crossed.match(pool.pixels, pool, k=1)
+    assert np.array_equal(found.index[:, 0], np.arange(20))
+    scores, _, share = crossed.null_scores(pool)
+    assert share == 0.5
+    assert found.score[:, 0].min() > scores.max()
+    own = crossed.match(pool.pixels, pool, k=3, query_patients=pool.patients)
+    assert (pool.patients[own.index] != pool.patients[:, None]).all()
+    # whatever is matched is among the nearest of its fold in the embedding
+    assert crossed.folds is not None
+    fold = np.isin(pool.patients, crossed.folds[1]).astype(int)
+    for number in (0, 1):
+        members = np.flatnonzero(fold == number)
+        vectors = crossed.embeddings[number].embed(pool.pixels[members])
+        near = vectors @ vectors.T
+        near[pool.patients[members][:, None] == pool.patients[members][None, :]] = -np.inf
+        listed = members[np.argsort(-near, axis=1)[:, :short]]
+        assert all(set(row) <= set(few) for row, few in zip(own.index[members].tolist(), listed.tolist(), strict=True))
+
+
+def test_a_shortlist_finds_the_very_copies_that_the_whole_pool_shows(
+    monkeypatch: pytest.MonkeyPatch, pool: Images, crossed: Detector
+) -> None:
+    queries = perturb(pool.pixels, "blur", "weak", seed=0)
+    whole = crossed.match(queries, pool)
+    monkeypatch.setattr("memobench.copies.detector.SHORTLIST", 6)
+    few = crossed.match(queries, pool)
+    assert np.array_equal(few.index, whole.index)
+    assert few.score == pytest.approx(whole.score, abs=1e-3)
+
+
+def test_queries_in_blocks_are_matched_alike(monkeypatch: pytest.MonkeyPatch, pool: Images, crossed: Detector) -> None:
+    whole = crossed.match(pool.pixels, pool, k=2, query_patients=pool.patients)
+    monkeypatch.setattr("memobench.copies.detector.BLOCK", 5)
+    parts = crossed.match(pool.pixels, pool, k=2, query_patients=pool.patients)
+    assert np.array_equal(parts.index, whole.index)
+    assert parts.score == pytest.approx(whole.score, abs=1e-3)
+
+
+def test_the_verifier_learns_alike_from_a_thinned_lesson(short: int, pool: Images) -> None:
+    one, again = (train_verifier(pool, 12, context=Context(0)) for _ in range(2))
+    assert np.array_equal(one.weights, again.weights)
+    other = train_verifier(pool, 12, context=Context(1))
+    assert not np.array_equal(one.weights, other.weights)
+
+
+def test_restored_detectors_are_equal(pool: Images, crossed: Detector, developed: Detector) -> None:
+    for detector in (crossed, developed):
         again = Detector.restore(detector.state(), SMALL)
         queries = pool.pixels[:7]
         assert np.array_equal(again.match(queries, pool, k=3).score, detector.match(queries, pool, k=3).score)
@@ -134,16 +270,20 @@ def test_restored_detectors_are_equal(pool: Images, dev: Images, crossed: Detect
 
 def test_three_dimensions(make_images: Make) -> None:
     pool = make_images(patients=9, shape=(16, 16, 16))
-    detector = Detector.fit(pool, None, replace(SMALL, steps=2), context=Context(0))
+    detector = Detector.fit(pool, None, replace(SMALL, steps=2, planted=24), context=Context(0))
     assert np.array_equal(detector.match(pool.pixels, pool).index[:, 0], np.arange(9))
     assert detector.features(pool.pixels).shape[0] == 9
 
 
 def test_what_cannot_be_matched_is_refused(pool: Images, crossed: Detector, make_images: Make) -> None:
-    with pytest.raises(DataError, match="k = 29"):
-        crossed.match(pool.pixels[:2], pool, k=29)
+    with pytest.raises(DataError, match="k = 21"):
+        crossed.match(pool.pixels[:2], pool, k=21)
     alone = pool.take(pool.patients == pool.patients[0])
     with pytest.raises(DataError, match="other patients"):
         crossed.match(alone.pixels, alone, query_patients=alone.patients)
+    with pytest.raises(DataError, match=r"queries of shape \(16, 16\).*learned \(32, 32\)"):
+        crossed.match(np.zeros((1, 16, 16), dtype=np.float32), pool)
+    with pytest.raises(DataError, match=r"pool of shape \(40, 32\)"):
+        crossed.match(pool.pixels, make_images(shape=(40, 32)))
     with pytest.raises(DataError, match="too few"):
         fit(make_images(patients=7))  # each fold leaves fewer than four to learn from
