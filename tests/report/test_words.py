@@ -37,7 +37,7 @@ CLEAN = _metrics((0.0, -0.02, 0.02, 0.6), (0.5, 0.4, 0.6, 0.5))
     [
         (COPIER, "30.0 % of the 256 samples are copies of training patients (95 % interval 20.0 % to 40.0 %)"),
         (FEW, "1.0 % of the 256 samples are copies of training patients (95 % interval 0.0 % to 3.0 %)"),
-        (UNCERTAIN, "The strongest matches are training patients more often than chance explains (p = 0.0010)"),
+        (UNCERTAIN, "The strongest matches are training patients more often than chance explains (p = 0.0020)"),
         (LEANING, "The samples lean toward the training patients (70.0 % are nearer"),
         (CLEAN, "No memorization was found: at most 2.0 % of the 256 samples are copies"),
     ],

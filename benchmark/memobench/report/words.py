@@ -72,7 +72,9 @@ def verdict(metrics: Mapping[str, Metric], samples: int) -> str:
     rate, share, patients = metrics["copy_rate"], metrics["train_share"], metrics["memorized_patients"]
     sensitivity = metrics["sensitivity"]
     low, high = max(rate.low or 0.0, 0.0), max(rate.high or 0.0, 0.0)
-    surest = min(metric.p_value for metric in (rate, metrics["copy_evidence"]) if metric.p_value is not None)
+    # two looks at the same samples: the smaller p-value counts double (Bonferroni)
+    tested = [metric.p_value for metric in (rate, metrics["copy_evidence"]) if metric.p_value is not None]
+    surest = min(1.0, len(tested) * min(tested))
     blind = f"Of planted copies, changed in many ways, the detector finds {percent(sensitivity.value)}."
     if surest < SURE and rate.value > 0:
         found = (
