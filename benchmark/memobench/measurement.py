@@ -90,9 +90,8 @@ def measure(
     # copies: one threshold from real images, blind to the labels, then train against holdout
     null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), track=track)
     limit = threshold(null_scores, pool_fraction)
-    wanted = min(matches_needed(train.patients, train.scans), len(train))
-    in_train = detector.match(samples, train, k=wanted, track=track)
-    in_holdout = detector.match(samples, holdout, track=track)
+    in_train = detector.match(samples, train, track=track)
+    in_holdout = detector.match(samples, holdout, track=track)  # searched as deep as train
     decisions = decide(
         in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
     )
@@ -102,7 +101,7 @@ def measure(
     metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
     calls = single_calls(decisions, pools, detector.match(holdout.pixels, train, track=track).score[:, 0])
     notes = [calls.words] if calls.patients else []
-    found_again = reidentification(in_train.index, calls.called, train.patients, train.scans)
+    found_again = _found_again(samples[calls.called], train, detector, track)
     if found_again is not None:
         metrics["reidentified"] = found_again
 
@@ -172,6 +171,20 @@ def measure(
         distances = measure_distances(fake, real, lowest, splits.test.patients, feature_name=name, seed=seed)
         metrics |= {key: Metric.model_validate(values) for key, values in distances.items()}
     return Measured(metrics, limit, planted, decisions, calls, null_scores, notes)
+
+
+def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector, track: Track) -> Metric | None:
+    """Whether copies find their patients' other scans; None where there are none.
+
+    A search of its own, since more matches than one are found among more candidates: had train alone been searched so
+    deep, its best matches would have been the stronger for it.
+    """
+    scans = set(zip(train.patients.tolist(), train.scans.tolist(), strict=True))
+    if not len(copies) or len(scans) == train.patient_count:
+        return None
+    wanted = min(matches_needed(train.patients, train.scans), len(train))
+    index = detector.match(copies, train, k=wanted, track=track).index
+    return reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
 
 
 def _content(images: Images) -> NDArray[np.int64]:
