@@ -152,24 +152,10 @@ def measure(
     metrics |= _membership(generator, splits, seed)
 
     # quality, against test
-    floor = np.concatenate([vectors["holdout"], vectors["train"]])  # real images of other patients
-    quality = measure_quality(
-        vectors["samples"],
-        vectors["test"],
-        splits.test.patients,
-        floor,
-        samples,
-        splits.test.pixels,
-        feature_name="ssl",
-        seed=seed,
-    )
-    metrics |= {name: Metric.model_validate(values) for name, values in quality.items()}
-    metrics["fd_ssl_of_train"] = _against_train(vectors)
-    for name, maker in features.items():
-        others = np.concatenate([holdout.pixels, train.pixels])
-        fake, real, lowest = (maker.features(pixels) for pixels in (samples, splits.test.pixels, others))
-        distances = measure_distances(fake, real, lowest, splits.test.patients, feature_name=name, seed=seed)
-        metrics |= {key: Metric.model_validate(values) for key, values in distances.items()}
+    try:
+        metrics |= _quality(samples, splits, vectors, features, seed)
+    except DataError as error:  # what is known of copies holds for a single sample too
+        notes.append(f"quality was not measured: {error}")
     return Measured(metrics, limit, planted, decisions, calls, null_scores, notes)
 
 
@@ -221,6 +207,29 @@ def _membership(generator: Generator, splits: Splits, seed: int) -> dict[str, Me
         test_patients=splits.test.patients,
         seed=seed,
     )
+
+
+def _quality(
+    samples: NDArray[np.float32],
+    splits: Splits,
+    vectors: Mapping[str, NDArray[np.float32]],
+    features: Mapping[str, Features],
+    seed: int,
+) -> dict[str, Metric]:
+    """Quality on the detector's features and on further ones; train and holdout are the floor, other patients' images.
+
+    Raises:
+        DataError: Too few samples or test images.
+    """
+    test, others = splits.test, np.concatenate([splits.holdout.pixels, splits.train.pixels])
+    floor = np.concatenate([vectors["holdout"], vectors["train"]])
+    made, real, owners = vectors["samples"], vectors["test"], test.patients
+    found = measure_quality(made, real, owners, floor, samples, test.pixels, feature_name="ssl", seed=seed)
+    for name, maker in features.items():
+        fake, reference, lowest = (maker.features(pixels) for pixels in (samples, test.pixels, others))
+        found |= measure_distances(fake, reference, lowest, owners, feature_name=name, seed=seed)
+    metrics = {name: Metric.model_validate(values) for name, values in found.items()}
+    return {**metrics, "fd_ssl_of_train": _against_train(vectors)}
 
 
 def _against_train(vectors: Mapping[str, NDArray[np.float32]]) -> Metric:
