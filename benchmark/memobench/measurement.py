@@ -90,9 +90,8 @@ def measure(
     # copies: one threshold from real images, blind to the labels, then train against holdout
     null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), track=track)
     limit = threshold(null_scores, pool_fraction)
-    wanted = min(matches_needed(train.patients, train.scans), len(train))
-    in_train = detector.match(samples, train, k=wanted, track=track)
-    in_holdout = detector.match(samples, holdout, track=track)
+    in_train = detector.match(samples, train, track=track)
+    in_holdout = detector.match(samples, holdout, track=track)  # searched as deep as train
     decisions = decide(
         in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
     )
@@ -102,7 +101,7 @@ def measure(
     metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
     calls = single_calls(decisions, pools, detector.match(holdout.pixels, train, track=track).score[:, 0])
     notes = [calls.words] if calls.patients else []
-    found_again = reidentification(in_train.index, calls.called, train.patients, train.scans)
+    found_again = _found_again(samples[calls.called], train, detector, track)
     if found_again is not None:
         metrics["reidentified"] = found_again
 
@@ -153,25 +152,25 @@ def measure(
     metrics |= _membership(generator, splits, seed)
 
     # quality, against test
-    floor = np.concatenate([vectors["holdout"], vectors["train"]])  # real images of other patients
-    quality = measure_quality(
-        vectors["samples"],
-        vectors["test"],
-        splits.test.patients,
-        floor,
-        samples,
-        splits.test.pixels,
-        feature_name="ssl",
-        seed=seed,
-    )
-    metrics |= {name: Metric.model_validate(values) for name, values in quality.items()}
-    metrics["fd_ssl_of_train"] = _against_train(vectors)
-    for name, maker in features.items():
-        others = np.concatenate([holdout.pixels, train.pixels])
-        fake, real, lowest = (maker.features(pixels) for pixels in (samples, splits.test.pixels, others))
-        distances = measure_distances(fake, real, lowest, splits.test.patients, feature_name=name, seed=seed)
-        metrics |= {key: Metric.model_validate(values) for key, values in distances.items()}
+    try:
+        metrics |= _quality(samples, splits, vectors, features, seed)
+    except DataError as error:  # what is known of copies holds for a single sample too
+        notes.append(f"quality was not measured: {error}")
     return Measured(metrics, limit, planted, decisions, calls, null_scores, notes)
+
+
+def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector, track: Track) -> Metric | None:
+    """Whether copies find their patients' other scans; None where there are none.
+
+    A search of its own, since more matches than one are found among more candidates: had train alone been searched so
+    deep, its best matches would have been the stronger for it.
+    """
+    scans = set(zip(train.patients.tolist(), train.scans.tolist(), strict=True))
+    if not len(copies) or len(scans) == train.patient_count:
+        return None
+    wanted = min(matches_needed(train.patients, train.scans), len(train))
+    index = detector.match(copies, train, k=wanted, track=track).index
+    return reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
 
 
 def _content(images: Images) -> NDArray[np.int64]:
@@ -208,6 +207,29 @@ def _membership(generator: Generator, splits: Splits, seed: int) -> dict[str, Me
         test_patients=splits.test.patients,
         seed=seed,
     )
+
+
+def _quality(
+    samples: NDArray[np.float32],
+    splits: Splits,
+    vectors: Mapping[str, NDArray[np.float32]],
+    features: Mapping[str, Features],
+    seed: int,
+) -> dict[str, Metric]:
+    """Quality on the detector's features and on further ones; train and holdout are the floor, other patients' images.
+
+    Raises:
+        DataError: Too few samples or test images.
+    """
+    test, others = splits.test, np.concatenate([splits.holdout.pixels, splits.train.pixels])
+    floor = np.concatenate([vectors["holdout"], vectors["train"]])
+    made, real, owners = vectors["samples"], vectors["test"], test.patients
+    found = measure_quality(made, real, owners, floor, samples, test.pixels, feature_name="ssl", seed=seed)
+    for name, maker in features.items():
+        fake, reference, lowest = (maker.features(pixels) for pixels in (samples, test.pixels, others))
+        found |= measure_distances(fake, reference, lowest, owners, feature_name=name, seed=seed)
+    metrics = {name: Metric.model_validate(values) for name, values in found.items()}
+    return {**metrics, "fd_ssl_of_train": _against_train(vectors)}
 
 
 def _against_train(vectors: Mapping[str, NDArray[np.float32]]) -> Metric:

@@ -84,3 +84,12 @@ def test_the_board_says_what_is_missing_and_who_is_a_control() -> None:
     text = board([result.model_copy(update={"control": True, "metrics": metrics})], "github")
     assert "replay (control)" in text
     assert "missing" in text
+
+
+def test_a_result_without_quality_stands_last_among_equals() -> None:
+    whole = _result("clean", NONE)
+    kept = {name: metric for name, metric in whole.metrics.items() if name not in ("fd_ssl", "recall")}
+    unknown = _result("unknown", NONE).model_copy(update={"metrics": kept})
+    rows = board([unknown, whole]).splitlines()
+    assert [row.split()[1] for row in rows[2:]] == ["clean", "unknown"]
+    assert rows[-1].count("missing") == 2

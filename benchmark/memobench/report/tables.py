@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from textwrap import fill
 
@@ -71,7 +72,8 @@ def _quality_names(result: Result) -> list[str]:
 def _rank(result: Result) -> tuple[float, float]:
     rate = result.metrics["copy_rate"]
     at_zero = (rate.low or 0.0) <= 0
-    return (0.0 if at_zero else rate.value, result.metrics["fd_ssl"].value)
+    quality = result.metrics.get("fd_ssl")  # missing where there were too few samples to measure it
+    return (0.0 if at_zero else rate.value, math.inf if quality is None else quality.value)
 
 
 def _row(name: str, metric: Metric) -> list[str]:
