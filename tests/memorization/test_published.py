@@ -70,3 +70,5 @@ def test_bad_input_is_refused() -> None:
         published_rule(np.zeros((3, 0)), np.zeros((2, 3)))
     with pytest.raises(DataError, match="same training images"):
         published_rule(np.zeros((3, 2)), np.zeros((2, 4)))
+    with pytest.raises(DataError, match="one set is empty"):
+        published_metrics(np.zeros((3, 0)), np.zeros((2, 3)), np.zeros((2, 0)))
