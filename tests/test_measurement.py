@@ -336,3 +336,14 @@ def test_volumes() -> None:
     assert found.metrics["copy_rate"].value == 1
     assert [row.perturbation for row in found.challenge.rows] == ["unchanged", *perturbations_for(3)]
     assert found.challenge.rows[0].copies == 2
+
+
+def test_exact_copies_are_all_called_where_patients_are_few() -> None:
+    few = task(train=patients("t", 12), holdout=patients("h", 12))
+    detector = learned(few)
+    found = measured(few.train.pixels, few, detector)
+    exact = detector.exact_scores(few.train.joined(few.holdout))
+    assert found.threshold.tau <= exact.min()
+    np.testing.assert_allclose(found.decisions.train_score, exact[: len(few.train)], atol=0.01)
+    assert found.metrics["copy_rate"].value == 1
+    assert found.metrics["memorized_rate"].value == pytest.approx(1)

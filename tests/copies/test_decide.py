@@ -42,3 +42,12 @@ def test_too_few_or_equal_scores_are_refused() -> None:
         threshold(np.arange(5.0), 1.0)
     with pytest.raises(DataError, match="no difference"):
         threshold(np.ones(50), 1.0)
+
+
+def test_tau_is_never_above_the_score_of_exact_copies() -> None:
+    scores = np.random.default_rng(0).standard_t(2, size=40)
+    free, capped = threshold(scores, 1.0), threshold(scores, 1.0, highest=3.0)
+    assert free.tau > 3.0
+    assert not free.capped
+    assert capped.tau == 3.0
+    assert capped.capped

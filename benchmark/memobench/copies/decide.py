@@ -35,6 +35,7 @@ class Threshold:
         shape: Shape of the fitted tail (Pareto only).
         scale: Scale of the fitted tail (Pareto only).
         misfit: Largest distance between the fitted and the empirical distribution of the tail (Pareto only).
+        capped: True where tau was lowered to the score of exact copies.
     """
 
     tau: float
@@ -45,9 +46,12 @@ class Threshold:
     shape: float | None = None
     scale: float | None = None
     misfit: float | None = None
+    capped: bool = False
 
 
-def threshold(null_scores: NDArray[np.floating], pool_fraction: float, tail: float = TAIL) -> Threshold:
+def threshold(
+    null_scores: NDArray[np.floating], pool_fraction: float, tail: float = TAIL, highest: float = np.inf
+) -> Threshold:
     """The score that an image of a new patient reaches against the training pool with probability ``tail``.
 
     The null scores are those of real images of train and holdout, each retrieved, registered and verified against the
@@ -64,6 +68,8 @@ def threshold(null_scores: NDArray[np.floating], pool_fraction: float, tail: flo
         null_scores: (N,) the best score of each real image against other patients.
         pool_fraction: Share of both pools together that each was compared with, in (0, 1].
         tail: Probability to aim at.
+        highest: The score of exact copies, above which tau never lies: a tail fitted to a few dozen images may reach
+            beyond. It is found without the labels too, and the decoys take away what a lower tau lets in.
 
     Raises:
         DataError: Fewer than 8 scores, or all are equal.
@@ -81,7 +87,8 @@ def threshold(null_scores: NDArray[np.floating], pool_fraction: float, tail: flo
         raise DataError("all real images match each other equally well; the detector sees no difference between them")
     share = tail * 2 * pool_fraction
     if n * share >= EMPIRICAL:
-        return Threshold(float(np.quantile(scores, 1 - share)), share, "empirical", n)
+        tau = min(float(np.quantile(scores, 1 - share)), highest)
+        return Threshold(tau, share, "empirical", n, capped=tau == highest)
     k = min(max(n // 10, 20), n // 2)
     start = float(scores[-k - 1])
     excess = scores[-k:] - start
@@ -92,7 +99,8 @@ def threshold(null_scores: NDArray[np.floating], pool_fraction: float, tail: flo
     fitted = 1 - _survival(excess, shape, scale)
     steps = np.arange(k + 1) / k
     misfit = float(np.maximum(np.abs(fitted - steps[1:]), np.abs(fitted - steps[:-1])).max())
-    return Threshold(start + float(beyond), share, "generalized Pareto", n, start, shape, scale, misfit)
+    tau = min(start + float(beyond), highest)
+    return Threshold(tau, share, "generalized Pareto", n, start, shape, scale, misfit, capped=tau == highest)
 
 
 @dataclass(frozen=True)

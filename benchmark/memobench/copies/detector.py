@@ -38,6 +38,7 @@ from memobench.training import step_generator
 FOLDS = 2
 MIN_DEV_PATIENTS = 64  # with fewer, an embedding learns less from them than from half of the pool
 BLOCK = 1024
+EXACT = 16
 SHORTLIST = 512  # larger pools are narrowed down by the embedding
 
 
@@ -174,6 +175,22 @@ class Detector:
         """
         best = self.match(pool.pixels, pool, query_patients=pool.patients, track=track)
         return best.score[:, 0], pool.patients, 1 / len(self.embeddings)
+
+    def exact_scores(self, images: Images) -> NDArray[np.float32]:
+        """(N,) the score of each real image against itself: what an exact copy reaches.
+
+        An image is judged only by what has not learned from it.
+        """
+        dim = len(images.shape)
+        scores = np.empty(len(images), dtype=np.float32)
+        for number, verifier in enumerate(self.verifiers):
+            rows = np.flatnonzero(self._judged(number, images.patients))
+            for start in range(0, len(rows), EXACT):
+                part = rows[start : start + EXACT]
+                pixels = torch.from_numpy(np.array(images.pixels[part]))[:, None].to(self.embeddings[number].device)
+                as_it_stands = torch.eye(dim, dim + 1, device=pixels.device).expand(len(part), -1, -1)
+                scores[part] = verifier.score(compare(pixels, pixels, as_it_stands)).cpu().numpy()
+        return scores
 
     def features(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Quality features (N, F) of images, by the first embedding."""
