@@ -19,6 +19,8 @@ from memobench.run import RunSettings, run
 ROOT = Path(__file__).parents[1]
 Write = Callable[..., Path]
 BENCH = (
+    # a test run in the background of a shell hands an ignored SIGINT down to its children
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     f"import sys; sys.path.insert(0, {str(ROOT / 'benchmark')!r}); from memobench.cli import main; main(sys.argv[1:])"
 )
 
