@@ -75,7 +75,7 @@ class LDM(Generator):
     latent_channels: int = 4
     kl: float = 1e-4
     gradient: float = 0.5
-    autoencoder_steps: int = 800
+    autoencoder_steps: int = 2000
     autoencoder_batch: tuple[int, ...] = (8, 4)
     autoencoder_rate: float = 3e-3
     width: tuple[int, ...] = (64, 128)
