@@ -20,7 +20,6 @@ from memobench.statistics import Jackknife, block_jackknife, wilson
 NEIGHBOURS = 5
 PAIRS = 512
 POINTS, REPEATS = 8, 4  # subset sizes of an extrapolation, and extrapolations
-PROPORTIONS = ("precision", "recall", "coverage")
 
 
 def measure_quality(
