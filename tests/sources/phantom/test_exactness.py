@@ -15,6 +15,7 @@ EXACT = {
     *("array", "asarray", "arange", "zeros", "zeros_like", "ones", "ones_like", "full", "inf", "eye"),
     *("stack", "concatenate", "repeat", "tile", "pad", "take_along_axis", "broadcast_to", "broadcast_arrays"),
     *("atleast_1d", "sort", "argsort", "argmax", "nonzero", "count_nonzero", "searchsorted", "random"),
+    *("subtract", "partition", "unique"),
     *("float32", "float64", "floating", "generic", "uint8", "uint64", "int16", "int32", "int64", "intp", "bool_"),
 }
 REDUCTIONS = {"sum", "mean", "std", "var", "dot", "prod", "cumsum", "trace"}

@@ -26,7 +26,7 @@ def ribs(a: Anatomy) -> Tubes:
     starts, ends, radii = [], [], []
     for side, wobble in zip((-1.0, 1.0), a.stream("ribs").normals((2, 4, a.rib_count)), strict=True):
         y = height + (wobble[0][:, None] + wobble[1][:, None] * sine) * a.rib_irregularity
-        wide, deep = cage(a, np.clip(y, a.base + 20.0, a.apex - 10.0))
+        wide, deep = cage(a, arithmetic.clip(y, a.base + 20.0, a.apex - 10.0))
         shift, bow = bend(a, y)
         spread = 1.0 + 0.008 * wobble[2][:, None]
         x = side * np.maximum((wide + 3.0) * spread * sine, 20.0 - 3.0 * angle) + shift * (0.7 + 0.3 * cosine)

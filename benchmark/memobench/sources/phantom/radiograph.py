@@ -108,7 +108,7 @@ def attenuation(a: torso.Anatomy, e: Exposure, size: int) -> Floats:
     """Line integrals of attenuation (size, size), without unit."""
     pixel = e.field / size
     axis = (np.arange(size, dtype=np.float64) + 0.5) * pixel - e.field * 0.5
-    right, down = np.broadcast_arrays((axis - e.shift_x)[None, :], (axis - e.shift_y)[:, None])
+    right, down = (axis - e.shift_x)[None, :], (axis - e.shift_y)[:, None]
     cosine, sine = _turned(e.roll)
     x, y = right * cosine + down * sine, right * sine - down * cosine
     turn = _turned(e.turn)
@@ -116,11 +116,11 @@ def attenuation(a: torso.Anatomy, e: Exposure, size: int) -> Floats:
     lowest, fine_step = float(y.min()), pixel / 8.0
     level = np.rint((y - lowest) / fine_step).astype(np.intp)
     levels = lowest + fine_step * np.arange(int(level.max()) + 1, dtype=np.float64)
-    rows = torso.solids(a, e.inspiration)(levels).take(level, axis=1)
+    names = torso.SOLIDS if a.effusion_side else torso.SOLIDS[:-1]
+    rows = torso.solids(a, e.inspiration)(levels)[: 4 * len(names)].take(level, axis=1)
     rows[14:16] *= e.heart
-    spans = {name: crossing(x, turn, tuple(rows[4 * k : 4 * k + 4])) for k, name in enumerate(torso.SOLIDS)}
-    organs = torso.SOLIDS[2:] if a.effusion_side else torso.SOLIDS[2:-1]
-    lung = remaining(spans["cavity"], [spans[name] for name in organs])
+    spans = {name: crossing(x, turn, tuple(rows[4 * k : 4 * k + 4])) for k, name in enumerate(names)}
+    lung = remaining(spans["cavity"], [spans[name] for name in names[2:]])
     body = spans["body"][1] - spans["body"][0]
     arm = project(_placed(bones.arms(a), e), size, pixel)
     thickness = np.sqrt(body * body + arm * arm)
@@ -153,14 +153,16 @@ def _blobs(a: torso.Anatomy, e: Exposure, right: Floats, down: Floats, pixel: fl
     found, shapes = torso.findings(a), devices.ellipsoids(a)
     middles = (place(np.concatenate([found[:, :3], shapes[:, :3]]), e) - corner).tolist()
     for (u, v, _), (radius, density) in zip(middles, found[:, 3:].tolist(), strict=False):
-        dx, dy = (right - u) / radius, (down - v) / radius
+        dx, dy = (right - u) / radius, (down - v) / radius  # (1, size), (size, 1)
         hill = np.maximum(1.0 - (dx * dx + dy * dy), 0.0)
         shape = np.sqrt(hill) if density > 0.5 else hill * hill * 1.4  # a nodule is a ball, an opacity fades out
         out = out + shape * inside * (2.0 * radius * density * WATER)
     for (u, v, _), (wide, high, deep, density) in zip(middles[len(found) :], shapes[:, 3:].tolist(), strict=True):
         dx, dy = (right - u) / wide, (down - v) / high
         hill = np.maximum(1.0 - (dx * dx + dy * dy), 0.0)
-        out = out + np.sqrt(hill) * (2.0 * deep * density * WATER)
+        np.sqrt(hill, out=hill)
+        hill *= 2.0 * deep * density * WATER
+        out += hill
     return out
 
 
@@ -197,14 +199,11 @@ def draw(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.uin
     signal = signal + np.sqrt(signal * 0.01) * quanta * spread * 0.3
     film = -arithmetic.log(np.maximum(signal, 0.0008))
     film = film - e.enhance * coarse(film, 16, 1.0)
-    order = np.sort(film.reshape(-1), kind="stable")
-    count = size * size
-    low = float(order[int(0.02 * count)])
-    middle = float(order[int(0.3 * count)])
-    high = float(order[int(0.98 * count)])
+    ranks = [int(share * size * size) for share in (0.02, 0.3, 0.98)]
+    low, middle, high = np.partition(film.reshape(-1), ranks)[ranks].tolist()
     black = low + e.dark * (middle - low)
     white = black + e.bright * (high - black)
-    shown = arithmetic.power(np.clip((film - black) / max(white - black, 1e-6), 0.0, 1.0), e.gamma)
+    shown = arithmetic.power(arithmetic.clip((film - black) / max(white - black, 1e-6), 0.0, 1.0), e.gamma)
     return arithmetic.to_bytes(devices.finish(shown, e.letter, (e.letter_x, e.letter_y), _borders(e)))
 
 

@@ -26,8 +26,9 @@ def lerp(x: Floats, knots: Sequence[float], values: Sequence[float]) -> Floats:
     """
     out = np.full(x.shape, values[0], dtype=np.float64)
     for k in range(len(knots) - 1):
-        share = np.minimum(np.maximum((x - knots[k]) / (knots[k + 1] - knots[k]), 0.0), 1.0)
-        out = out + share * (values[k + 1] - values[k])
+        share = arithmetic.clip((x - knots[k]) / (knots[k + 1] - knots[k]), 0.0, 1.0)
+        share *= values[k + 1] - values[k]
+        out += share
     return out
 
 
@@ -55,7 +56,7 @@ class Profiles:
     def __call__(self, x: Floats) -> Floats:
         """Values (functions, *x.shape) at x, clamped to the first and last knot."""
         cells = self._terms[0].shape[1]
-        position = np.clip((x - self._start) / self._step, 0.0, cells)
+        position = arithmetic.clip((x - self._start) / self._step, 0.0, cells)
         cell = np.minimum(np.floor(position), cells - 1)
         share = position - cell
         index = cell.astype(np.intp)
@@ -81,13 +82,20 @@ def crossing(along: Floats, turn: tuple[float, float], slices: Sequence[Floats])
     """
     cosine, sine = turn
     cx, cz, a, b = slices
-    inverse_a = 1.0 / (np.maximum(a, 0.01) * np.maximum(a, 0.01))
-    inverse_b = 1.0 / (np.maximum(b, 0.01) * np.maximum(b, 0.01))
-    p, q = along * cosine - cx, along * sine - cz
+    a, b = np.maximum(a, 0.01), np.maximum(b, 0.01)
+    inverse_a, inverse_b = 1.0 / (a * a), 1.0 / (b * b)
+    p = along * cosine - cx
+    q = along * sine - cz
     square = inverse_a * (sine * sine) + inverse_b * (cosine * cosine)
     linear = q * cosine * inverse_b - p * sine * inverse_a
-    constant = p * p * inverse_a + q * q * inverse_b - 1.0
-    half = np.sqrt(np.maximum(linear * linear - square * constant, 0.0)) / square
+    constant = p * p * inverse_a
+    constant += q * q * inverse_b
+    constant -= 1.0
+    constant *= square
+    half = linear * linear
+    half -= constant
+    np.sqrt(np.maximum(half, 0.0, out=half), out=half)
+    half /= square
     middle = -linear / square
     return middle - half, middle + half
 
@@ -99,16 +107,21 @@ def remaining(inside: tuple[Floats, Floats], removed: Sequence[tuple[Floats, Flo
     >>> remaining(interval(0.0, 10.0), [interval(2.0, 4.0), interval(3.0, 5.0), interval(9.0, 20.0)]).tolist()
     [6.0]
     """
-    low, high = inside
-    starts = np.stack([np.clip(start, low, high) for start, _ in removed])
-    ends = np.stack([np.clip(end, low, high) for _, end in removed])
+    whole = inside[1] - inside[0]
+    there = np.nonzero(whole.reshape(-1) > 0)[0]  # often a small part
+    low, high = (end.reshape(-1)[there] for end in inside)
+    starts, ends = (
+        np.stack([arithmetic.clip(pair[k].reshape(-1)[there], low, high) for pair in removed]) for k in (0, 1)
+    )
     order = np.argsort(starts, axis=0, kind="stable")
     starts, ends = np.take_along_axis(starts, order, axis=0), np.take_along_axis(ends, order, axis=0)
     reached, left = low, high - low
     for start, end in zip(starts, ends, strict=True):
         left = left - np.maximum(end - np.maximum(start, reached), 0.0)
         reached = np.maximum(reached, end)
-    return left
+    out = np.zeros(whole.size)
+    out[there] = left
+    return out.reshape(whole.shape)
 
 
 @dataclass(frozen=True)
@@ -201,33 +214,58 @@ def project(tubes: Tubes, size: int, pixel: float) -> Floats:
     reach = half + outer + 1.0
     seen = (middle_x > -reach) & (middle_x < size + reach) & (middle_y > -reach) & (middle_y < size + reach)
     window = np.where(seen, np.ceil(reach * 0.5).astype(np.int64) * 2, 0)
-    for side in sorted(set(window.tolist()) - {0}):
-        n = np.nonzero(window == side)[0]
-        corner_x, corner_y = np.rint(middle_x[n]), np.rint(middle_y[n])
-        offsets = np.arange(-side, side + 1, dtype=np.float64)
-        column = corner_x[:, None] + offsets
-        row = corner_y[:, None] + offsets
-        dx, dy = column - middle_x[n][:, None], row - middle_y[n][:, None]
-        ux, uy = direction_x[n][:, None], direction_y[n][:, None]
-        forward = (dx * ux)[:, None, :] + (dy * uy)[:, :, None]
-        square = (dx * uy)[:, None, :] - (dy * ux)[:, :, None]
-        square *= square
-        third = (slice(None), None, None)
-        value = np.sqrt(np.maximum((outer[n] * outer[n])[third] - square, 0.0))
-        value *= shell[n][third]
-        hollow_ones = np.nonzero(core[n])[0]  # most tubes are solid
-        if len(hollow_ones):
-            m = n[hollow_ones]
-            rest = np.sqrt(np.maximum((inner[m] * inner[m])[third] - square[hollow_ones], 0.0))
-            value[hollow_ones] += core[m][third] * rest
-        value *= np.minimum(np.maximum(half[n][third] + 0.5 - np.abs(forward), 0.0), 1.0)
-        # a margin takes what falls beside the image; bincount adds in the order of its input
-        margin = 2 * side + 4
-        full = size + 2 * margin
-        index = ((row + margin) * full)[:, :, None].astype(np.intp) + (column + margin)[:, None, :].astype(np.intp)
-        sums = np.bincount(index.reshape(-1), weights=value.reshape(-1), minlength=full * full)
-        image = image + sums.reshape(full, full)[margin : margin + size, margin : margin + size]
+
+    # scan lines: one for each tube and each of the image's rows that it may touch
+    corner_x, corner_y = np.rint(middle_x).astype(np.int64), np.rint(middle_y).astype(np.int64)
+    top, bottom = np.maximum(corner_y - window, 0), np.minimum(corner_y + window, size - 1)
+    tube, row = _ragged(top, np.where(seen, np.maximum(bottom - top + 1, 0), 0))
+    dy, ux, uy = row - middle_y[tube], direction_x[tube], direction_y[tube]
+    left, right = _between(dy * ux, uy, outer[tube])
+    first, last = _between(-dy * uy, ux, half[tube] + 0.5)
+    left = np.maximum(np.maximum(left, first), corner_x[tube] - window[tube] - middle_x[tube])
+    right = np.minimum(np.minimum(right, last), corner_x[tube] + window[tube] - middle_x[tube])
+    # a pixel to spare at both ends, where rounding might have lost one; beside the tube nothing is added
+    start = arithmetic.clip(np.floor(left + middle_x[tube]) - 1.0, 0.0, size).astype(np.int64)
+    stop = np.maximum(np.minimum(np.ceil(right + middle_x[tube]) + 2.0, size), start).astype(np.int64)
+    line, column = _ragged(start, stop - start)
+    tube, row, dy = tube[line], row[line], dy[line]
+    dx = column - middle_x[tube]
+
+    across = dx * direction_y[tube] - dy * direction_x[tube]
+    square = across * across
+    value = np.sqrt(np.maximum((outer * outer)[tube] - square, 0.0)) * shell[tube]
+    cored = np.nonzero(core[tube])[0]  # most tubes are solid
+    if len(cored):
+        n = tube[cored]
+        value[cored] += core[n] * np.sqrt(np.maximum((inner * inner)[n] - square[cored], 0.0))
+    forward = dx * direction_x[tube] + dy * direction_y[tube]
+    value *= np.minimum(np.maximum(half[tube] + 0.5 - np.abs(forward), 0.0), 1.0)
+    # summed by size of the window, then over the sizes; bincount adds in the order of its input
+    sides, group = np.unique(window, return_inverse=True)
+    place = (group.reshape(-1)[tube] * size + row) * size + column
+    sums = np.bincount(place, weights=value, minlength=len(sides) * size * size).reshape(-1, size, size)
+    for of_side in sums:
+        image = image + of_side
     return image
+
+
+def _ragged(first: NDArray[np.int64], count: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Runs of whole numbers: which run each belongs to, and the number.
+
+    >>> [part.tolist() for part in _ragged(np.array([5, 0]), np.array([2, 1]))]
+    [[0, 0, 1], [5, 6, 0]]
+    """
+    owner = np.repeat(np.arange(len(first)), count)
+    begin = np.searchsorted(owner, np.arange(len(first)))
+    return owner, np.arange(len(owner)) + (first - begin)[owner]
+
+
+def _between(middle: Floats, slope: Floats, reach: Floats) -> tuple[Floats, Floats]:
+    """The interval of x where abs(slope * x - middle) <= reach; without end where the slope is nearly 0."""
+    steep = np.where(np.abs(slope) > 1e-6, slope, 1.0)
+    a, b = (middle - reach) / steep, (middle + reach) / steep
+    flat = np.abs(slope) <= 1e-6
+    return np.where(flat, -np.inf, np.minimum(a, b)), np.where(flat, np.inf, np.maximum(a, b))
 
 
 def fill(tubes: Tubes, axes: tuple[Floats, Floats, Floats], blur: float) -> tuple[Floats, Floats]:
@@ -259,16 +297,16 @@ def fill(tubes: Tubes, axes: tuple[Floats, Floats, Floats], blur: float) -> tupl
         px = (axes[0][x0:x1] - sx)[None, None, :]
         py = (axes[1][y0:y1] - sy)[:, None, None]
         pz = (axes[2][z0:z1] - sz)[None, :, None]
-        t = np.clip((px * (dx / length) + py * (dy / length)) + pz * (dz / length), 0.0, 1.0)
+        t = arithmetic.clip((px * (dx / length) + py * (dy / length)) + pz * (dz / length), 0.0, 1.0)
         px, py, pz = px - t * dx, py - t * dy, pz - t * dz
         distance = np.sqrt(px * px + py * py + pz * pz)
         # a tube thinner than the edge never fills a voxel
         radius, hollow = float(tubes.radius[n]), float(tubes.hollow[n])
         window = (slice(y0, y1), slice(z0, z1), slice(x0, x1))
-        share = np.clip((radius - distance) * edge + 0.5, 0.0, 1.0)
+        share = arithmetic.clip((radius - distance) * edge + 0.5, 0.0, 1.0)
         whole[window] = np.maximum(whole[window], share * min(1.0, radius * edge + 0.5))
         if tubes.core[n] != tubes.shell[n]:
-            core[window] = np.maximum(core[window], np.clip((hollow - distance) * edge + 0.5, 0.0, 1.0))
+            core[window] = np.maximum(core[window], arithmetic.clip((hollow - distance) * edge + 0.5, 0.0, 1.0))
     return whole, core
 
 
@@ -291,12 +329,12 @@ def grow(
     for _ in range(generations):
         count = len(starts)
         wobble = stream.uniforms((count, 7), -1.7320508, 1.7320508)  # of variance 1
-        own = length * np.clip(1.0 + 0.3 * wobble[:, :1], 0.4, 1.8)
+        own = length * arithmetic.clip(1.0 + 0.3 * wobble[:, :1], 0.4, 1.8)
         ends = starts + heading * own
-        radii = radius * np.clip(1.0 + 0.15 * wobble[:, 1], 0.6, 1.5)
+        radii = radius * arithmetic.clip(1.0 + 0.15 * wobble[:, 1], 0.6, 1.5)
         out.append(Tubes.solid(starts, ends, radii, 1.0))
         side = unit(cross(heading, wobble[:, 2:5]))
-        tilt = spread * np.clip(1.0 + 0.4 * wobble[:, 5:7], 0.2, 2.0)
+        tilt = spread * arithmetic.clip(1.0 + 0.4 * wobble[:, 5:7], 0.2, 2.0)
         left, right = unit(heading + side * tilt[:, :1]), unit(heading - side * tilt[:, 1:])
         starts, heading = np.concatenate([ends, ends]), np.concatenate([left, right])
         length, radius = length * 0.83, radius * 0.77

@@ -13,6 +13,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.sources.phantom import arithmetic
 from memobench.sources.phantom.random import Numbers, Stream
 from memobench.sources.phantom.shapes import Floats, Profiles, Tubes, grow, lerp, unit
 
@@ -230,7 +231,9 @@ def cage(a: Anatomy, y: Floats) -> tuple[Floats, Floats]:
     narrow = a.apex_width
     wide = lerp(share, keys, [a.waist, 1.0, 0.97, 0.5 * narrow + 0.5, narrow * 1.12, narrow * 0.82, narrow * 0.5])
     deep = lerp(share, keys, [0.97, 1.0, 0.98, 0.86, 0.68, 0.5, 0.32])
-    closed = np.sqrt(np.clip((a.apex + 3.0 - y) / 22.0, 0.0, 1.0) * np.clip((y - a.base + 4.0) / 16.0, 0.0, 1.0))
+    closed = np.sqrt(
+        arithmetic.clip((a.apex + 3.0 - y) / 22.0, 0.0, 1.0) * arithmetic.clip((y - a.base + 4.0) / 16.0, 0.0, 1.0)
+    )
     return a.width * wide * closed, a.depth * deep * closed
 
 
