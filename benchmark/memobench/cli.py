@@ -158,17 +158,45 @@ def leaderboard_command(task: str | None, out: Path, style: str) -> None:
 
 
 @bench.command("calibrate")
+@click.option("--task", help="Plant copies in this task's own images, instead of simulating generators.")
+@click.option("--data", default="phantom", show_default=True, help='With --task: "phantom", or a folder.')
+@click.option("--strength", default="medium", show_default=True, help="With --task: weak, medium or strong copies.")
 @click.option("--draws", type=click.IntRange(min=2), default=300, show_default=True, help="Draws of each scenario.")
 @click.option("--level", type=click.Choice(["features", "images"]), default="features", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Base seed of the simulation.")
+@click.option("--device", default="auto", show_default=True, help="With --task: auto, cpu, cuda, cuda:1, ...")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def calibrate_command(draws: int, level: Literal["features", "images"], seed: int, as_json: bool) -> None:
-    """Show how often the measure is right on simulated generators with known truth, with copies and without."""
-    from memobench.calibration.calibrate import calibrate, calibration_text
-    from memobench.progress import track
+def calibrate_command(
+    task: str | None,
+    data: str,
+    strength: str,
+    draws: int,
+    level: Literal["features", "images"],
+    seed: int,
+    device: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Show how often the measure is right where the truth is known, with copies and without.
 
-    found = calibrate(draws=draws, level=level, seed=seed, track=track)
-    click.echo(json.dumps(found.as_json(), indent=1) if as_json else calibration_text(found))
+    Without --task, generators are simulated from the ground up; with it, copies are planted in real images.
+    """
+    from memobench.progress import say, track
+
+    if task is None:
+        from memobench.calibration.calibrate import calibrate, calibration_text
+
+        simulated = calibrate(draws=draws, level=level, seed=seed, track=track)
+        click.echo(json.dumps(simulated.as_json(), indent=1) if as_json else calibration_text(simulated))
+        return
+    from memobench.calibrate_run import calibrate_task
+    from memobench.calibration.own_images import own_images_text
+
+    planted = calibrate_task(
+        task, data, draws=draws, strength=strength, seed=seed, device=device, out=out, track=track, say=say
+    )
+    click.echo(json.dumps(planted.as_json(), indent=1) if as_json else own_images_text(planted))
 
 
 def _fields(settings: tuple[str, ...]) -> dict[str, str]:

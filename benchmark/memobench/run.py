@@ -96,7 +96,7 @@ def run(
 
     device = device or device_of(settings.device)
     with clock("detector"):
-        detector_path, clock.stored = fit_detector(identity, splits, store=store, device=device, track=track)
+        detector_path, clock.stored = fit_detector(splits, identity.detector, store=store, device=device, track=track)
     with clock("fit"):
         fit_path, clock.stored = fit_generator(identity, generator, splits, store=store, device=device, track=track)
     with clock("sample"):
@@ -183,19 +183,21 @@ def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, split
     )
 
 
-def fit_detector(identity: Identity, splits: Splits, *, store: Store, device: str, track: Track) -> tuple[Path, bool]:
+def fit_detector(
+    splits: Splits, parameters: Mapping[str, Any], *, store: Store, device: str, track: Track
+) -> tuple[Path, bool]:
     """The copy detector of this data: learned from other patients, or cross-fitted, never knowing who is a member."""
     from memobench.copies.detector import Detector
-    from memobench.copies.parameters import EmbeddingParameters
+    from memobench.copies.parameters import DETECTOR_VERSION, EmbeddingParameters
 
-    key = {"split": identity.split_digest, "version": identity.detector_version, "detector": identity.detector}
+    key = {"split": splits.digest, "version": DETECTOR_VERSION, "detector": dict(parameters)}
 
     def write(into: Path, scratch: Path) -> None:
         context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
         pool = splits.train.joined(splits.holdout)
         # Sorted by patient, so that not even the order tells the detector who is a member.
         pool = pool.take(np.lexsort([pool.scans, pool.patients]))
-        detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**identity.detector), context=context)
+        detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**parameters), context=context)
         save_arrays(into / "detector.safetensors", detector.state())
 
     return store.get("detector", key, write)

@@ -55,7 +55,7 @@ class SearchGrid:
     @classmethod
     def unmoved(cls, dim: int) -> SearchGrid:
         """A finer grid that only mirrors and shifts by a pixel: for blends and pasted parts, which do not move."""
-        return cls(32, (1, 1), (0.0,), (1.0,)) if dim == 2 else cls(16, (1, 1, 1), (0.0,), (1.0,))
+        return cls(64, (1, 1), (0.0,), (1.0,)) if dim == 2 else cls(16, (1, 1, 1), (0.0,), (1.0,))
 
 
 def places(shape: Sequence[int], device: torch.device | str = "cpu", margin: Sequence[int] | None = None) -> Tensor:

@@ -1,7 +1,9 @@
-"""Retrieval: the few real images that each query may be a copy of, each with a first pose.
+"""Retrieval: the few real images that each query may be a copy of, each with its pose.
 
 Every query is compared with every real image in every pose of two grids: a coarse one that turns, zooms, shifts and
-mirrors, and a finer one of images as they stand. Both need no training, so they treat all images alike. Where the pool
+mirrors, and a finer one of images as they stand. What the coarse one finds is registered at half resolution, and the
+best are kept. The finer one is for blends and pasted parts, which do not move, and whose registration an image of
+somebody else that is mixed in would mislead. None of it needs training, so it treats all images alike. Where the pool
 is large, the embedding's nearest neighbours are all that is searched.
 """
 
@@ -17,8 +19,11 @@ from torch import Tensor
 from memobench.copies.register import CoarseSearch, SearchGrid, band, refine, shrink
 from memobench.generator import silent
 
-COARSE = 6  # candidates per query of the coarse grid
-UNMOVED = 3  # and of the finer one
+COARSE = 6  # real images per query that the coarse grid gives,
+MOVED = 2  # how many of them are kept after registration at half resolution,
+UNMOVED = {2: 2, 3: 1}  # and those of the finer grid, by dimension
+HALF_STEPS = 8
+FULL_STEPS = {2: 5, 3: 3}
 PIXELS = 1 << 19  # held at once while pairs are registered
 
 
@@ -51,40 +56,82 @@ def candidates(
         queries: (N, 1, *S) in [0, 1].
         real: (M, 1, *S) in [0, 1].
         allowed: (N, M) which pairs may be compared; None for all.
-        least: Candidates per query that the coarse grid gives at least, where so many are allowed.
+        least: Different real images per query that are kept at least, where so many are allowed.
         track: Shows progress.
     """
-    parts = []
-    shape, device = queries.shape[2:], queries.device
-    dim = len(shape)
-    for grid, wanted in ((SearchGrid.of(dim), max(COARSE, least)), (SearchGrid.unmoved(dim), UNMOVED)):
-        search = CoarseSearch(shape, grid, device)
-        scores, numbers = search.scores(search.prepare(queries), search.prepare(real), allowed, track)
-        best, side = scores.max(dim=2)  # plain or mirrored
-        if allowed is not None:
-            best = best.masked_fill(~allowed, -torch.inf)
-        value, column = best.topk(min(wanted, best.shape[1]), dim=1)
-        rows, place = torch.nonzero(value > -torch.inf, as_tuple=True)
-        columns = column[rows, place]
-        parts.append((rows, columns, search.pose(numbers[rows, columns, side[rows, columns]])))
-    return Candidates(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    dim = queries.ndim - 2
+    coarse = _searched(SearchGrid.of(dim), max(COARSE, least), queries, real, allowed, track)
+    moved = narrow(queries, real, coarse, max(MOVED, least), track=track)
+    unmoved = _searched(SearchGrid.unmoved(dim), UNMOVED[dim], queries, real, allowed, track)
+    return Candidates(
+        torch.cat([moved.rows, unmoved.rows]),
+        torch.cat([moved.columns, unmoved.columns]),
+        torch.cat([moved.poses, unmoved.poses]),
+    )
+
+
+def _searched(
+    grid: SearchGrid,
+    wanted: int,
+    queries: Tensor,
+    real: Tensor,
+    allowed: Tensor | None,
+    track: Callable[..., Iterator[Any]],
+) -> Candidates:
+    """The real images that agree best with each query in some pose of a grid, in their best pose."""
+    search = CoarseSearch(queries.shape[2:], grid, queries.device)
+    scores, numbers = search.scores(search.prepare(queries), search.prepare(real), allowed, track)
+    best, side = scores.max(dim=2)  # plain or mirrored
+    if allowed is not None:
+        best = best.masked_fill(~allowed, -torch.inf)
+    value, column = best.topk(min(wanted, best.shape[1]), dim=1)
+    rows, place = torch.nonzero(value > -torch.inf, as_tuple=True)
+    columns = column[rows, place]
+    return Candidates(rows, columns, search.pose(numbers[rows, columns, side[rows, columns]]))
+
+
+def narrow(
+    queries: Tensor, real: Tensor, found: Candidates, keep: int, *, track: Callable[..., Iterator[Any]] = silent
+) -> Candidates:
+    """Register at half resolution, and keep of each query's candidates those that agree best, with their new poses.
+
+    Args:
+        queries: (N, 1, *S) in [0, 1].
+        real: (M, 1, *S) in [0, 1].
+        found: Pairs, the rows ascending.
+        keep: How many of each query's.
+        track: Shows progress.
+    """
+    side = max(queries.shape[2:])
+    half = [band(shrink(images, side // 2), 0.7, side / 12) for images in (queries, real)]
+    poses, agreement = torch.empty_like(found.poses), torch.empty(len(found.rows), device=queries.device)
+    for part in track(_blocks(len(found.rows), half[0][0].numel()), "registering at half resolution"):
+        pair = half[0][found.rows[part]], half[1][found.columns[part]]
+        poses[part], agreement[part] = refine(*pair, found.poses[part], HALF_STEPS)
+    order = torch.argsort(agreement, descending=True, stable=True)
+    order = order[torch.argsort(found.rows[order], stable=True)]  # by query, the best first
+    rows = found.rows[order]
+    order = order[torch.arange(len(rows), device=rows.device) - torch.searchsorted(rows, rows) < keep]
+    return Candidates(found.rows[order], found.columns[order], poses[order])
 
 
 def register(
     queries: Tensor, real: Tensor, found: Candidates, *, track: Callable[..., Iterator[Any]] = silent
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Register each candidate to its query, at half and at full resolution.
+    """Register each candidate to its query at full resolution.
 
     Yields:
         For a block of pairs: which pairs, their queries (B, 1, *S), their real images and the poses (B, dim, dim + 1).
     """
     side = max(queries.shape[2:])
-    half = [band(shrink(images, side // 2), 0.7, side / 12) for images in (queries, real)]
     full = [band(images, side / 64, side / 8) for images in (queries, real)]
-    block = max(8, PIXELS // queries[0].numel())
-    for start in track(range(0, len(found.rows), block), "registering"):
-        part = slice(start, start + block)
+    for part in track(_blocks(len(found.rows), queries[0].numel()), "registering"):
         rows, columns = found.rows[part], found.columns[part]
-        pose, _ = refine(half[0][rows], half[1][columns], found.poses[part], steps=8)
-        pose, _ = refine(full[0][rows], full[1][columns], pose, steps=5 if queries.ndim == 4 else 3)
+        pose, _ = refine(full[0][rows], full[1][columns], found.poses[part], FULL_STEPS[queries.ndim - 2])
         yield part, queries[rows], real[columns], pose
+
+
+def _blocks(pairs: int, pixels: int) -> list[slice]:
+    """Slices of pairs whose images are held at once."""
+    block = max(8, PIXELS // pixels)
+    return [slice(start, start + block) for start in range(0, pairs, block)]
