@@ -45,3 +45,16 @@ def test_wrong_arrays_are_refused(make_images: Make) -> None:
         Images(images.pixels.astype(np.float64), images.patients, images.scans)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="3 patient ids"):
         Images(images.pixels, images.patients[:3], images.scans)
+
+
+def test_some_patients_are_whole_and_blind_to_order(make_images: Callable[..., Images]) -> None:
+    images = make_images(patients=20, scans=3)
+    some = images.some_patients(20, np.random.default_rng(0))
+    assert len(some) == 18  # six patients with three images each
+    assert some.patient_count == 6
+    moved = images.take(np.random.default_rng(1).permutation(60)).some_patients(20, np.random.default_rng(0))
+    assert set(moved.patients) == set(some.patients)
+    assert images.some_patients(60, np.random.default_rng(0)) is images
+    assert images.some_patients(1, np.random.default_rng(0)).patient_count == 1
+    drawn = {name for seed in range(30) for name in images.some_patients(9, np.random.default_rng(seed)).patients}
+    assert len(drawn) == 20

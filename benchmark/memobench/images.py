@@ -62,6 +62,24 @@ class Images:
         """The images at an index or under a mask."""
         return Images(self.pixels[index], self.patients[index], self.scans[index])
 
+    def some_patients(self, most: int, random: np.random.Generator) -> Images:
+        """Whole patients, drawn at random, with at most ``most`` images together; all where there are no more.
+
+        The draw knows the patients' names alone, so who else they are, members or not, has no influence on it.
+
+        Args:
+            most: Number of images; one patient is drawn even if he has more.
+            random: Where the draw comes from.
+        """
+        if len(self) <= most:
+            return self
+        names, which, counts = np.unique(self.patients, return_inverse=True, return_counts=True)
+        order = random.permutation(len(names))
+        chosen = np.zeros(len(names), dtype=bool)
+        chosen[order[np.cumsum(counts[order]) <= most]] = True
+        chosen[order[0]] = True
+        return self.take(chosen[which.reshape(-1)])
+
     def joined(self, other: Images) -> Images:
         """These images followed by the other's."""
         return Images(

@@ -31,7 +31,7 @@ from memobench.memorization.reidentification import matches_needed, reidentifica
 from memobench.memorization.sensitivity import corrected, corrected_patients
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
-from memobench.seeds import derive_seed
+from memobench.seeds import derive_seed, generator_for
 from memobench.task import Splits
 
 # Copies per perturbation in a run's own challenge, by dimension: a volume takes ten times longer.
@@ -73,6 +73,7 @@ def measure(
     generator: Generator,
     features: Mapping[str, Features],
     *,
+    null_images: int | None = None,
     track: Track = silent,
 ) -> Measured:
     """Measure samples against a task's splits.
@@ -83,13 +84,14 @@ def measure(
         detector: Trained without knowing who is a member.
         generator: The fitted generator; its losses, where it has any, are used for membership inference.
         features: Further features to measure quality on, by name.
+        null_images: Real images that are matched as if they were new patients', at most; None for all.
         track: Shows progress.
     """
     seed = derive_seed(0, "inference")
     train, holdout = splits.train, splits.holdout
 
     # copies: one threshold from real images, blind to the labels, then train against holdout
-    null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), track=track)
+    null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), most=null_images, track=track)
     exact = detector.exact_scores(train.joined(holdout)).min()
     limit = threshold(null_scores, pool_fraction, highest=float(exact) - ROUNDING)
     in_train = detector.match(samples, train, track=track)
@@ -101,7 +103,9 @@ def measure(
     metrics = rates(decisions, pools, seed=seed)
     metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
     metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
-    calls = single_calls(decisions, pools, detector.match(holdout.pixels, train, track=track).score[:, 0])
+    unseen = holdout.some_patients(null_images or len(holdout), generator_for(seed, "unseen"))
+    unseen_scores = detector.match(unseen.pixels, train, track=track).score[:, 0]
+    calls = single_calls(decisions, pools, unseen_scores, unseen.patients)
     notes = [calls.words] if calls.patients else []
     found_again = _found_again(samples[calls.called], train, detector, track)
     if found_again is not None:

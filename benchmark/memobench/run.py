@@ -274,10 +274,13 @@ def measure(
         from memobench.memorization.calls import calls_csv
 
         arrays = load_arrays(detector_path / "detector.safetensors")
-        detector = Detector.restore(arrays, EmbeddingParameters(**identity.detector), device=device)
+        parameters = EmbeddingParameters(**identity.detector)
+        detector = Detector.restore(arrays, parameters, device=device)
         generator.restore(load_arrays(fit_path / "state.safetensors"), device=device)
         samples = _load_samples(sample_path)
-        measured = measurement.measure(samples, splits, detector, generator, extra, track=track)
+        measured = measurement.measure(
+            samples, splits, detector, generator, extra, null_images=parameters.null_images, track=track
+        )
         write_json(
             into / "metrics.json",
             {

@@ -130,6 +130,15 @@ def test_no_image_is_judged_by_an_embedding_that_learned_from_it(pool: Images, c
         assert best.score[:, 0] == pytest.approx(by_hand.max(axis=1), abs=1e-4)
 
 
+def test_null_scores_of_some_are_those_of_all(pool: Images, crossed: Detector) -> None:
+    scores, patients, share = crossed.null_scores(pool)
+    some, asked, same = crossed.null_scores(pool, most=7)
+    assert share == same
+    assert len(some) == len(asked) <= 7
+    for patient in np.unique(asked):
+        assert some[asked == patient] == pytest.approx(scores[patients == patient], abs=1e-4)
+
+
 def _by_hand(
     queries: np.ndarray, real: Images, detector: Detector, number: int, allowed: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

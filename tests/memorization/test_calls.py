@@ -27,7 +27,7 @@ def test_realized_false_discoveries_agree_with_the_estimate(scenario: Scenario) 
     expected, bound, realized = [], [], []
     for seed in range(30):
         drawn = draw(scenario, seed)
-        calls = single_calls(drawn.decisions, drawn.pools, drawn.train_holdout.max(axis=0))
+        calls = single_calls(drawn.decisions, drawn.pools, drawn.train_holdout.max(axis=0), drawn.pools.holdout)
         listed = np.unique(calls.patient[calls.called])
         right = drawn.source >= 0
         right[right] = drawn.pools.train[drawn.source[right]] == calls.patient[right]
@@ -71,7 +71,7 @@ def test_a_call_that_holdout_matches_better_is_no_copy() -> None:
         np.array([0, 1, 1]),
         0.9,
     )
-    calls = single_calls(decisions, pools, np.array([0.3, 0.4]))
+    calls = single_calls(decisions, pools, np.array([0.3, 0.4]), pools.holdout)
     assert calls.called.tolist() == [True, False, False]
     assert (calls.patients, calls.decoys, calls.false_discovery_rate) == (1, 1, 1.0)
     assert calls.patient.tolist() == ["a", "b", "b"]
@@ -83,7 +83,9 @@ def test_the_list_puts_the_strongest_match_first_and_says_who_it_is() -> None:
     decisions = decide(
         np.array([3.5, 7.25, -2.0], np.float32), np.array([0, 1, 1]), np.zeros(3, np.float32), np.array([0, 1, 1]), 5.0
     )
-    rows = list(csv.DictReader(io.StringIO(calls_csv(single_calls(decisions, pools, np.array([4.0, 3.0]))))))
+    rows = list(
+        csv.DictReader(io.StringIO(calls_csv(single_calls(decisions, pools, np.array([4.0, 3.0]), pools.holdout))))
+    )
     assert [row["sample"] for row in rows] == ["1", "0", "2"]
     assert [row["called"] for row in rows] == ["copy", "", ""]
     assert [row["patient"] for row in rows] == ["b", "a, the first", "b"]

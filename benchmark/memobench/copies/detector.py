@@ -156,7 +156,7 @@ class Detector:
         return Matches(score, index)
 
     def null_scores(
-        self, pool: Images, *, track: Callable[..., Iterator[Any]] = silent
+        self, pool: Images, *, most: int | None = None, track: Callable[..., Iterator[Any]] = silent
     ) -> tuple[NDArray[np.float32], NDArray[np.str_], float]:
         """Each pool image's best score against images of other patients, as if it were a new patient's.
 
@@ -165,6 +165,7 @@ class Detector:
 
         Args:
             pool: The images that the detector was fitted with, train and holdout together.
+            most: How many of them to ask about, at most (:meth:`memobench.images.Images.some_patients`); None for all.
             track: Shows progress.
 
         Returns:
@@ -173,8 +174,9 @@ class Detector:
         Raises:
             DataError: An image has no other patient to be compared with.
         """
-        best = self.match(pool.pixels, pool, query_patients=pool.patients, track=track)
-        return best.score[:, 0], pool.patients, 1 / len(self.embeddings)
+        asked = pool if most is None else pool.some_patients(most, generator_for(0, "null scores"))
+        best = self.match(asked.pixels, pool, query_patients=asked.patients, track=track)
+        return best.score[:, 0], asked.patients, 1 / len(self.embeddings)
 
     def exact_scores(self, images: Images) -> NDArray[np.float32]:
         """(N,) the score of each real image against itself: what an exact copy reaches.

@@ -24,6 +24,8 @@ class EmbeddingParameters:
         weight_decay: AdamW's decoupled weight decay.
         temperature: Temperature of the contrastive loss.
         planted: Copies planted to teach the verifier.
+        null_images: Real images, at most, that are matched as if they were new patients', for the threshold and for
+            the p-values of single samples; of more, whole patients are drawn at random.
     """
 
     channels: tuple[int, ...] = (24, 48, 96, 128)
@@ -34,6 +36,7 @@ class EmbeddingParameters:
     weight_decay: float = 1e-4
     temperature: float = 0.1
     planted: int = 400
+    null_images: int = 4096
 
     @classmethod
     def preset(cls, name: str) -> Self:
@@ -46,9 +49,11 @@ class EmbeddingParameters:
         True
         """
         presets = {
-            "smoke": cls(channels=(8, 16, 16, 32), dimension=32, steps=8, batch=16, planted=48),
+            "smoke": cls(channels=(8, 16, 16, 32), dimension=32, steps=8, batch=16, planted=48, null_images=128),
             "quick": cls(),
-            "standard": cls(channels=(48, 96, 192, 256), steps=4000, batch=128, learning_rate=1e-3, planted=2000),
+            "standard": cls(
+                channels=(48, 96, 192, 256), steps=4000, batch=128, learning_rate=1e-3, planted=2000, null_images=16384
+            ),
         }
         presets["paper"] = presets["standard"]
         if name not in presets:

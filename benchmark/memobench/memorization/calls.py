@@ -47,7 +47,9 @@ class Calls:
     words: str
 
 
-def single_calls(decisions: Decisions, pools: Pools, holdout_to_train: NDArray[np.floating]) -> Calls:
+def single_calls(
+    decisions: Decisions, pools: Pools, holdout_to_train: NDArray[np.floating], holdout_patients: NDArray[np.str_]
+) -> Calls:
     """Call single samples, with the false discovery rate that the decoys give.
 
     False calls fall on train and holdout patients alike, so patients are counted, not samples: a generator that repeats
@@ -56,11 +58,12 @@ def single_calls(decisions: Decisions, pools: Pools, holdout_to_train: NDArray[n
     Args:
         decisions: What each sample matches.
         pools: The patients.
-        holdout_to_train: (m,) best score of each holdout image against train, by the detector and candidates of the
+        holdout_to_train: (m,) best score of holdout images against train, by the detector and candidates of the
             samples.
+        holdout_patients: (m,) their patients: all of holdout, or patients drawn from it at random.
 
     Raises:
-        DataError: There is not one score for each holdout image.
+        DataError: There is not one patient for each score.
     """
     hit, in_train = tally(decisions, pools).hit, pools.in_train
     patients, decoys = int(hit[in_train].sum()), int(hit[~in_train].sum())
@@ -70,7 +73,7 @@ def single_calls(decisions: Decisions, pools: Pools, holdout_to_train: NDArray[n
         image=decisions.train_index,
         patient=pools.train[decisions.train_index],
         score=decisions.train_score,
-        p_value=sample_p_values(decisions.train_score, holdout_to_train, pools.holdout),
+        p_value=sample_p_values(decisions.train_score, holdout_to_train, holdout_patients),
         patients=patients,
         decoys=decoys,
         expected_false=expected_false(patients, decoys, int(in_train.sum()), int((~in_train).sum())),
