@@ -49,7 +49,7 @@ class EmbeddingParameters:
         True
         """
         presets = {
-            "smoke": cls(channels=(8, 16, 16, 32), dimension=32, steps=8, batch=16, planted=48, null_images=128),
+            "smoke": cls(channels=(8, 16, 16, 32), dimension=32, steps=8, batch=16, planted=48, null_images=64),
             "quick": cls(),
             "standard": cls(
                 channels=(48, 96, 192, 256), steps=4000, batch=128, learning_rate=1e-3, planted=2000, null_images=16384
