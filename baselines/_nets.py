@@ -60,6 +60,18 @@ def unet(dimensions: int, width: Sequence[int], latent_channels: int, blocks: in
     return net
 
 
+WIDTHS = {"small": 0.5, "base": 1.0, "large": 2.0}
+
+
+def scaled(channels: Sequence[int], width: str) -> tuple[int, ...]:
+    """Feature channels of a network made narrower or wider, in multiples of four.
+
+    >>> scaled((64, 128), "small")
+    (32, 64)
+    """
+    return tuple(max(4, round(count * WIDTHS[width] / 4) * 4) for count in channels)
+
+
 def groups(channels: Sequence[int]) -> int:
     """Groups for group normalisation: as many as 32, but at least four channels each where the counts allow it.
 

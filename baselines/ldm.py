@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -21,12 +20,14 @@ from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
 from memobench.seeds import derive_seed
+from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._nets import autoencoder, crop, from_patches, pad, to_patches, unet
-from ._train import Training, batch_indices, seeded, step_generator, train_loop
+from ._augment import augmented, check_switches
+from ._device import autocast, load_weights, place, reproducible, to_images, to_pixels, weights
+from ._nets import autoencoder, from_patches, scaled, to_patches, unet
 
 LOSS_TIMES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # where LDM.loss looks, as shares of the diffusion time
 
@@ -53,7 +54,10 @@ class LDM(Generator):
         autoencoder_steps: Optimizer steps of the autoencoder.
         autoencoder_batch: Images per minibatch of the autoencoder; in 2D and in 3D.
         autoencoder_rate: Highest learning rate of the autoencoder.
-        width: U-Net's feature channels, finest level first.
+        width: "small", "base" or "large": half, once or twice the channels of both networks.
+        augment: "none", "study" or "strong": what is done to training images (:mod:`_augment`).
+        views: Augmented versions of each training image that are encoded; of no consequence without augmentation.
+        unet_channels: U-Net's feature channels, finest level first.
         blocks: Residual blocks per level of the U-Net.
         steps: Optimizer steps of the diffusion model.
         batch: Latents per minibatch of the diffusion model; in 2D and in 3D.
@@ -78,7 +82,10 @@ class LDM(Generator):
     autoencoder_steps: int = 2000
     autoencoder_batch: tuple[int, ...] = (8, 4)
     autoencoder_rate: float = 3e-3
-    width: tuple[int, ...] = (64, 128)
+    width: str = "base"
+    augment: str = "none"
+    views: int = 16
+    unet_channels: tuple[int, ...] = (64, 128)
     blocks: int = 1
     steps: int = 1650
     batch: tuple[int, ...] = (32, 16)
@@ -97,7 +104,7 @@ class LDM(Generator):
             "channels": (16, 16),
             "autoencoder_steps": 20,
             "autoencoder_batch": (8, 8),
-            "width": (32, 32),
+            "unet_channels": (32, 32),
             "steps": 20,
             "batch": (8, 8),
             "sampling_steps": 5,
@@ -110,7 +117,7 @@ class LDM(Generator):
             "autoencoder_steps": 10_000,
             "autoencoder_batch": (16, 8),
             "autoencoder_rate": 5e-4,
-            "width": (128, 256, 256),
+            "unet_channels": (128, 256, 256),
             "blocks": 2,
             "steps": 20_000,
             "batch": (64, 32),
@@ -127,7 +134,7 @@ class LDM(Generator):
             "autoencoder_batch": (8, 4),
             "autoencoder_rate": 1e-4,
             "kl": 1e-6,
-            "width": (128, 256, 512),
+            "unet_channels": (128, 256, 512),
             "blocks": 2,
             "steps": 100_000,
             "learning_rate": 1e-4,
@@ -147,7 +154,8 @@ class LDM(Generator):
             least = min(value, default=0) if isinstance(value, tuple | list) else value
             if field.type in ("int", "tuple[int, ...]") and least < 1:
                 raise ValueError(f"{field.name} is {value}; give at least 1")
-        for name in ("channels", "width"):
+        check_switches(self.width, self.augment)
+        for name in ("channels", "unet_channels"):
             setattr(self, name, tuple(getattr(self, name)))  # lists come from JSON
         for name in ("downsampling", "patch", "autoencoder_batch", "batch"):
             setattr(self, name, tuple(getattr(self, name)))
@@ -166,10 +174,10 @@ class LDM(Generator):
             raise MemobenchError("there are no images to fit; give at least one")
         self._build(images.shape, context.device, seed=context.seed)
         identity = json.dumps([images.digest, dataclasses.asdict(self)], sort_keys=True)
-        pixels = self._pixels(images)
-        with _reproducible():
+        pixels = to_pixels(images, self._multiple())
+        with reproducible():
             self.history_ = {"autoencoder": self._fit_autoencoder(pixels, context, identity)}
-            latents = self._encode(pixels)
+            latents = self._encode(self._augmented_views(pixels, derive_seed(context.seed, "views")))
             axes = (0, *range(2, latents.ndim))
             self.mean_ = latents.mean(dim=axes, keepdim=True)
             self.sd_ = latents.std(dim=axes, keepdim=True, correction=0) + 1e-6
@@ -186,8 +194,8 @@ class LDM(Generator):
 
         def loss(k: int) -> Tensor:
             chosen = batch_indices(len(pixels), self.autoencoder_batch_, k, seed=seed)
-            real = self._to_device(pixels[chosen])
-            with self._autocast():
+            real = augmented(pixels[chosen], self.augment, step_generator(seed, "augment", k)).to(self.device_)
+            with autocast(self.device_):
                 mean, sd = net.encode(to_patches(real, self.patch_))  # type: ignore[operator]
                 noise = torch.randn(mean.shape, generator=step_generator(seed, "latent", k)).to(mean.device)
                 made = from_patches(net.decode(mean + sd * noise), self.patch_)  # type: ignore[operator]
@@ -201,13 +209,20 @@ class LDM(Generator):
         training = self._training(self.autoencoder_steps, self.autoencoder_rate)
         return train_loop(net, loss, training, name="autoencoder", context=context, identity=identity)
 
+    def _augmented_views(self, pixels: Tensor, seed: int) -> Tensor:
+        """Every training image, or ``views`` augmented versions of every one: (N * views, 1, *S)."""
+        if self.augment == "none":
+            return pixels
+        made = [augmented(pixels, self.augment, step_generator(seed, "view", view)) for view in range(self.views)]
+        return torch.cat(made)
+
     @torch.no_grad()
     def _encode(self, pixels: Tensor) -> Tensor:
         """Images (N, 1, *S) to the means of their latents (N, C, *S / downsampling), on the device."""
         parts = []
         for part in pixels.split(self.autoencoder_batch_):  # type: ignore[no-untyped-call]
-            with self._autocast():
-                mean, _ = self.autoencoder_.encode(to_patches(self._to_device(part), self.patch_))  # type: ignore[operator]
+            with autocast(self.device_):
+                mean, _ = self.autoencoder_.encode(to_patches(part.to(self.device_), self.patch_))  # type: ignore[operator]
             parts.append(mean.float())
         return torch.cat(parts)
 
@@ -235,7 +250,7 @@ class LDM(Generator):
     def _velocity_error(self, schedule: DDPMScheduler, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
         """Squared error per latent (N,) of the predicted v = a_t noise - s_t latent at a_t latent + s_t noise."""
         noisy = schedule.add_noise(latents, noise, times)
-        with self._autocast():
+        with autocast(self.device_):
             predicted = self.unet_(noisy, times)
         target: Tensor = schedule.get_velocity(latents, noise, times)
         errors: Tensor = (predicted.float() - target) ** 2
@@ -261,12 +276,11 @@ class LDM(Generator):
         self._require_fitted()
         shape = (self.latent_channels, *self._latent_sides())
         samples = np.empty((n, *self.shape_), dtype=np.float32)
-        with _reproducible():
+        with reproducible():
             for first in range(0, n, self.batch_):
                 members = range(first, min(n, first + self.batch_))
                 noise = [torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members]
-                images = self._decode(self._denoise(torch.stack(noise).to(self.device_)))
-                samples[first : members.stop] = images.cpu().numpy()
+                samples[first : members.stop] = self._decode(self._denoise(torch.stack(noise).to(self.device_)))
         return samples
 
     def _denoise(self, latents: Tensor) -> Tensor:
@@ -276,17 +290,16 @@ class LDM(Generator):
         )
         solver.set_timesteps(self.sampling_steps)
         for time in solver.timesteps:
-            with self._autocast():
+            with autocast(self.device_):
                 predicted = self.unet_(latents, time.expand(len(latents)).to(self.device_))
             latents = solver.step(predicted.float(), time, latents).prev_sample
         return latents
 
-    def _decode(self, latents: Tensor) -> Tensor:
+    def _decode(self, latents: Tensor) -> NDArray[np.float32]:
         """Normalised latents to images (N, *S) in [0, 1]."""
-        with self._autocast():
+        with autocast(self.device_):
             decoded = self.autoencoder_.decode(latents * self.sd_ + self.mean_)  # type: ignore[operator]
-        images = crop(from_patches(decoded.float(), self.patch_), self.shape_)
-        return ((images[:, 0] + 1) / 2).clamp(0, 1)
+        return to_images(from_patches(decoded.float(), self.patch_), self.shape_)
 
     # -------------------------------------------------------------------------------------------- the loss of an image
 
@@ -306,8 +319,8 @@ class LDM(Generator):
         if not len(images):
             return np.zeros(0, dtype=np.float32)
         schedule = self._schedule()
-        with _reproducible():
-            latents = (self._encode(self._pixels(images)) - self.mean_) / self.sd_
+        with reproducible():
+            latents = (self._encode(to_pixels(images, self._multiple())) - self.mean_) / self.sd_
             total = torch.zeros(len(latents), device=latents.device)
             for share in LOSS_TIMES:
                 time = round(share * (self.timesteps - 1))
@@ -326,13 +339,11 @@ class LDM(Generator):
     def state(self) -> dict[str, NDArray[Any]]:
         """Both networks' averaged weights, the latents' mean and standard deviation, and the images' shape."""
         self._require_fitted()
-        tensors = {"latent.mean": self.mean_, "latent.sd": self.sd_}
-        for name, net in (("autoencoder", self.autoencoder_), ("unet", self.unet_)):
-            tensors |= {f"{name}.{key}": tensor for key, tensor in net.state_dict().items()}
-        arrays: dict[str, NDArray[Any]] = {
-            name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in tensors.items()
-        }
-        return {**arrays, "shape": np.array(self.shape_, dtype=np.float32)}
+        latent = {"latent.mean": self.mean_.cpu().numpy(), "latent.sd": self.sd_.cpu().numpy()}
+        return {**latent, **weights(self._networks()), "shape": np.array(self.shape_, dtype=np.float32)}
+
+    def _networks(self) -> dict[str, nn.Module]:
+        return {"autoencoder": self.autoencoder_, "unet": self.unet_}
 
     def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
         """Take up what :meth:`state` gave.
@@ -342,11 +353,7 @@ class LDM(Generator):
         """
         try:
             self._build(tuple(int(side) for side in state["shape"]), device, seed=0)
-            for name, net in (("autoencoder", self.autoencoder_), ("unet", self.unet_)):
-                start = f"{name}."
-                weights = {key[len(start) :]: torch.tensor(state[key]) for key in state if key.startswith(start)}
-                net.load_state_dict(weights)
-                net.requires_grad_(False).eval()
+            load_weights(self._networks(), state)
             self.mean_ = torch.tensor(state["latent.mean"], device=self.device_)
             self.sd_ = torch.tensor(state["latent.sd"], device=self.device_)
         except (KeyError, RuntimeError) as error:
@@ -366,35 +373,26 @@ class LDM(Generator):
         self.batch_, self.autoencoder_batch_ = self.batch[which], self.autoencoder_batch[which]
         levels = _levels(self.downsampling_, self.patch_)
         with seeded(derive_seed(seed, "weights")):
-            self.autoencoder_ = self._place(
+            self.autoencoder_ = place(
                 autoencoder(
-                    dimensions, self.channels[-levels:], self.latent_channels, self.autoencoder_blocks, self.patch_
-                )
+                    dimensions,
+                    scaled(self.channels[-levels:], self.width),
+                    self.latent_channels,
+                    self.autoencoder_blocks,
+                    self.patch_,
+                ),
+                self.device_,
+                dimensions,
             )
-            self.unet_ = self._place(unet(dimensions, self.width, self.latent_channels, self.blocks))
-
-    def _place(self, net: nn.Module) -> nn.Module:
-        """Move a network to the device; on CUDA with channels last, which its tensor cores want."""
-        net = net.to(self.device_)
-        if self.device_.type == "cuda":
-            net.to(memory_format=torch.channels_last if len(self.shape_) == 2 else torch.channels_last_3d)
-        return net
-
-    def _to_device(self, images: Tensor) -> Tensor:
-        return images.to(self.device_, non_blocking=True)
-
-    def _autocast(self) -> torch.autocast:
-        """Compute in bfloat16 on CUDA; on CPUs it is not faster."""
-        return torch.autocast(self.device_.type, dtype=torch.bfloat16, enabled=self.device_.type == "cuda")
-
-    def _pixels(self, images: Images) -> Tensor:
-        """Images as (N, 1, *S) in [-1, 1], padded, on the CPU; always a copy."""
-        pixels = torch.tensor(np.asarray(images.pixels))[:, None]
-        return pad(pixels * 2 - 1, self._multiple())
+            self.unet_ = place(
+                unet(dimensions, scaled(self.unet_channels, self.width), self.latent_channels, self.blocks),
+                self.device_,
+                dimensions,
+            )
 
     def _multiple(self) -> int:
         """What the sides of padded images are multiples of, so that both networks can halve them."""
-        return self.downsampling_ << (len(self.width) - 1)
+        return self.downsampling_ << (len(self.unet_channels) - 1)
 
     def _latent_sides(self) -> list[int]:
         return [-(-side // self._multiple()) * self._multiple() // self.downsampling_ for side in self.shape_]
@@ -435,10 +433,3 @@ def gradient_difference(made: Tensor, real: Tensor) -> Tensor:
     """
     axes = range(2, real.ndim)
     return torch.stack([(made - real).diff(dim=axis).abs().mean() for axis in axes]).mean()
-
-
-@contextmanager
-def _reproducible() -> Iterator[None]:
-    """Have CUDA's convolutions choose algorithms that give the same bits every time."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-        yield

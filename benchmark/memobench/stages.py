@@ -100,10 +100,10 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def code_digest(kind: type) -> str:
-    """SHA-256 over an entry's source file and the private neighbours (``_*.py``) that it may import."""
+    """SHA-256 over an entry's source file, its private neighbours (``_*.py``), and the training loop."""
     file = Path(inspect.getfile(kind))
     sha = hashlib.sha256()
-    for source in [file, *sorted(file.parent.glob("_*.py"))]:
+    for source in [file, *sorted(file.parent.glob("_*.py")), Path(__file__).parent / "training.py"]:
         sha.update(source.name.encode() + b"\x1f" + source.read_bytes())
     return sha.hexdigest()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import memobench.baselines._train as train
+import memobench.training as train
 import numpy as np
 import pytest
 import torch
@@ -22,7 +22,7 @@ TINY: dict[str, Any] = {
     "channels": (8, 8),
     "autoencoder_steps": 4,
     "autoencoder_batch": (4, 4),
-    "width": (8, 8),
+    "unet_channels": (8, 8),
     "steps": 4,
     "batch": (4, 4),
     "sampling_steps": 3,
@@ -39,7 +39,7 @@ def same_state(one: LDM, two: LDM) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("module", ["ldm", "_nets", "_train"])
+@pytest.mark.parametrize("module", ["ldm", "_nets", "_augment", "_device"])
 def test_the_examples_hold(module: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"memobench.baselines.{module}"))
     assert tried > 0
@@ -126,7 +126,7 @@ def test_state_and_fields_are_all_there_is(make_images: MakeImages) -> None:
     assert np.array_equal(model.sample(3, seed=2), restored.sample(3, seed=2))
     assert np.array_equal(model.loss(images, seed=2), restored.loss(images, seed=2))
     with pytest.raises(MemobenchError, match="not of this ldm"):
-        LDM(**{**TINY, "width": (16, 16)}).restore(state)
+        LDM(**{**TINY, "unet_channels": (16, 16)}).restore(state)
     del state["latent.mean"]
     with pytest.raises(MemobenchError, match=r"latent\.mean"):
         LDM(**TINY).restore(state)
@@ -152,7 +152,7 @@ def test_it_learns_its_training_images(make_images: MakeImages) -> None:
     """Overfitted to four images, it denoises them better than strangers and draws near-copies of them."""
     train_images, others = make_images(patients=4, shape=(16, 16)), make_images(patients=4, shape=(16, 16), seed=1)
     settings: dict[str, Any] = {
-        **TINY, "downsampling": (4, 4), "patch": (4, 4), "channels": (32,), "autoencoder_steps": 150, "width": (32, 32),
+        **TINY, "downsampling": (4, 4), "patch": (4, 4), "channels": (32,), "autoencoder_steps": 150, "unet_channels": (32, 32),
         "steps": 250, "batch": (8, 8), "sampling_steps": 10, "ema": 0.98, "learning_rate": 2e-3,
     }  # fmt: skip
     model = LDM(**settings).fit(train_images, context=Context(seed=0))
@@ -173,7 +173,9 @@ def test_an_unfitted_model_says_so(make_images: MakeImages) -> None:
     ("field", "value"),
     [
         ("steps", 0),
-        ("width", ()),
+        ("unet_channels", ()),
+        ("width", "huge"),
+        ("augment", "some"),
         ("patch", (2,)),
         ("batch", (8,)),
         ("patch", (3, 4)),

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import memobench.baselines._train as train
+import memobench.training as train
 import numpy as np
 import pytest
 import torch
-from memobench.baselines._train import Training, batch_indices, seeded, step_generator, train_loop
 from memobench.errors import MemobenchError
 from memobench.generator import Context
+from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
 from torch import Tensor, nn
 
 
