@@ -44,6 +44,7 @@ def list_command(kind: str | None, as_json: bool) -> None:
 @click.option("--preset", help="Named hyper-parameters. [default: quick]")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set one field; may be repeated.")
 @click.option("--samples", type=click.IntRange(min=1), help="Number of samples. [default: the task's]")
+@click.option("--train-patients", type=click.IntRange(min=2), help="Train on so many patients only. [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Base seed of fit and sampling.")
 @click.option("--seeds", metavar="A-B", help="Several seeds, one run each, for example 0-4.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -60,6 +61,7 @@ def run_command(
     preset: str | None,
     settings: tuple[str, ...],
     samples: int | None,
+    train_patients: int | None,
     seed: int,
     seeds: str | None,
     device: str,
@@ -79,7 +81,19 @@ def run_command(
         load_plugin(file)
     for base in _seeds(seed, seeds):
         asked = RunSettings(
-            model, task, data, size, preset or "quick", _fields(settings), samples, base, device, features, out, fresh
+            model=model,
+            task=task,
+            data=data,
+            size=size,
+            preset=preset or "quick",
+            settings=_fields(settings),
+            samples=samples,
+            train_patients=train_patients,
+            seed=base,
+            device=device,
+            features=features,
+            out=out,
+            again=fresh,
         )
         if dry_run:
             click.echo(plan(asked))
@@ -146,6 +160,64 @@ def challenge_command(
     say(f"File: {folder}/result.json")
 
 
+@bench.command("study")
+@click.option("--task", required=True, help="A task of `bench list tasks`.")
+@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--model", default="ldm", show_default=True, help="The model that the findings are about.")
+@click.option("--against", default="vae,gan", show_default=True, help="The models that it is compared with.")
+@click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
+@click.option("--only", metavar="FACTOR,FACTOR", help="model, augmentation, width, patients, length. [default: all]")
+@click.option("--preset", default="quick", show_default=True, help="Named hyper-parameters, of all models.")
+@click.option("--seeds", metavar="A-B", default="0-2", show_default=True, help="One run of each arm per seed.")
+@click.option("--samples", type=click.IntRange(min=1), help="Number of samples. [default: the task's]")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def study_command(
+    task: str,
+    data: str,
+    model: str,
+    against: str,
+    size: int | None,
+    only: str | None,
+    preset: str,
+    seeds: str,
+    samples: int | None,
+    jobs: int,
+    device: str,
+    plugin: tuple[Path, ...],
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Vary each factor of training alone, over seeds, and see which published findings come out."""
+    from memobench.progress import say, track
+    from memobench.registry import load_plugin
+    from memobench.study_run import StudySettings, run_study, study_text
+
+    for file in plugin:
+        load_plugin(file)
+    asked = StudySettings(
+        task=task,
+        data=data,
+        model=model,
+        against=_names(against),
+        size=size,
+        only=_names(only or ""),
+        preset=preset,
+        seeds=tuple(_seeds(0, seeds)),
+        samples=samples,
+        jobs=jobs,
+        device=device,
+        plugins=plugin,
+        out=out,
+    )
+    result, folder = run_study(asked, track=track, say=say)
+    click.echo(result.model_dump_json(indent=1) if as_json else study_text(result))
+    say(f"Files: {folder}/ (study.json, and a figure for each factor as PNG and SVG)")
+
+
 @bench.command("leaderboard")
 @click.option("--task", help="Only this task.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
@@ -207,6 +279,10 @@ def _fields(settings: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f'--set takes FIELD=VALUE, not "{word}"; for example --set steps=500')
         fields[name.strip()] = value.strip()
     return fields
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in words.split(",") if name.strip()))
 
 
 def _seeds(seed: int, seeds: str | None) -> range:

@@ -41,6 +41,7 @@ class RunSettings:
         preset: Named set of hyper-parameters, of the generator and of the detector.
         settings: Fields of the generator set by hand, as text.
         samples: Number of samples; None for the task's own.
+        train_patients: Number of training patients, and of holdout patients; None for all.
         seed: Base seed of fit and sampling. The data and the detector do not depend on it.
         device: "auto", or a torch device.
         features: Features to measure quality on beside the detector's own, for example "inception".
@@ -55,6 +56,7 @@ class RunSettings:
     preset: str = "quick"
     settings: Mapping[str, str] = field(default_factory=dict)
     samples: int | None = None
+    train_patients: int | None = None
     seed: int = 0
     device: str = "auto"
     features: tuple[str, ...] = ()
@@ -87,7 +89,8 @@ def run(
     clock = Clock(say)
 
     with clock("data"):
-        splits, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
+        whole, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
+        splits = whole if settings.train_patients is None else whole.limited(settings.train_patients)
     identity = _identity(settings, task, generator, splits)
     folder = settings.out / identity.run_id
     if not settings.again and (done := finished(folder, identity, Result)):
@@ -96,7 +99,8 @@ def run(
 
     device = device or device_of(settings.device)
     with clock("detector"):
-        detector_path, clock.stored = fit_detector(splits, identity.detector, store=store, device=device, track=track)
+        # of all patients, so that runs with fewer are measured by the same one
+        detector_path, clock.stored = fit_detector(whole, identity.detector, store=store, device=device, track=track)
     with clock("fit"):
         fit_path, clock.stored = fit_generator(identity, generator, splits, store=store, device=device, track=track)
     with clock("sample"):
@@ -131,7 +135,7 @@ def plan(settings: RunSettings) -> str:
         manifest = read_manifest(Path(settings.data))
         data = f"{len(manifest.files)} images of {len(set(manifest.patients))} patients in {settings.data}"
     else:
-        data = f"phantom, {task.split.train} training patients"
+        data = f"phantom, {settings.train_patients or task.split.train} training patients"
     lines = [
         f"task      {task.name} (version {task.version}), images of {'x'.join(map(str, shape))}",
         f"data      {data}",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from memobench.errors import UsageError
 from memobench.images import Images
 from memobench.registry import Registry
+from memobench.seeds import generator_for
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,28 @@ class Splits:
     fresh: Images
     digest: str
     notes: tuple[str, ...] = ()
+
+    def limited(self, patients: int) -> Splits:
+        """These splits with fewer patients in train, and as many in holdout; the other sides stay.
+
+        Of two limits the smaller leaves a part of what the larger one leaves.
+
+        Args:
+            patients: Training patients.
+
+        Raises:
+            UsageError: Fewer than 2, or more than there are.
+        """
+        most = min(self.train.patient_count, self.holdout.patient_count)
+        if not 2 <= patients <= most:
+            raise UsageError(f"{patients} training patients cannot be had of {most}; give 2 to {most}")
+        sides = {}
+        for name, images in (("train", self.train), ("holdout", self.holdout)):
+            order = generator_for(0, "limited", name).permutation(np.unique(images.patients))
+            sides[name] = images.take(np.isin(images.patients, order[:patients]))
+        digest = hashlib.sha256(f"{self.digest} limited to {patients} patients".encode()).hexdigest()
+        note = f"only {patients} patients stand in train, and as many in holdout"
+        return replace(self, **sides, digest=digest, notes=(*self.notes, note))
 
 
 TASKS: Registry[TaskInfo] = Registry("task", "memobench.tasks", "memobench.tasks")

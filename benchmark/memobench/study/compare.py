@@ -1,0 +1,156 @@
+"""Arms compared: means over seeds, with intervals that count both patients and seeds.
+
+The runs of a study share their patients, so more seeds do not make the patients more. The variance of an arm's mean is
+therefore the sum of two: that of dealing other patients, with all runs kept, and that of training again, between seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from memobench.copies.decide import Decisions
+from memobench.errors import DataError
+from memobench.exchange import Floats
+from memobench.memorization.rates import Pools, tally
+from memobench.seeds import generator_for
+
+DRAWS = 2000  # of patients
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Which patients the samples of one run resemble most: the ``train_share`` before it is summed.
+
+    Attributes:
+        names: (P,) all patients of both pools.
+        in_train: (P,) whether each is a training patient.
+        samples: (P,) samples whose best match is an image of the patient; a tie counts half for either.
+    """
+
+    names: NDArray[np.str_]
+    in_train: NDArray[np.bool_]
+    samples: Floats
+
+    @classmethod
+    def of(cls, decisions: Decisions, pools: Pools) -> Hits:
+        """Count the decisions of a run."""
+        return cls(pools.names, pools.in_train, tally(decisions, pools).samples)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval.
+
+    Attributes:
+        value: The mean over seeds, or a difference of two.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def train_share(hits: Hits, weight: Floats) -> Floats:
+    """The share of samples nearer to train, when patients weigh what they are given: (B, P) weights to (B,).
+
+    Pools of unequal size are weighted as in :mod:`memobench.memorization.rates`: the odds are divided by T / H.
+
+    >>> hits = Hits(np.array(["a", "b"]), np.array([True, False]), np.array([3.0, 1.0]))
+    >>> train_share(hits, np.array([[1.0, 1.0], [0.0, 2.0]])).tolist()
+    [0.75, 0.0]
+    """
+    ratio = hits.in_train.sum() / max((~hits.in_train).sum(), 1)
+    near = weight @ (hits.samples * hits.in_train)
+    far = weight @ (hits.samples * ~hits.in_train) * ratio
+    share: Floats = np.where(near + far > 0, near / np.maximum(near + far, 1e-12), 0.5)
+    return share
+
+
+def patient_draws(arms: Sequence[Sequence[Hits]], seed: int) -> list[Floats]:
+    """For each arm, its mean train share in draws of other patients: lists of (DRAWS,).
+
+    Training and holdout patients are drawn apart, with replacement, the same patients for all arms: what two arms have
+    in common drops out of their difference (Efron & Tibshirani 1993, section 8.3).
+
+    Args:
+        arms: The runs of each arm.
+        seed: Seed of the draws.
+
+    Raises:
+        DataError: A patient stands in train in one run and in holdout in another.
+    """
+    side: dict[str, bool] = {}
+    for hits in (run for arm in arms for run in arm):
+        for name, trained in zip(hits.names.tolist(), hits.in_train.tolist(), strict=True):
+            if side.setdefault(name, trained) != trained:
+                raise DataError(f'patient "{name}" stands on two sides; compare runs of one split only')
+    rng = generator_for(seed, "patients")
+    drawn: dict[str, Floats] = {}
+    for trained in (True, False):
+        names = sorted(name for name in side if side[name] == trained)
+        counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)
+        drawn |= {name: counts[:, k].astype(np.float64) for k, name in enumerate(names)}
+    return [
+        np.mean([train_share(run, np.stack([drawn[name] for name in run.names.tolist()], axis=1)) for run in arm], 0)
+        for arm in arms
+    ]
+
+
+def estimate(values: Sequence[float], patient_variance: float) -> Estimate:
+    """The mean over seeds, with its interval.
+
+    Args:
+        values: One value for each run.
+        patient_variance: Variance of the mean over draws of other patients, the runs kept.
+    """
+    return _interval(float(np.mean(values)), patient_variance, [_between_seeds(values)])
+
+
+def difference(first: Sequence[float], second: Sequence[float], patient_variance: float) -> Estimate:
+    """The difference of two arms' means, first minus second, with its interval.
+
+    Args:
+        first: One value for each run of the first arm.
+        second: Those of the second.
+        patient_variance: Variance of the difference over draws of other patients, the runs kept.
+
+    >>> found = difference([0.9, 0.8, 0.85], [0.5, 0.6, 0.55], 0.0)
+    >>> round(found.value, 3), found.low > 0
+    (0.3, True)
+    """
+    value = float(np.mean(first) - np.mean(second))
+    return _interval(value, patient_variance, [_between_seeds(first), _between_seeds(second)])
+
+
+def _between_seeds(values: Sequence[float]) -> tuple[float, int]:
+    """Variance of a mean over seeds, and its degrees of freedom; none of either with one seed."""
+    count = len(values)
+    return (float(np.var(values, ddof=1)) / count, count - 1) if count > 1 else (0.0, 0)
+
+
+def _interval(value: float, patient_variance: float, seeds: Sequence[tuple[float, int]]) -> Estimate:
+    """Student's interval with Welch and Satterthwaite's degrees of freedom; those of the patients are taken as many."""
+    variance = patient_variance + sum(part for part, _ in seeds)
+    spent = sum(part**2 / freedom for part, freedom in seeds if freedom)
+    freedom = variance**2 / spent if spent > 0 else np.inf
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * float(np.sqrt(variance))
+    return Estimate(value, value - reach, value + reach)
+
+
+def verdict(differences: Sequence[Estimate]) -> str:
+    """What the data say of a claim whose differences should all be positive.
+
+    >>> verdict([Estimate(0.3, 0.2, 0.4), Estimate(0.1, -0.1, 0.3)])
+    'undecided'
+    """
+    if any(found.high < 0 for found in differences):
+        return "not reproduced"
+    return "reproduced" if all(found.low > 0 for found in differences) else "undecided"

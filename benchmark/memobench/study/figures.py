@@ -1,0 +1,105 @@
+"""Figures of a study: memorization against each factor with quality beside it, and both for all arms at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from memobench.study.compare import Estimate
+from memobench.study.findings import MEMORIZATION, QUALITY, Factor
+
+LABELS = {
+    MEMORIZATION: "train share (0.5: nothing memorized)",
+    QUALITY: "Fréchet distance to test patients (lower is better)",
+}
+COLOURS = {MEMORIZATION: "#b2182b", QUALITY: "#2166ac"}
+Arms = Mapping[str, Mapping[str, Estimate]]
+Values = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def draw_factor(stem: Path, factor: Factor, arms: Arms, values: Values, title: str) -> list[Path]:
+    """Memorization and quality at each level of a factor: means with 95 % intervals, single seeds as dots.
+
+    Args:
+        stem: Files without their ending; ``.png`` and ``.svg`` are written.
+        factor: What is varied.
+        arms: Estimates by arm and metric.
+        values: One value per seed, by arm and metric.
+        title: What was run.
+    """
+    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure.suptitle(f"{factor.title}: {title}", fontsize=10)
+    labels = [arm.label for arm in factor.arms]
+    for axes, metric in zip(figure.subplots(1, 2), (MEMORIZATION, QUALITY), strict=True):
+        for place, label in enumerate(labels):
+            _point(axes, place, arms[label][metric], COLOURS[metric])
+            single = values[label][metric]
+            axes.plot([place + 0.14] * len(single), single, ".", color="0.55", markersize=4)
+        axes.set_xticks(range(len(labels)), [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
+        axes.set_xlim(-0.5, len(labels) - 0.5)
+        axes.set_ylabel(LABELS[metric], fontsize=8)
+        if metric == MEMORIZATION:
+            axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+    return _save(figure, stem)
+
+
+def draw_pareto(stem: Path, arms: Arms, title: str) -> list[Path]:
+    """All arms in the plane of quality and memorization; good models lie below and to the left."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10)
+    front = pareto_front({name: (a[QUALITY].value, a[MEMORIZATION].value) for name, a in arms.items()})
+    for name, found in arms.items():
+        quality, memorized = found[QUALITY], found[MEMORIZATION]
+        colour = COLOURS[MEMORIZATION] if name in front else "0.45"
+        axes.errorbar(
+            quality.value,
+            memorized.value,
+            xerr=[[quality.value - quality.low], [quality.high - quality.value]],
+            yerr=[[memorized.value - memorized.low], [memorized.high - memorized.value]],
+            fmt="o",
+            color=colour,
+            elinewidth=0.8,
+            markersize=4,
+        )
+        axes.annotate(name, (quality.value, memorized.value), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
+    axes.set_xlim(left=0)
+    axes.set_xlabel(LABELS[QUALITY], fontsize=9)
+    axes.set_ylabel(LABELS[MEMORIZATION], fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return _save(figure, stem)
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> set[str]:
+    """The names of those that no other is at least as good as in both, and better in one; less is better.
+
+    >>> sorted(pareto_front({"a": (1, 3), "b": (2, 2), "c": (2, 4)}))
+    ['a', 'b']
+    """
+
+    def beaten(name: str) -> bool:
+        x, y = points[name]
+        return any(u <= x and v <= y and (u, v) != (x, y) for u, v in points.values())
+
+    return {name for name in points if not beaten(name)}
+
+
+def _point(axes: Axes, place: float, found: Estimate, colour: str) -> None:
+    reach = [[found.value - found.low], [found.high - found.value]]
+    axes.errorbar(place, found.value, yerr=reach, fmt="o", color=colour, capsize=3, markersize=5)
+
+
+def _save(figure: Figure, stem: Path) -> list[Path]:
+    FigureCanvasAgg(figure)
+    files = [stem.with_suffix(ending) for ending in (".png", ".svg")]
+    for file in files:
+        figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+    return files

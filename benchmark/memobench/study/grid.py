@@ -1,0 +1,163 @@
+"""The runs of a study: ordinary ``bench run`` runs, one for each arm and seed, several at once where there is room.
+
+A run that is finished is read, not repeated; a study that was interrupted goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from memobench.copies.decide import Decisions
+from memobench.errors import MemobenchError, UsageError
+from memobench.generator import GENERATORS, build
+from memobench.memorization.rates import Pools
+from memobench.results import Result
+from memobench.run import RunSettings, run
+from memobench.study.compare import Hits
+from memobench.study.findings import Arm
+from memobench.task import Splits
+
+LAST_LINES = 3  # of a failed run's messages that are shown
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: its result and its folder."""
+
+    result: Result
+    folder: Path
+
+
+def settings_of(arm: Arm, asked: RunSettings, seed: int, train_patients: int) -> RunSettings:
+    """The run of an arm and a seed.
+
+    Args:
+        arm: What is varied.
+        asked: What all runs have in common.
+        seed: Base seed.
+        train_patients: Of the task.
+
+    Raises:
+        UsageError: The arm varies the length of a model that has no field ``steps``.
+    """
+    fields = {**asked.settings, **arm.settings} if arm.model == asked.model else dict(arm.settings)
+    if arm.length != 1:
+        generator = build(GENERATORS.get(arm.model), arm.model, asked.preset, fields)
+        steps = getattr(generator, "steps", None)
+        if not isinstance(steps, int):
+            raise UsageError(f'model "{arm.model}" has no field steps; its training length cannot be varied')
+        fields["steps"] = str(max(1, round(arm.length * steps)))
+    patients = None if arm.patients == 1 else max(2, round(arm.patients * train_patients))
+    return replace(asked, model=arm.model, settings=fields, train_patients=patients, seed=seed)
+
+
+def run_all(
+    wanted: Sequence[RunSettings], *, jobs: int, plugins: Sequence[Path] = (), say: Callable[[str], None]
+) -> list[Finished]:
+    """Do the runs that are not done yet.
+
+    Args:
+        wanted: The runs.
+        jobs: How many at once, each in a process of its own; several GPUs are dealt out in turn.
+        plugins: Files with further generators, for those processes.
+        say: Is told one line per run.
+
+    Returns:
+        One for each of ``wanted``, in order.
+
+    Raises:
+        MemobenchError: Some runs failed; the others are done and kept.
+    """
+    failures: list[str] = []
+    if jobs > 1:
+        with ThreadPoolExecutor(jobs) as pool:
+            doing = {pool.submit(_in_process, one, number, plugins): one for number, one in enumerate(wanted)}
+            for done in as_completed(doing):
+                error = done.result()
+                say(f"{_name(doing[done])}: {error or 'done'}")
+                failures += [f"{_name(doing[done])}: {error}"] if error else []
+    finished = []
+    for number, one in enumerate(wanted, start=1):
+        if failures and jobs > 1:
+            break
+        try:
+            result, folder = run(one)
+        except UsageError:
+            raise
+        except MemobenchError as error:
+            failures.append(f"{_name(one)}: {error}")
+            continue
+        if jobs == 1:
+            say(f"{number} of {len(wanted)}: {_name(one)}: done")
+        finished.append(Finished(result, folder))
+    if failures:
+        raise MemobenchError(f"{len(failures)} of {len(wanted)} runs failed; the same command goes on. {failures[0]}")
+    return finished
+
+
+def words_of(settings: RunSettings, plugins: Sequence[Path] = ()) -> list[str]:
+    """The words of ``bench run`` that ask for these settings.
+
+    >>> words_of(RunSettings("ldm", "xray", seed=2))[:6]
+    ['run', '--model', 'ldm', '--task', 'xray', '--data']
+    """
+    words = ["run", "--model", settings.model, "--task", settings.task, "--data", settings.data]
+    words += ["--preset", settings.preset, "--seed", str(settings.seed), "--device", settings.device]
+    words += ["--out", str(settings.out)]
+    for option, value in (
+        ("--size", settings.size),
+        ("--samples", settings.samples),
+        ("--train-patients", settings.train_patients),
+    ):
+        words += [] if value is None else [option, str(value)]
+    words += [word for name, value in settings.settings.items() for word in ("--set", f"{name}={value}")]
+    words += [word for name in settings.features for word in ("--features", name)]
+    return words + [word for file in plugins for word in ("--plugin", str(file))]
+
+
+def hits_of(finished: Finished, whole: Splits) -> Hits:
+    """Which patients the samples of a run resemble most, from its stored scores."""
+    counts = finished.result.counts
+    splits = whole
+    if finished.result.identity.split_digest != whole.digest:
+        splits = whole.limited(counts["train_patients"])
+    with np.load(finished.folder / "scores.npz", allow_pickle=False) as archive:
+        decisions = Decisions(**{name: archive[name] for name in Decisions.__dataclass_fields__})
+    return Hits.of(decisions, Pools(splits.train.patients, splits.holdout.patients))
+
+
+def _in_process(settings: RunSettings, number: int, plugins: Sequence[Path]) -> str:
+    """Run in a process of its own; the last lines of its messages where it failed, else nothing."""
+    environment = dict(os.environ)
+    if gpu := next(_gpus(number), None):
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    command = [sys.executable, "-c", "from memobench.cli import main; main()", *words_of(settings, plugins)]
+    # the command is this program itself, with words made of checked settings
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if not done.returncode:
+        return ""
+    return " ".join(done.stderr.strip().splitlines()[-LAST_LINES:]) or f"ended with status {done.returncode}"
+
+
+def _gpus(number: int) -> Iterator[str]:
+    """The GPU of a process, where there are several."""
+    import torch
+
+    count = torch.cuda.device_count()
+    if count > 1:
+        yield str(number % count)
+
+
+def _name(settings: RunSettings) -> str:
+    parts = [settings.model, *(f"{name}={value}" for name, value in settings.settings.items())]
+    if settings.train_patients is not None:
+        parts.append(f"{settings.train_patients} patients")
+    return f"{', '.join(parts)}, seed {settings.seed}"

@@ -1,0 +1,271 @@
+"""``bench study``: each factor varied alone, over seeds, and what the published findings turn out to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+from tabulate import tabulate
+
+from memobench.errors import UsageError, suggest
+from memobench.generator import Track, silent
+from memobench.report.words import entry_of, shown
+from memobench.results import Finite, Strict
+from memobench.run import RunSettings
+from memobench.sources import load_splits
+from memobench.store import Store, digest_of, write_json, writing_into
+from memobench.study.compare import Estimate, difference, estimate, patient_draws, verdict
+from memobench.study.figures import draw_factor, draw_pareto
+from memobench.study.findings import MEMORIZATION, QUALITY, Arm, Factor, factors
+from memobench.study.grid import Finished, hits_of, run_all, settings_of
+from memobench.task import TASKS
+
+METRICS = (MEMORIZATION, "copy_rate", "memorized_patients", QUALITY, "recall")
+STUDY_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What a study is asked to do: the words of ``bench study``.
+
+    Attributes:
+        task: Name of the task.
+        data: "phantom" or a folder.
+        model: The model that the findings are about.
+        against: The models that it is compared with.
+        size: Side length; None for the task's own.
+        only: Names of factors; none for all.
+        preset: Of all models.
+        seeds: Base seeds; three at least make the intervals worth their name.
+        samples: Number of samples; None for the task's own.
+        jobs: Runs at once.
+        device: "auto", or a torch device.
+        plugins: Files with further generators.
+        out: Folder of all runs.
+    """
+
+    task: str
+    data: str = "phantom"
+    model: str = "ldm"
+    against: tuple[str, ...] = ("vae", "gan")
+    size: int | None = None
+    only: tuple[str, ...] = ()
+    preset: str = "quick"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    samples: int | None = None
+    jobs: int = 1
+    device: str = "auto"
+    plugins: tuple[Path, ...] = field(default=())
+    out: Path = Path("runs")
+
+
+class StudyEstimate(Strict):
+    """A number with its 95 % interval over patients and seeds."""
+
+    value: Finite
+    low: Finite
+    high: Finite
+
+
+class StudyArm(Strict):
+    """One way to train: its runs, and each metric's mean over them and value in each."""
+
+    label: str
+    runs: list[str]
+    metrics: dict[str, StudyEstimate]
+    values: dict[str, list[Finite]]
+
+
+class StudyFinding(Strict):
+    """A published finding, the differences that decide it, and what they say."""
+
+    factor: str
+    claim: str
+    metric: str
+    differences: dict[str, StudyEstimate]
+    verdict: str
+
+
+class StudyResult(Strict):
+    """One study: ``study.json``."""
+
+    study_version: int = STUDY_VERSION
+    study_id: str
+    task: str
+    data: str
+    split_digest: str
+    preset: str
+    seeds: list[int]
+    arms: list[StudyArm] = Field(min_length=1)
+    findings: list[StudyFinding]
+
+
+def run_study(
+    settings: StudySettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+) -> tuple[StudyResult, Path]:
+    """Run every arm with every seed, compare, draw.
+
+    Args:
+        settings: What to do.
+        track: Shows progress.
+        say: Is told one line per run.
+
+    Returns:
+        The result and its folder, ``<out>/study-...``, with ``study.json`` and a figure for each factor.
+
+    Raises:
+        UsageError: An unknown name, or a factor that a model does not have.
+        MemobenchError: Some runs failed; those that did not are kept.
+    """
+    task, chosen = TASKS.get(settings.task), _chosen(settings)
+    if not settings.seeds:
+        raise UsageError("a study needs one seed at least; give --seeds 0-2")
+    arms = {arm.label: arm for factor in chosen for arm in factor.arms}
+    asked = RunSettings(
+        settings.model,
+        settings.task,
+        settings.data,
+        size=settings.size,
+        preset=settings.preset,
+        samples=settings.samples,
+        device=settings.device,
+        out=settings.out,
+    )
+    whole, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=track)
+    patients = whole.train.patient_count
+    wanted = [settings_of(arm, asked, seed, patients) for arm in arms.values() for seed in settings.seeds]
+    say(f"{len(arms)} arms with {len(settings.seeds)} seeds: {len(wanted)} runs, those that are stored among them")
+    done = run_all(wanted, jobs=settings.jobs, plugins=settings.plugins, say=say)
+
+    per_seed = len(settings.seeds)
+    runs = {label: done[k * per_seed : (k + 1) * per_seed] for k, label in enumerate(arms)}
+    values = {label: _values(found) for label, found in runs.items()}
+    draws = dict(
+        zip(runs, patient_draws([[hits_of(f, whole) for f in found] for found in runs.values()], 0), strict=True)
+    )
+    estimates = {label: _estimates(found, values[label], float(draws[label].var())) for label, found in runs.items()}
+    findings = [_decided(factor, values, runs, draws) for factor in chosen]
+    result = StudyResult(
+        study_id=_study_id(settings, arms, whole.digest, done),
+        task=settings.task,
+        data="phantom" if settings.data == "phantom" else "folder",
+        split_digest=whole.digest,
+        preset=settings.preset,
+        seeds=list(settings.seeds),
+        arms=[
+            StudyArm(
+                label=label,
+                runs=[found.result.run_id for found in runs[label]],
+                metrics={name: _plain(found) for name, found in estimates[label].items()},
+                values=values[label],
+            )
+            for label in arms
+        ],
+        findings=[finding for several in findings for finding in several],
+    )
+    folder = settings.out / result.study_id
+    with writing_into(settings.out):
+        folder.mkdir(parents=True, exist_ok=True)
+        title = f"{settings.task} ({result.data}), preset {settings.preset}, {per_seed} seeds"
+        for factor in chosen:
+            draw_factor(folder / factor.name, factor, estimates, values, title)
+        draw_pareto(folder / "pareto", estimates, title)
+        write_json(folder / "study.json", result.model_dump(mode="json"))
+    return result, folder
+
+
+def study_text(result: StudyResult, style: str = "simple") -> str:
+    """The study as the terminal shows it: a row per arm, then what became of each finding."""
+    rows = [
+        [arm.label, *(_cell(name, arm.metrics[name]) if name in arm.metrics else "missing" for name in METRICS)]
+        for arm in result.arms
+    ]
+    decided = [
+        [finding.verdict, finding.claim, "; ".join(_words(finding, name) for name in finding.differences)]
+        for finding in result.findings
+    ]
+    head = f"{result.task} ({result.data}), preset {result.preset}, seeds {', '.join(map(str, result.seeds))}"
+    table = tabulate(rows, ["arm", *(entry_of(name).label for name in METRICS)], tablefmt=style, disable_numparse=True)
+    verdicts = tabulate(decided, ["verdict", "finding", "differences"], tablefmt=style, disable_numparse=True)
+    note = "Means over seeds, with 95 % intervals over patients and seeds together."
+    return f"{head}\n\n{table}\n\n{verdicts}\n\n{note}"
+
+
+def _chosen(settings: StudySettings) -> list[Factor]:
+    known = {factor.name: factor for factor in factors(settings.model, settings.against)}
+    for name in settings.only:
+        if name not in known:
+            raise UsageError(f'unknown factor "{name}"; {suggest(name, known)}')
+    return [known[name] for name in settings.only or known]
+
+
+def _values(found: Sequence[Finished]) -> dict[str, list[float]]:
+    names = [name for name in METRICS if all(name in one.result.metrics for one in found)]
+    return {name: [one.result.metrics[name].value for one in found] for name in names}
+
+
+def _patient_variance(found: Sequence[Finished], name: str) -> float:
+    """Of a metric that carries an interval over patients in each run: the same patients, so their mean."""
+    metrics = [one.result.metrics[name] for one in found]
+    reach = [((m.high or m.value) - (m.low or m.value)) / 2 / 1.959964 if m.high is not None else 0.0 for m in metrics]
+    return float(np.mean(np.square(reach)))
+
+
+def _estimates(
+    found: Sequence[Finished], values: Mapping[str, Sequence[float]], share_variance: float
+) -> dict[str, Estimate]:
+    return {
+        name: estimate(row, share_variance if name == MEMORIZATION else _patient_variance(found, name))
+        for name, row in values.items()
+    }
+
+
+def _decided(
+    factor: Factor,
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    runs: Mapping[str, Sequence[Finished]],
+    draws: Mapping[str, np.ndarray],
+) -> list[StudyFinding]:
+    decided = []
+    for finding in factor.findings:
+        found = {}
+        for pair in finding.comparisons:
+            if finding.metric == MEMORIZATION:
+                variance = float((draws[pair.more] - draws[pair.less]).var())
+            else:
+                variance = sum(_patient_variance(runs[label], finding.metric) for label in (pair.more, pair.less))
+            first, second = (values[label][finding.metric] for label in (pair.more, pair.less))
+            found[f"{pair.more} minus {pair.less}"] = difference(first, second, variance)
+        decided.append(
+            StudyFinding(
+                factor=factor.name,
+                claim=finding.claim,
+                metric=finding.metric,
+                differences={name: _plain(one) for name, one in found.items()},
+                verdict=verdict(list(found.values())),
+            )
+        )
+    return decided
+
+
+def _study_id(settings: StudySettings, arms: Mapping[str, Arm], digest: str, done: Sequence[Finished]) -> str:
+    key = {"version": STUDY_VERSION, "split": digest, "arms": list(arms), "runs": [f.result.run_id for f in done]}
+    return f"study-{settings.task}-{settings.model}-{digest_of(key)}"
+
+
+def _plain(found: Estimate) -> StudyEstimate:
+    return StudyEstimate(value=found.value, low=found.low, high=found.high)
+
+
+def _cell(name: str, found: StudyEstimate) -> str:
+    style = entry_of(name).style
+    return f"{shown(found.value, style)} [{shown(found.low, style).removesuffix(' %')} to {shown(found.high, style)}]"
+
+
+def _words(finding: StudyFinding, name: str) -> str:
+    found, style = finding.differences[name], entry_of(finding.metric).style
+    low, high = shown(found.low, style).removesuffix(" %"), shown(found.high, style)
+    return f"{entry_of(finding.metric).label}, {name}: {shown(found.value, style)} [{low} to {high}]"

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memobench.copies.decide import decide
+from memobench.errors import DataError
+from memobench.memorization.rates import Pools, rates
+from memobench.study.compare import Estimate, Hits, difference, estimate, patient_draws, train_share, verdict
+
+PATIENTS = 60  # on either side
+
+
+def hits(excess: np.ndarray, rng: np.random.Generator, samples: int = 200) -> Hits:
+    """A run whose samples fall on training patients with weights 1 + excess, and on holdout patients with 1."""
+    names = np.array([f"{side}{k:03d}" for side in "th" for k in range(PATIENTS)])
+    order = np.argsort(names)
+    in_train = np.char.startswith(names, "t")
+    weight = np.where(in_train, 1.0, 1.0)
+    weight[in_train] += excess
+    counts = rng.multinomial(samples, weight / weight.sum()).astype(np.float64)
+    return Hits(names[order], in_train[order], counts[order])
+
+
+def test_the_share_is_that_of_the_rates() -> None:
+    rng = np.random.default_rng(0)
+    pools = Pools(np.array([f"a{k}" for k in range(30)]), np.array([f"b{k}" for k in range(15)]))
+    scores = rng.random((2, 100)).astype(np.float32)
+    decisions = decide(scores[0], rng.integers(30, size=100), scores[1], rng.integers(15, size=100), 0.9)
+    found = Hits.of(decisions, pools)
+    share = train_share(found, np.ones((1, len(found.names))))[0]
+    assert share == pytest.approx(rates(decisions, pools)["train_share"].value, rel=1e-6)
+
+
+def test_intervals_of_a_difference_cover_the_truth() -> None:
+    """Other patients and other seeds in every draw: the arms differ in truth by what their excess makes."""
+    rng = np.random.default_rng(0)
+    covered, shares = [], []
+    for _ in range(120):
+        # what a patient attracts is his own in every arm and seed; half of it remains in the weaker arm
+        pull = rng.gamma(0.5, 4.0, size=PATIENTS)
+        arms = [[hits(pull * scale * rng.uniform(0.8, 1.2), rng) for _ in range(3)] for scale in (1.0, 0.5)]
+        values = [[float(train_share(run, np.ones((1, 2 * PATIENTS)))[0]) for run in arm] for arm in arms]
+        draws = patient_draws(arms, seed=int(rng.integers(1 << 30)))
+        found = difference(values[0], values[1], float((draws[0] - draws[1]).var()))
+        shares.append(np.mean(values, axis=1))
+        covered.append((found.low, found.high))
+    truth = np.mean([first - second for first, second in shares])
+    inside = np.mean([low <= truth <= high for low, high in covered])
+    assert inside >= 0.9  # three seeds and a percentile of patients: near 95 %
+
+
+def test_equal_arms_seldom_differ() -> None:
+    rng = np.random.default_rng(1)
+    apart = 0
+    for _ in range(100):
+        pull = rng.gamma(0.5, 4.0, size=PATIENTS)
+        arms = [[hits(pull, rng) for _ in range(3)] for _ in range(2)]
+        values = [[float(train_share(run, np.ones((1, 2 * PATIENTS)))[0]) for run in arm] for arm in arms]
+        draws = patient_draws(arms, seed=0)
+        found = difference(values[0], values[1], float((draws[0] - draws[1]).var()))
+        apart += not found.low <= 0 <= found.high
+    assert apart <= 9
+
+
+def test_shared_patients_drop_out_of_a_difference() -> None:
+    rng = np.random.default_rng(2)
+    pull = rng.gamma(0.5, 4.0, size=PATIENTS)
+    arms = [[hits(pull, rng, samples=5000)] for _ in range(2)]
+    first, second = patient_draws(arms, seed=0)
+    assert (first - second).var() < 0.2 * (first.var() + second.var())
+
+
+def test_more_seeds_do_not_make_more_patients() -> None:
+    rng = np.random.default_rng(3)
+    pull = rng.gamma(0.5, 4.0, size=PATIENTS)
+    few, many = ([hits(pull, rng) for _ in range(count)] for count in (3, 40))
+    spread = [float(patient_draws([arm], seed=0)[0].std()) for arm in (few, many)]
+    assert spread[1] > 0.5 * spread[0]
+
+
+def test_one_seed_has_an_interval_of_patients_alone() -> None:
+    found = estimate([0.8], 0.01)
+    assert (found.value, found.high - found.value) == (0.8, pytest.approx(0.196, abs=1e-3))
+    assert difference([0.8], [0.7], 0.0) == Estimate(pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1))
+
+
+def test_few_seeds_make_wide_intervals() -> None:
+    two = estimate([0.7, 0.9], 0.0)
+    assert two.high - two.value == pytest.approx(12.706 * 0.1, rel=1e-3)  # Student's t with one degree of freedom
+
+
+def test_a_patient_on_two_sides_is_refused() -> None:
+    one = Hits(np.array(["a", "b"]), np.array([True, False]), np.ones(2))
+    other = Hits(np.array(["a", "b"]), np.array([False, True]), np.ones(2))
+    with pytest.raises(DataError, match='patient "a" stands on two sides'):
+        patient_draws([[one], [other]], seed=0)
+
+
+def test_the_verdict_needs_every_difference() -> None:
+    above, across, below = Estimate(1, 0.5, 1.5), Estimate(1, -0.5, 1.5), Estimate(-1, -1.5, -0.5)
+    assert verdict([above, above]) == "reproduced"
+    assert verdict([above, across]) == "undecided"
+    assert verdict([above, below]) == "not reproduced"

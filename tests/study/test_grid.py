@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from memobench.cli import bench
+from memobench.errors import MemobenchError, UsageError
+from memobench.run import RunSettings
+from memobench.study.findings import Arm, factors
+from memobench.study.grid import run_all, settings_of, words_of
+
+
+def test_an_arm_becomes_the_settings_of_a_run() -> None:
+    asked = RunSettings("ldm", "xray", preset="smoke", settings={"blocks": "2"})
+    plain = settings_of(Arm("ldm", "ldm"), asked, 3, 96)
+    assert (plain.model, plain.seed, plain.settings, plain.train_patients) == ("ldm", 3, {"blocks": "2"}, None)
+    short = settings_of(Arm("short", "ldm", {"width": "small"}, length=0.25, patients=0.5), asked, 0, 96)
+    assert short.settings == {"blocks": "2", "width": "small", "steps": "5"}  # of 20
+    assert short.train_patients == 48
+    other = settings_of(Arm("noise", "noise"), asked, 0, 96)
+    assert other.settings == {}
+    with pytest.raises(UsageError, match='"noise" has no field steps'):
+        settings_of(Arm("short", "noise", length=0.5), asked, 0, 96)
+
+
+def test_the_words_of_a_run_mean_its_settings(tmp_path: Path) -> None:
+    asked = RunSettings(
+        "ldm", "xray", "data", 64, "smoke", {"steps": "5"}, 12, 20, 3, "cpu", ("inception",), tmp_path / "runs"
+    )
+    context = bench.commands["run"].make_context("run", words_of(asked, [tmp_path / "mine.py"])[1:])
+    said = context.params
+    assert (said["model"], said["task"], said["data"], said["size"], said["preset"]) == (
+        "ldm",
+        "xray",
+        "data",
+        64,
+        "smoke",
+    )
+    assert said["settings"] == ("steps=5",)
+    assert (said["samples"], said["train_patients"], said["seed"], said["device"]) == (12, 20, 3, "cpu")
+    assert said["features"] == ("inception",)
+    assert said["plugin"] == (tmp_path / "mine.py",)
+    assert said["out"] == tmp_path / "runs"
+
+
+def test_every_comparison_is_of_arms_of_its_factor() -> None:
+    for factor in factors("ldm", ("vae", "gan")):
+        labels = {arm.label for arm in factor.arms}
+        assert factor.findings
+        for finding in factor.findings:
+            assert finding.comparisons
+            for pair in finding.comparisons:
+                assert {pair.more, pair.less} <= labels
+    labels = [arm.label for factor in factors() for arm in factor.arms]
+    assert labels.count("ldm") == 5  # the arm that all share
+
+
+def test_a_failed_run_is_named_and_the_others_are_done(write_folder: object, tmp_path: Path) -> None:
+    folder = write_folder()  # type: ignore[operator]
+    good = RunSettings("noise", "xray", str(folder), 32, "smoke", samples=12, out=tmp_path / "runs")
+    bad = RunSettings("noise", "xray", str(folder), 32, "smoke", samples=12, device="cuda:9", out=tmp_path / "runs")
+    said: list[str] = []
+    with pytest.raises(MemobenchError, match=r"1 of 2 runs failed; the same command goes on. noise, seed 0: device"):
+        run_all([bad, good], jobs=1, say=said.append)
+    assert said == ["2 of 2: noise, seed 0: done"]
+    assert len(list((tmp_path / "runs").glob("xray-noise-*/result.json"))) == 1

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from memobench.cli import main
+from memobench.errors import UsageError
+from memobench.study_run import StudyResult, StudySettings, run_study, study_text
+
+Write = Callable[..., Path]
+# a model that copies a share of its samples, more with more steps, with the switches of a trained one
+COPIER = '''
+from dataclasses import dataclass
+from typing import ClassVar
+import numpy as np
+from memobench.generator import GENERATORS, Generator
+
+@GENERATORS.register("copier")
+@dataclass
+class Copier(Generator):
+    """Copies."""
+    width: str = "base"
+    augment: str = "none"
+    steps: int = 8
+    PRESETS: ClassVar = {"smoke": {}, "quick": {}}
+
+    def fit(self, images, *, context):
+        self.train = np.array(images.pixels)
+        return self
+
+    def sample(self, n, *, seed):
+        rng = np.random.default_rng(seed)
+        copies = round(n * min(1, self.steps / 8))
+        made = rng.random((n, *self.train.shape[1:])).astype(np.float32)
+        made[:copies] = self.train[rng.integers(len(self.train), size=copies)]
+        return made
+
+    def state(self):
+        return {"train": self.train}
+
+    def restore(self, state, *, device="cpu"):
+        self.train = np.asarray(state["train"])
+        return self
+'''
+
+
+@pytest.fixture(autouse=True)
+def few_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memobench.measurement.PLANTED", {2: 2, 3: 2})
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    file = tmp_path / "copier.py"
+    file.write_text(COPIER)
+    return file
+
+
+def _words(data: Path, out: Path, plugin: Path, *more: str) -> list[str]:
+    words = ["study", "--task", "xray", "--data", str(data), "--model", "copier", "--against", "noise"]
+    words += [
+        "--preset",
+        "smoke",
+        "--seeds",
+        "0-1",
+        "--samples",
+        "24",
+        "--size",
+        "32",
+        "--plugin",
+        str(plugin),
+        "--out",
+        str(out),
+    ]
+    return [*words, *more]
+
+
+@pytest.mark.smoke
+def test_a_study_decides_what_is_plain(
+    write_folder: Write, plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = write_folder(patients=24, shape=(32, 32)), tmp_path / "runs"
+    with pytest.raises(SystemExit) as ended:
+        main(_words(data, out, plugin, "--only", "length"))
+    assert ended.value.code == 0
+    shown = capsys.readouterr()
+    (file,) = out.glob("study-*/study.json")
+    result = StudyResult.model_validate_json(file.read_text())
+    assert [arm.label for arm in result.arms] == ["quarter of the steps", "half of the steps", "copier"]
+    assert all(len(arm.runs) == 2 for arm in result.arms)
+    claims = {finding.claim: finding.verdict for finding in result.findings}
+    assert claims["longer training raises memorization"] == "reproduced"
+    whole = next(arm for arm in result.arms if arm.label == "copier")
+    assert whole.metrics["train_share"].value > 0.9
+    assert whole.metrics["train_share"].low <= whole.metrics["train_share"].value <= whole.metrics["train_share"].high
+    assert {f.name for f in file.parent.iterdir()} == {
+        "study.json",
+        *(f"{name}.{ending}" for name in ("length", "pareto") for ending in ("png", "svg")),
+    }
+    assert "longer training raises memorization" in shown.out
+    assert "6 runs" in shown.err
+    # again, from what is stored, and in two processes
+    with pytest.raises(SystemExit) as ended:
+        main(_words(data, out, plugin, "--only", "length", "--jobs", "2", "--json"))
+    assert ended.value.code == 0
+    assert StudyResult.model_validate(json.loads(capsys.readouterr().out)) == result
+
+
+def test_fewer_patients_are_an_arm(write_folder: Write, tmp_path: Path) -> None:
+    asked = StudySettings(
+        "xray",
+        str(write_folder(patients=60, shape=(32, 32), scans=1)),
+        "noise",
+        size=32,
+        only=("patients",),
+        preset="smoke",
+        seeds=(0,),
+        samples=8,
+        out=tmp_path / "runs",
+    )
+    result, _ = run_study(asked)
+    assert len(result.arms) == 3
+    assert len({run for arm in result.arms for run in arm.runs}) == 3
+    assert "more training images lower memorization" in study_text(result)
+
+
+def test_unknown_words_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r'unknown factor "lenght".*length'):
+        run_study(StudySettings("xray", only=("lenght",), out=tmp_path))
+    with pytest.raises(UsageError, match="one seed"):
+        run_study(StudySettings("xray", seeds=(), out=tmp_path))
