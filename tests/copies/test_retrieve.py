@@ -49,7 +49,7 @@ def test_the_source_is_among_the_candidates(dim: int, name: str) -> None:
 @pytest.mark.parametrize("dim", [2, 3])
 def test_each_query_has_as_many_candidates_as_documented(dim: int) -> None:
     queries, real = tensor(textured(4, SHAPES[dim])), tensor(textured(15, SHAPES[dim], seed=1))
-    for least, moved in ((1, MOVED), (9, 9), (40, 15)):
+    for least, moved in ((1, MOVED[dim]), (9, 9), (40, 15)):
         found = candidates(queries, real, least=least)
         assert torch.bincount(found.rows).tolist() == [moved + UNMOVED[dim]] * 4
         assert found.poses.shape == (4 * (moved + UNMOVED[dim]), dim, dim + 1)

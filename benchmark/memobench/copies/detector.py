@@ -39,7 +39,8 @@ FOLDS = 2
 MIN_DEV_PATIENTS = 64  # with fewer, an embedding learns less from them than from half of the pool
 BLOCK = 1024
 EXACT = 16
-SHORTLIST = 512  # larger pools are narrowed down by the embedding
+SHORTLIST = 1024  # larger pools are narrowed down by the embedding
+LESSON = 512  # images that a verifier learns from, at most
 
 
 @dataclass(frozen=True)
@@ -309,8 +310,8 @@ def train_verifier(lesson: Images, planted: int, *, context: Context, name: str 
         planted = max(1, planted // 3)  # a volume takes ten times longer and tells more
     seed = derive_seed(context.seed, name, "verifier")
     rng = generator_for(seed, "lesson")
-    if len(lesson) > SHORTLIST:  # enough to learn from, and no pool grows beyond what is searched in full
-        lesson = lesson.take(np.sort(rng.permutation(len(lesson))[:SHORTLIST]))
+    if len(lesson) > LESSON:
+        lesson = lesson.take(np.sort(rng.permutation(len(lesson))[:LESSON]))
     source = np.concatenate([rng.permutation(len(lesson)) for _ in range(-(-planted // len(lesson)))])[:planted]
     images = torch.from_numpy(np.array(lesson.pixels))[:, None].to(context.device)
     other = np.array([rng.choice(np.flatnonzero(lesson.patients != lesson.patients[row])) for row in source])

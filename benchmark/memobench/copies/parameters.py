@@ -36,7 +36,7 @@ class EmbeddingParameters:
     weight_decay: float = 1e-4
     temperature: float = 0.1
     planted: int = 400
-    null_images: int = 4096
+    null_images: int = 1024
 
     @classmethod
     def preset(cls, name: str) -> Self:

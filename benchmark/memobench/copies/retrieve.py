@@ -19,9 +19,10 @@ from torch import Tensor
 from memobench.copies.register import CoarseSearch, SearchGrid, band, refine, shrink
 from memobench.generator import silent
 
-COARSE = 6  # real images per query that the coarse grid gives,
-MOVED = 2  # how many of them are kept after registration at half resolution,
-UNMOVED = {2: 2, 3: 1}  # and those of the finer grid, by dimension
+# real images per query, by dimension:
+COARSE = {2: 16, 3: 6}  # that the coarse grid gives,
+MOVED = {2: 2, 3: 2}  # that are kept of them after registration at half resolution,
+UNMOVED = {2: 2, 3: 1}  # and that the finer grid gives
 HALF_STEPS = 8
 FULL_STEPS = {2: 5, 3: 3}
 PIXELS = 1 << 19  # held at once while pairs are registered
@@ -60,8 +61,8 @@ def candidates(
         track: Shows progress.
     """
     dim = queries.ndim - 2
-    coarse = _searched(SearchGrid.of(dim), max(COARSE, least), queries, real, allowed, track)
-    moved = narrow(queries, real, coarse, max(MOVED, least), track=track)
+    coarse = _searched(SearchGrid.of(dim), max(COARSE[dim], least), queries, real, allowed, track)
+    moved = narrow(queries, real, coarse, max(MOVED[dim], least), track=track)
     unmoved = _searched(SearchGrid.unmoved(dim), UNMOVED[dim], queries, real, allowed, track)
     return Candidates(
         torch.cat([moved.rows, unmoved.rows]),
