@@ -117,7 +117,7 @@ def assert_sound(found: Measured) -> None:
         assert metric.p_value is None or 0 < metric.p_value <= 1, name
     for name, array in found.arrays().items():
         assert np.isfinite(array).all(), name
-    assert np.isfinite(found.threshold.tau)
+    assert np.isfinite(found.copies.threshold.tau)
 
 
 @pytest.mark.smoke
@@ -131,13 +131,13 @@ def test_training_images_themselves_are_all_copies(copied: Measured, splits: Spl
     assert metrics["copy_rate"].p_value < 0.001
     assert metrics["copy_evidence"].p_value is not None
     assert metrics["copy_evidence"].p_value < 0.001
-    assert copied.decisions.called.all()
-    assert np.array_equal(copied.decisions.train_index, np.arange(PATIENTS))
-    assert (copied.decisions.side == 1).all()
-    assert copied.calls.called.all()
-    assert copied.calls.patient.tolist() == splits.train.patients.tolist()
-    assert copied.calls.patients == PATIENTS
-    assert copied.calls.decoys == 0
+    assert copied.copies.decisions.called.all()
+    assert np.array_equal(copied.copies.decisions.train_index, np.arange(PATIENTS))
+    assert (copied.copies.decisions.side == 1).all()
+    assert copied.copies.calls.called.all()
+    assert copied.copies.calls.patient.tolist() == splits.train.patients.tolist()
+    assert copied.copies.calls.patients == PATIENTS
+    assert copied.copies.calls.decoys == 0
     assert metrics["fd_ssl_of_train"].value == pytest.approx(0, abs=1e-3)  # a copier is nearest to train
     assert metrics["fd_ssl_of_train"].null is not None
     assert metrics["fd_ssl_of_train"].value < metrics["fd_ssl_of_train"].null
@@ -159,7 +159,7 @@ def test_new_patients_are_no_copies(fresh: Measured) -> None:
         p_value = fresh.metrics[name].p_value
         assert p_value is not None
         assert p_value > 0.05
-    assert fresh.calls.patients <= 1
+    assert fresh.copies.calls.patients <= 1
     assert not fresh.metrics["memorized_ceiling"].value > PATIENTS
 
 
@@ -169,8 +169,8 @@ def test_held_out_images_count_against_copies(splits: Splits, detector: Detector
     assert_sound(found)
     assert found.metrics["copy_rate"].value == -1
     assert found.metrics["train_share"].value == 0
-    assert not found.calls.called.any()
-    assert found.calls.decoys == PATIENTS
+    assert not found.copies.calls.called.any()
+    assert found.copies.calls.decoys == PATIENTS
     p_value = found.metrics["copy_rate"].p_value
     assert p_value is not None
     assert p_value > 0.95
@@ -186,18 +186,18 @@ def test_half_of_each_reads_half(splits: Splits, detector: Detector) -> None:
     assert rate.low is not None
     assert rate.high is not None
     assert 0 < rate.low <= 0.5 <= rate.high
-    assert found.calls.called[:PATIENTS].all()
+    assert found.copies.calls.called[:PATIENTS].all()
 
 
 def test_the_challenge_has_the_detectors_own_threshold(copied: Measured, fresh: Measured) -> None:
-    assert copied.challenge.thresholds["tau"] == copied.threshold.tau
+    assert copied.challenge.thresholds["tau"] == copied.copies.threshold.tau
     assert [row.perturbation for row in copied.challenge.rows] == ["unchanged", *perturbations_for(2)]
     assert copied.metrics["sensitivity"] == copied.challenge.summary["sensitivity"]
     assert copied.challenge.rows[0].metrics["sensitivity"].value == 1
     # neither depends on what was sampled
     assert fresh.challenge == copied.challenge
-    assert fresh.threshold == copied.threshold
-    assert np.array_equal(fresh.null_scores, copied.null_scores)
+    assert fresh.copies.threshold == copied.copies.threshold
+    assert np.array_equal(fresh.copies.null_scores, copied.copies.null_scores)
 
 
 class Grey:
@@ -343,7 +343,7 @@ def test_exact_copies_are_all_called_where_patients_are_few() -> None:
     detector = learned(few)
     found = measured(few.train.pixels, few, detector)
     exact = detector.exact_scores(few.train.joined(few.holdout))
-    assert found.threshold.tau <= exact.min()
-    np.testing.assert_allclose(found.decisions.train_score, exact[: len(few.train)], atol=0.01)
+    assert found.copies.threshold.tau <= exact.min()
+    np.testing.assert_allclose(found.copies.decisions.train_score, exact[: len(few.train)], atol=0.01)
     assert found.metrics["copy_rate"].value == 1
     assert found.metrics["memorized_rate"].value == pytest.approx(1)

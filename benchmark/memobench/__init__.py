@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 try:
     __version__ = version("memobench")
@@ -13,3 +14,12 @@ except PackageNotFoundError:  # a bare clone on the path, not installed
 _root = Path(__file__).resolve().parents[2]
 if (_root / "benchmark" / "memobench").is_dir() and (_root / "pyproject.toml").is_file():
     __path__.append(str(_root))
+
+
+def __getattr__(name: str) -> Any:
+    """``memobench.audit``, imported when it is asked for: it brings torch with it."""
+    if name == "audit":
+        from memobench.audit_run import audit
+
+        return audit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

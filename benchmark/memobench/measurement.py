@@ -40,14 +40,14 @@ PLANTED = {2: 20, 3: 8}
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a measurement gives.
+class Copies:
+    """What was copied: the part of a measurement that needs nothing but samples, two pools and a detector.
 
     Attributes:
         metrics: By name.
         threshold: How tau was found.
-        challenge: Planted copies through the same detector with the same tau.
         decisions: What each sample matches.
+        pools: Who stands in train and in holdout.
         calls: The list of samples called copies, with p-values.
         null_scores: The real images' best scores against other patients.
         notes: What a reader must know.
@@ -55,15 +55,33 @@ class Measured:
 
     metrics: dict[str, Metric]
     threshold: Threshold
-    challenge: DetectorScores
     decisions: Decisions
+    pools: Pools
     calls: Calls
     null_scores: NDArray[np.float32]
     notes: list[str]
 
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measurement gives.
+
+    Attributes:
+        metrics: By name.
+        copies: What was copied, and how that was found.
+        challenge: Planted copies through the same detector with the same tau.
+        notes: What a reader must know.
+    """
+
+    metrics: dict[str, Metric]
+    copies: Copies
+    challenge: DetectorScores
+    notes: list[str]
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What ``scores.npz`` holds."""
-        return {"null": self.null_scores, **asdict(self.decisions), "p_value": self.calls.p_value}
+        copies = self.copies
+        return {"null": copies.null_scores, **asdict(copies.decisions), "p_value": copies.calls.p_value}
 
 
 def measure(
@@ -89,44 +107,10 @@ def measure(
     """
     seed = derive_seed(0, "inference")
     train, holdout = splits.train, splits.holdout
-
-    # copies: one threshold from real images, blind to the labels, then train against holdout
-    null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), most=null_images, track=track)
-    exact = detector.exact_scores(train.joined(holdout)).min()
-    limit = threshold(null_scores, pool_fraction, highest=float(exact) - ROUNDING)
-    in_train = detector.match(samples, train, track=track)
-    in_holdout = detector.match(samples, holdout, track=track)  # searched as deep as train
-    decisions = decide(
-        in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
-    )
-    pools = Pools(train.patients, holdout.patients, _content(train), _content(holdout))
-    metrics = rates(decisions, pools, seed=seed)
-    metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
-    metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
-    unseen = holdout.some_patients(null_images or len(holdout), generator_for(seed, "unseen"))
-    unseen_scores = detector.match(unseen.pixels, train, track=track).score[:, 0]
-    calls = single_calls(decisions, pools, unseen_scores, unseen.patients)
-    notes = [calls.words] if calls.patients else []
-    found_again = _found_again(samples[calls.called], train, detector, track)
-    if found_again is not None:
-        metrics["reidentified"] = found_again
-
-    # planted copies: what the same detector, with the same tau, does not see
-    planted = challenge(
-        lambda queries, pool: detector.match(queries, pool, track=track),
-        splits,
-        count=PLANTED[len(train.shape)],
-        seed=seed,
-        tau=limit.tau,
-    )
-    sensitivity = planted.summary["sensitivity"]
-    metrics["sensitivity"] = sensitivity
-    if sensitivity.value > 0 and sensitivity.low is not None and sensitivity.high is not None:
-        found = (sensitivity.value, sensitivity.low, sensitivity.high)
-        metrics["copy_rate_corrected"] = corrected(metrics["copy_rate"], found)
-        metrics["memorized_patients_corrected"] = corrected_patients(
-            metrics["memorized_patients"], decisions, pools, found
-        )
+    copies = measure_copies(samples, train, holdout, detector, null_images=null_images, track=track)
+    metrics, notes = dict(copies.metrics), list(copies.notes)
+    planted, more = measure_sensitivity(copies, splits, detector, PLANTED[len(train.shape)], track=track)
+    metrics |= more
 
     # beside it
     try:
@@ -162,7 +146,81 @@ def measure(
         metrics |= _quality(samples, splits, vectors, features, seed)
     except DataError as error:  # what is known of copies holds for a single sample too
         notes.append(f"quality was not measured: {error}")
-    return Measured(metrics, limit, planted, decisions, calls, null_scores, notes)
+    return Measured(metrics, copies, planted, notes)
+
+
+def measure_copies(
+    samples: NDArray[np.float32],
+    train: Images,
+    holdout: Images,
+    detector: Detector,
+    *,
+    null_images: int | None = None,
+    track: Track = silent,
+) -> Copies:
+    """One threshold from real images, blind to the labels, then train against holdout.
+
+    Args:
+        samples: (N, *S) float32 in [0, 1].
+        train: The images that may have been copied.
+        holdout: Images of other patients, drawn alike: the decoys.
+        detector: Trained without knowing which is which.
+        null_images: Real images that are matched as if they were new patients', at most; None for all.
+        track: Shows progress.
+    """
+    seed = derive_seed(0, "inference")
+    null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), most=null_images, track=track)
+    exact = detector.exact_scores(train.joined(holdout)).min()
+    limit = threshold(null_scores, pool_fraction, highest=float(exact) - ROUNDING)
+    in_train = detector.match(samples, train, track=track)
+    in_holdout = detector.match(samples, holdout, track=track)  # searched as deep as train
+    decisions = decide(
+        in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
+    )
+    pools = Pools(train.patients, holdout.patients, _content(train), _content(holdout))
+    metrics = rates(decisions, pools, seed=seed)
+    metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
+    metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
+    unseen = holdout.some_patients(null_images or len(holdout), generator_for(seed, "unseen"))
+    unseen_scores = detector.match(unseen.pixels, train, track=track).score[:, 0]
+    calls = single_calls(decisions, pools, unseen_scores, unseen.patients)
+    found_again = _found_again(samples[calls.called], train, detector, track)
+    if found_again is not None:
+        metrics["reidentified"] = found_again
+    return Copies(metrics, limit, decisions, pools, calls, null_scores, [calls.words] if calls.patients else [])
+
+
+def measure_sensitivity(
+    copies: Copies, splits: Splits, detector: Detector, count: int, *, track: Track = silent
+) -> tuple[DetectorScores, dict[str, Metric]]:
+    """Planted copies: what the same detector, with the same tau, does not see.
+
+    Args:
+        copies: What was measured.
+        splits: Where copies (train) and non-copies (test and fresh) are made of.
+        detector: The detector of that measurement.
+        count: Copies per perturbation.
+        track: Shows progress.
+
+    Returns:
+        The challenge, and ``sensitivity`` with the counts corrected for it.
+    """
+    planted = challenge(
+        lambda queries, pool: detector.match(queries, pool, track=track),
+        splits,
+        count=count,
+        seed=derive_seed(0, "inference"),
+        tau=copies.threshold.tau,
+    )
+    sensitivity = planted.summary["sensitivity"]
+    metrics = {"sensitivity": sensitivity}
+    if sensitivity.value > 0 and sensitivity.low is not None and sensitivity.high is not None:
+        found = (sensitivity.value, sensitivity.low, sensitivity.high)
+        metrics["copy_rate_corrected"] = corrected(copies.metrics["copy_rate"], found)
+        metrics["memorized_patients_corrected"] = corrected_patients(
+            copies.metrics["memorized_patients"], copies.decisions, copies.pools, found
+        )
+    return planted, metrics
 
 
 def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector, track: Track) -> Metric | None:

@@ -289,13 +289,13 @@ def measure(
             into / "metrics.json",
             {
                 "metrics": {name: metric.model_dump() for name, metric in measured.metrics.items()},
-                "threshold": dataclasses.asdict(measured.threshold),
+                "threshold": dataclasses.asdict(measured.copies.threshold),
                 "challenge": measured.challenge.model_dump(),
                 "notes": measured.notes,
             },
         )
         np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
-        (into / "calls.csv").write_text(calls_csv(measured.calls), encoding="utf-8", newline="")
+        (into / "calls.csv").write_text(calls_csv(measured.copies.calls), encoding="utf-8", newline="")
 
     return store.get("measure", key, write)
 

@@ -43,7 +43,7 @@ def draw_gallery(
         panel.set_axis_off()
         if row is None:
             continue
-        pair = [_plane(samples[row]), _plane(splits.train.pixels[scores["train_index"][row]])]
+        pair = [middle_plane(samples[row]), middle_plane(splits.train.pixels[scores["train_index"][row]])]
         gap = np.ones((pair[0].shape[0], 2))
         panel.imshow(np.hstack([pair[0], gap, pair[1]]), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         score = float(scores["train_score"][row])
@@ -76,6 +76,6 @@ def strongest(scores: NDArray[np.floating], patients: NDArray[np.str_], count: i
     return rows[:count]
 
 
-def _plane(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def middle_plane(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """A 2D image as it is; of a volume, the middle slice."""
     return image if image.ndim == 2 else image[len(image) // 2]

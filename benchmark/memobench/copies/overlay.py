@@ -1,0 +1,37 @@
+"""A real image laid over the image that it matches, for people to look at."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from memobench.copies.detector import Detector
+from memobench.copies.register import places, sample, seen_through
+from memobench.copies.retrieve import candidates, register
+from memobench.copies.verify import compare
+
+
+def overlay(detector: Detector, query: NDArray[np.float32], real: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The real image, moved, turned, zoomed or mirrored as it agrees best with the query.
+
+    Args:
+        detector: Its verifier chooses among the poses.
+        query: (*S) in [0, 1].
+        real: (*S) in [0, 1].
+
+    Returns:
+        (*S) in [0, 1]; what the real image does not cover repeats its edge.
+    """
+    device = detector.embeddings[0].device
+    images = [torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device) for image in (query, real)]
+    best, laid = -np.inf, images[1][0, 0]
+    with torch.no_grad():
+        for _, first, second, pose in register(images[0], images[1], candidates(images[0], images[1])):
+            scores = detector.verifiers[0].score(compare(first, second, pose))
+            k = int(scores.argmax())
+            if float(scores[k]) > best:
+                values, _ = sample(second[k : k + 1], seen_through(pose[k : k + 1], places(query.shape, device)))
+                best, laid = float(scores[k]), values.reshape(query.shape)
+    moved: NDArray[np.float32] = laid.clamp(0, 1).cpu().numpy()
+    return moved
