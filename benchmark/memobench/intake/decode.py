@@ -26,7 +26,7 @@ def header(file: Path) -> Header | None:
         if kind == "DICOM":
             from memobench.intake import dicom
 
-            return None if dicom.is_directory(file) else dicom.header(file)
+            return dicom.header(file)
         if kind == "NIfTI":
             from memobench.intake import nifti
 

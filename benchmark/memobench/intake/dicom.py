@@ -21,7 +21,7 @@ from memobench.intake.nifti import oriented
 from memobench.intake.picture import Header, Picture, Place, Unreadable, finish, grey, picture, span
 from memobench.intake.window import Window, first_number, window_of
 
-DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory: a DICOMDIR, an index and no image
+_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber"),
     *("Rows", "Columns", "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient"),
@@ -32,22 +32,18 @@ _LAST = threading.local()
 Vector = tuple[float, ...]
 
 
-def is_directory(file: Path) -> bool:
-    """Whether a DICOM file is a DICOMDIR under any name."""
-    meta = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"], force=True).get("file_meta")
-    return bool(meta) and str(meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY
-
-
-def header(file: Path) -> Header:
-    """Shape, frames, ids and place, without decoding pixels.
+def header(file: Path) -> Header | None:
+    """Shape, frames, ids and place, without decoding pixels; None for a DICOMDIR under any name, an index of files.
 
     A file of several frames looks like a volume where the frames have places in the patient, and like a film of
     images otherwise.
 
     Raises:
-        Unreadable: It holds no picture (a report, a plan, a DICOMDIR).
+        Unreadable: It holds no picture (a report, a plan).
     """
     dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
+    if str(getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID", "")) == _DIRECTORY:
+        return None
     if not dataset.get("Rows") or not dataset.get("Columns"):
         kind = dataset.get("SOPClassUID")
         raise Unreadable(f"is DICOM without a picture ({UID(kind).name})" if kind else "is no whole DICOM file")

@@ -21,7 +21,8 @@ def header(file: Path) -> Header:
     Raises:
         Unreadable: It is 4D (several volumes), or has fewer than two axes.
     """
-    shape = tuple(int(side) for side in _open(file).shape)
+    image = _open(file)
+    shape = tuple(int(side) for side in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) > 3:
@@ -30,7 +31,8 @@ def header(file: Path) -> Header:
         )
     if len(shape) < 2:
         raise Unreadable(f"has {len(shape)} axes, so it is no image")
-    drawn = tuple(side for side in shape if side > 1) if len(shape) == 3 and shape.count(1) == 1 else shape
+    outline = np.broadcast_to(np.uint8(0), (*shape, *[1] * (3 - len(shape))))
+    drawn = _drawn(oriented(outline, image.affine)).shape
     return Header(drawn, dim=len(drawn))
 
 
@@ -51,11 +53,7 @@ def decode(file: Path) -> Picture:
     else:
         eight_bit = values.dtype == np.uint8
     values = values.reshape((*values.shape[:3], *[1] * (3 - values.ndim)))
-    values = oriented(values, image.affine)
-    if values.shape.count(1) == 1:
-        axis = values.shape.index(1)
-        values = values.squeeze(axis) if axis == 0 else values[::-1].squeeze(axis)
-    return picture(values, eight_bit=eight_bit, colour=colour)
+    return picture(_drawn(oriented(values, image.affine)), eight_bit=eight_bit, colour=colour)
 
 
 def oriented(values: NDArray[Any], affine: NDArray[np.floating]) -> NDArray[Any]:
@@ -78,6 +76,14 @@ def oriented(values: NDArray[Any], affine: NDArray[np.floating]) -> NDArray[Any]
     if np.isnan(own).any():
         raise Unreadable("has an affine without orientation (it is singular)")
     return np.asarray(orientations.apply_orientation(values, orientations.ornt_transform(own, _TARGET)))
+
+
+def _drawn(values: NDArray[Any]) -> NDArray[Any]:
+    """A volume as it is, and one of a single slice as an image, whose first axis runs downwards."""
+    if values.shape.count(1) != 1:
+        return values
+    axis = values.shape.index(1)
+    return values[0] if axis == 0 else values[::-1].squeeze(axis)
 
 
 def _open(file: Path) -> Any:

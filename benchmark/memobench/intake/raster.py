@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from memobench.intake.picture import Header, Picture, Unreadable, grey, picture
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF")
+Image.init()  # Pillow looks up the formats that it is asked for only among those that it has loaded
+FORMATS = ("PNG", "JPEG", "TIFF")
 _MIN_IS_WHITE = 0  # of the TIFF tag PhotometricInterpretation, which Pillow heeds for 8 bit only
 _PHOTOMETRIC = 262
 
