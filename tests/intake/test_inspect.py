@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import csv
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
 import pytest
 from memobench.errors import DataError, UsageError
-from memobench.intake.inspect import inspect_folder, survey
+from memobench.generator import silent
+from memobench.intake.inspect import inspect_folder, survey, threaded
 from PIL import Image
 
 Draw = Callable[..., np.ndarray]
@@ -190,6 +193,23 @@ def test_progress_is_shown(tmp_path: Path, draw: Draw) -> None:
 
     inspect_folder(_images(tmp_path, draw), track=track)
     assert seen == [("looking at files", 3), ("reading images", 3)]
+
+
+def test_a_failure_does_not_wait_for_what_is_queued() -> None:
+    done: list[int] = []
+    failed = threading.Event()
+
+    def work(number: int) -> None:
+        if number == 0:
+            failed.set()
+            raise DataError("broken")
+        failed.wait()
+        sleep(0.002)
+        done.append(number)
+
+    with pytest.raises(DataError, match="broken"):
+        threaded(work, range(2000), "working", 2, silent)
+    assert len(done) < 1900
 
 
 @pytest.mark.kits

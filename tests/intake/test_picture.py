@@ -54,6 +54,10 @@ def test_what_shows_nothing_is_refused() -> None:
         finish(np.array([[2.0, 3.0]]), 2, 3, "shown", inverted=False, colour=False)
 
 
+def test_a_reason_that_quotes_a_file_stays_on_one_line() -> None:
+    assert str(Unreadable("is 1.2\n\x1b[2J")) == "is 1.2\\n\\x1b[2J"
+
+
 def test_luminance_leaves_opacity_out() -> None:
     values = np.zeros((2, 2, 4), np.uint8)
     values[..., 1] = 100

@@ -203,7 +203,11 @@ def threaded(work: Callable[[T], R], things: Sequence[T], description: str, dim:
     # unusual padding) is either harmless or ends as a reason.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
-        return list(track(pool.map(work, things), description, len(things)))
+        try:
+            return list(track(pool.map(work, things), description, len(things)))
+        except BaseException:  # an interruption too must not wait for what is still queued
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _headers(root: Path, names: Sequence[str], track: Track) -> tuple[dict[str, Header], dict[str, str]]:

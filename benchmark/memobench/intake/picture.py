@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.intake.walk import shown
+
 PERCENTILES = (0.5, 99.5)
 BY_PERCENTILES = "scaled by the 0.5 to 99.5 percentile range of each"
 BY_255 = "divided by 255"
@@ -20,6 +22,10 @@ BY_255 = "divided by 255"
 
 class Unreadable(Exception):
     """A file that is no image to be used; the message is the reason, to be put behind the file's name."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason on one line that can be printed, since it may quote the file."""
+        super().__init__(shown(reason))
 
 
 @dataclass(frozen=True)
