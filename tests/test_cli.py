@@ -27,6 +27,7 @@ def _bench(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, s
         ["challenge", "--help"],
         ["calibrate", "--help"],
         ["leaderboard", "--help"],
+        ["data", "check", "--help"],
         ["check", "--help"],
         ["list"],
         ["list", "detectors"],

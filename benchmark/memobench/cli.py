@@ -333,6 +333,32 @@ def calibrate_command(
     click.echo(json.dumps(planted.as_json(), indent=1) if as_json else own_images_text(planted))
 
 
+@bench.group("data")
+def data_group() -> None:
+    """Look at image data before they are used."""
+
+
+@data_group.command("check")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dim", type=click.IntRange(2, 3), help="2 or 3. [default: that of most files]")
+@click.option("--patient-regex", metavar="REGEX", help="Finds the patient in a file's path, in its first group.")
+@click.option("--skip-unreadable", is_flag=True, help="Exit with 0 though some files cannot be used.")
+def data_check_command(folder: Path, dim: int | None, patient_regex: str | None, skip_unreadable: bool) -> None:
+    """Say what a FOLDER of images holds, and name every file that cannot be used, with the reason.
+
+    PNG, JPEG, TIFF, NPY, NPZ, DICOM and NIfTI are read, whatever their names.
+    """
+    from memobench.intake.check import check_folder
+    from memobench.progress import track
+
+    text, usable = check_folder(
+        folder, dim=dim, patient_regex=patient_regex, skip_unreadable=skip_unreadable, track=track
+    )
+    click.echo(text)
+    if not usable:
+        sys.exit(1)
+
+
 def _fields(settings: tuple[str, ...]) -> dict[str, str]:
     fields = {}
     for word in settings:

@@ -40,8 +40,12 @@ class Manifest:
     scans: tuple[str, ...]
 
 
-def read_manifest(root: Path) -> Manifest:
+def read_manifest(root: Path, suffixes: tuple[str, ...] = (".png", ".npz")) -> Manifest:
     """Read and check ``manifest.csv``.
+
+    Args:
+        root: The folder.
+        suffixes: The endings of files that may be listed, in lower case; () for any.
 
     Raises:
         DataError: No folder, no manifest, missing columns, an empty cell, a path that leaves the folder, a file that
@@ -75,7 +79,7 @@ def read_manifest(root: Path) -> Manifest:
             raise DataError(f"{path}, line {line}: {name} leaves the folder; list only files inside it")
         if not file.is_file():
             raise DataError(f"{path}, line {line}: there is no file {name}; restore it or delete the line")
-        if file.suffix.lower() not in (".png", ".npz"):
+        if suffixes and file.suffix.lower() not in suffixes:
             raise DataError(f"{path}, line {line}: {name} is neither PNG nor NPZ; convert it")
         files.append(file)
         patients.append(patient)
@@ -188,7 +192,7 @@ def read_image(file: Path, shape: tuple[int, ...], root: Path) -> tuple[NDArray[
     """
     name = file.relative_to(root)
     try:
-        array = _read_png(file) if file.suffix.lower() == ".png" else _read_npz(file)
+        array = _read_png(file) if file.suffix.lower() == ".png" else read_npz(file)
     except (OSError, ValueError, zipfile.BadZipFile, SyntaxError, KeyError, EOFError) as error:
         raise DataError(f"{name} cannot be read ({error}); restore it or delete its line in manifest.csv") from error
     if array.ndim != len(shape):
@@ -242,7 +246,12 @@ def _read_png(file: Path) -> NDArray[Any]:
         return np.asarray(image.convert("L"))
 
 
-def _read_npz(file: Path) -> NDArray[Any]:
+def read_npz(file: Path) -> NDArray[Any]:
+    """The only array of an archive, or the one called ``vol``; never a pickle.
+
+    Raises:
+        ValueError: There are several arrays and none is called ``vol``, or it holds objects.
+    """
     with np.load(file, allow_pickle=False) as archive:
         names = archive.files
         if "vol" not in names and len(names) != 1:

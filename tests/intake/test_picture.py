@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from memobench.intake.picture import Unreadable, finish, grey, picture, span
+
+
+def test_other_types_are_scaled_by_their_percentiles() -> None:
+    values = np.random.default_rng(0).normal(500, 90, (60, 60))
+    seen = picture(values, eight_bit=False)
+    low, high = np.percentile(values, [0.5, 99.5])
+    inner = (values > low) & (values < high)
+    assert np.allclose(seen.pixels[inner], (values[inner] - low) / (high - low), atol=1e-6)
+    assert seen.pixels.min() == 0
+    assert seen.pixels.max() == 1
+    assert (seen.low, seen.high) == (values.min(), values.max())
+
+
+def test_the_scale_and_offset_of_unknown_units_do_not_matter() -> None:
+    values = np.random.default_rng(0).integers(0, 4000, (50, 50))
+    first, second = picture(values, eight_bit=False), picture(values * 3.5 - 1024, eight_bit=False)
+    assert np.allclose(first.pixels, second.pixels, atol=1e-6)
+
+
+def test_an_image_that_is_nearly_all_background_is_scaled_by_its_ends() -> None:
+    values = np.zeros((50, 50), np.int16)
+    values[3, 4] = 900
+    assert picture(values, eight_bit=False).pixels[3, 4] == 1
+
+
+def test_inverted_means_that_the_smallest_is_white() -> None:
+    values = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    plain, inverted = picture(values, eight_bit=True), picture(values, eight_bit=True, inverted=True)
+    assert np.allclose(inverted.pixels, 1 - plain.pixels)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.full((4, 4), 7), "is constant \\(every value is 7\\)"),
+        (np.array([[1.0, np.nan], [np.inf, 2.0]]), "holds 2 NaN or infinite"),
+        (np.zeros((0, 4)), "has no pixels"),
+        (np.zeros((4, 4), complex), "complex128, not real"),
+        (np.array([["a", "b"]]), "not real numbers"),
+    ],
+)
+def test_what_is_no_image_is_refused(values: np.ndarray, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        span(values)
+
+
+def test_what_shows_nothing_is_refused() -> None:
+    with pytest.raises(Unreadable, match="constant once it is shown"):
+        finish(np.array([[2.0, 3.0]]), 2, 3, "shown", inverted=False, colour=False)
+
+
+def test_a_reason_that_quotes_a_file_stays_on_one_line() -> None:
+    assert str(Unreadable("is 1.2\n\x1b[2J")) == "is 1.2\\n\\x1b[2J"
+
+
+def test_luminance_leaves_opacity_out() -> None:
+    values = np.zeros((2, 2, 4), np.uint8)
+    values[..., 1] = 100
+    values[..., 3] = 255
+    luminance, colour = grey(values)
+    assert colour
+    assert np.allclose(luminance, 58.7)
