@@ -120,11 +120,11 @@ def audit_folders(
         check_target(settings.clean, given)
     store, clock = Store(settings.out / ".stages"), Clock(say)
     with clock("inspect"):
-        found = {path: _inspect(path, settings, track) for path in given}
-        sizes = {inspection.dim for inspection in found.values()}
-        if len(sizes) > 1:
-            kinds = ", ".join(f"{path} holds {inspection.dim}D images" for path, inspection in found.items())
-            raise DataError(f"the folders cannot be compared: {kinds}; give --dim, or folders of one kind")
+        # the training images say whether all are images or volumes
+        first = _inspect(settings.train, settings, settings.dim, track)
+        found = {
+            path: first if path == settings.train else _inspect(path, settings, first.dim, track) for path in given
+        }
         shape = common_shape(list(found.values()), settings.size)
     with clock("read"):
         images, stored = {}, []
@@ -331,17 +331,15 @@ def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detec
     return pairs
 
 
-def _inspect(path: Path, settings: AuditSettings, track: Track) -> Inspection:
-    inspection = inspect_folder(
+def _inspect(path: Path, settings: AuditSettings, dim: int | None, track: Track) -> Inspection:
+    """A folder's images; whose the synthetic ones are is not asked."""
+    return inspect_folder(
         path,
-        dim=settings.dim,
-        patient_regex=settings.patient_regex,
+        dim=dim,
+        patient_regex=None if path == settings.synthetic else settings.patient_regex,
         skip_unreadable=settings.skip_unreadable,
         track=track,
     )
-    if not inspection.items:
-        raise DataError(f"{path} holds no image that can be used; bench data check {path} says why")
-    return inspection
 
 
 def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, track: Track) -> tuple[Images, bool]:

@@ -24,7 +24,7 @@ def overlay(detector: Detector, query: NDArray[np.float32], real: NDArray[np.flo
         (*S) in [0, 1]; what the real image does not cover repeats its edge.
     """
     device = detector.embeddings[0].device
-    images = [torch.from_numpy(np.ascontiguousarray(image))[None, None].to(device) for image in (query, real)]
+    images = [torch.from_numpy(np.array(image))[None, None].to(device) for image in (query, real)]
     best, laid = -np.inf, images[1][0, 0]
     with torch.no_grad():
         for _, first, second, pose in register(images[0], images[1], candidates(images[0], images[1])):
