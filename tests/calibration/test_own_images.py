@@ -27,6 +27,7 @@ def made_stock(found: float = 0.9, false: float = 0.0, patients: int = 160, seed
         np.arange(len(names)) < len(names) // 2,
         0.5,
         2,
+        12,
         source,
         copy_score.astype(np.float32),
         match,
@@ -52,6 +53,18 @@ def test_a_blind_detector_is_right_once_corrected() -> None:
     assert rate.mean == pytest.approx(0.12, rel=0.1)
     assert rate.covered <= 0.2
     assert rate.corrected_mean == pytest.approx(0.2, rel=0.1)
+    assert rate.corrected_covered is not None
+    assert rate.corrected_covered >= 0.8
+
+
+def test_a_kind_of_copy_that_is_missed_is_planted_and_measured_alike() -> None:
+    stock = made_stock(found=1.0)
+    missed = np.arange(1200) % 12 == 10  # one kind of perturbation of twelve
+    score = np.where(missed, -1.0, stock.copy_score).astype(np.float32)
+    found = calibrate_stock(replace(stock, copy_score=score), draws=25, shares=(0.5,))
+    rate = found.rows[0]
+    assert rate.mean == pytest.approx(0.5 * 11 / 12, rel=0.04)
+    assert rate.corrected_mean == pytest.approx(0.5, rel=0.04)
     assert rate.corrected_covered is not None
     assert rate.corrected_covered >= 0.8
 

@@ -51,6 +51,7 @@ class Stock:
         in_train: (P,) where it really stands; draws deal the patients anew.
         tau: The threshold, found without the labels.
         dim: 2 or 3.
+        kinds: Kinds of perturbation; copy k is under the kind k modulo this.
         source: (C,) the image that each copy was made of.
         copy_score: (C,) best score of each copy.
         copy_match: (C,) the image of that score.
@@ -62,6 +63,7 @@ class Stock:
     in_train: NDArray[np.bool_]
     tau: float
     dim: int
+    kinds: int
     source: NDArray[np.int64]
     copy_score: NDArray[np.float32]
     copy_match: NDArray[np.int64]
@@ -168,7 +170,7 @@ def take_stock(
     copies, others = (detector.match(queries, pool, track=track) for queries in made)
     in_train = np.arange(len(pool)) < len(splits.train)
     scores = (copies.score[:, 0], copies.index[:, 0], others.score[:, 0], others.index[:, 0])
-    return Stock(pool.patients, in_train, tau, dim, source, *scores)
+    return Stock(pool.patients, in_train, tau, dim, len(perturbations_for(dim)), source, *scores)
 
 
 def _perturbed(
@@ -237,7 +239,7 @@ def _outcome(stock: Stock, share: float, seed: int) -> _Outcome:
     place = np.where(in_train, np.cumsum(in_train), np.cumsum(~in_train)) - 1  # of each image in its pool
 
     of_train = in_train[stock.source]
-    half = np.arange(len(stock.source)) % 2 == 0
+    half = np.arange(len(stock.source)) // stock.kinds % 2 == 0  # either half has every kind of perturbation
     planted, measured = np.flatnonzero(of_train & half), np.flatnonzero(of_train & ~half)
     copied = rng.random(SAMPLES) < share
     rows = rng.choice(planted, size=SAMPLES)
