@@ -39,7 +39,7 @@ def same_state(one: LDM, two: LDM) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("module", ["ldm", "_nets", "_augment", "_device"])
+@pytest.mark.parametrize("module", ["_first_stage", "_fields", "_diffusion", "_nets", "_augment", "_device"])
 def test_the_examples_hold(module: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"memobench.baselines.{module}"))
     assert tried > 0
