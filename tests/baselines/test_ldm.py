@@ -152,8 +152,9 @@ def test_it_learns_its_training_images(make_images: MakeImages) -> None:
     """Overfitted to four images, it denoises them better than strangers and draws near-copies of them."""
     train_images, others = make_images(patients=4, shape=(16, 16)), make_images(patients=4, shape=(16, 16), seed=1)
     settings: dict[str, Any] = {
-        **TINY, "downsampling": (4, 4), "patch": (4, 4), "channels": (32,), "autoencoder_steps": 150, "unet_channels": (32, 32),
-        "steps": 250, "batch": (8, 8), "sampling_steps": 10, "ema": 0.98, "learning_rate": 2e-3,
+        **TINY, "downsampling": (4, 4), "patch": (4, 4), "channels": (32,), "autoencoder_steps": 150,
+        "unet_channels": (32, 32), "steps": 250, "batch": (8, 8), "sampling_steps": 10, "ema": 0.98,
+        "learning_rate": 2e-3,
     }  # fmt: skip
     model = LDM(**settings).fit(train_images, context=Context(seed=0))
     assert model.loss(train_images, seed=0).mean() < 0.7 * model.loss(others, seed=0).mean()
