@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ._device import autocast
 
 LOSS_TIMES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # where the loss of an image is taken, as shares of the time
+MOST_WEIGHT = 5.0  # as the largest signal-to-noise ratio that Hang et al. count in full
 
 Errors = Callable[[Tensor, Tensor, Tensor], Tensor]  # errors(clean (N, C, *S), noise (N, C, *S), times (N,)): (N,)
 
@@ -99,12 +100,27 @@ def velocity_errors(net: nn.Module, schedule: DDPMScheduler, clean: Tensor, nois
     return errors.flatten(1).mean(dim=1)
 
 
+def image_errors(net: nn.Module, schedule: DDPMScheduler, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+    """Squared error (N,) of the velocity that follows from the predicted clean data, capped where noise is faint.
+
+    From x_t = a_t clean + s_t noise the prediction p gives the velocity (a_t x_t - p) / s_t, so its squared error is
+    that of p over s_t^2 = 1 + SNR. This weight is cut at ``MOST_WEIGHT`` (Hang et al., Efficient Diffusion Training via
+    Min-SNR Weighting Strategy, ICCV 2023).
+    """
+    noisy = schedule.add_noise(clean, noise, times)
+    with autocast(clean.device):
+        predicted = net(noisy, times)
+    errors: Tensor = ((predicted.float() - clean) ** 2).flatten(1).mean(dim=1)
+    noise_variance = 1 - schedule.alphas_cumprod.to(clean.device)[times]
+    return errors * (1 / noise_variance).clamp(max=MOST_WEIGHT)
+
+
 @torch.no_grad()
 def follow_flow(net: nn.Module, noise: Tensor, settings: Mapping[str, Any], steps: int) -> Tensor:
     """From noise to data along the probability flow, with DPM-Solver++ (Lu et al., 2022, algorithm 2).
 
     Args:
-        net: Predicts the velocity.
+        net: Predicts what the settings' ``prediction_type`` says.
         noise: (N, C, *S) standard normal.
         settings: The arguments of the noise schedule, as diffusers' DDPMScheduler takes them.
         steps: Network evaluations.

@@ -83,6 +83,8 @@ class VQGAN(Generator):
         features: Features per position of the transformer; ``heads`` divides it.
         layers: Layers of the transformer.
         heads: Attention heads of each.
+        keep: Share of the codes before the predicted one that are right in training, the others are random: so that the
+            transformer goes on sensibly from a draw that it never saw (`pkeep` in the code of Esser et al.).
         steps: Optimizer steps of the transformer.
         batch: Images per minibatch of the transformer; in 2D and in 3D.
         learning_rate: Highest learning rate of the transformer.
@@ -113,6 +115,7 @@ class VQGAN(Generator):
     features: int = 128
     layers: int = 4
     heads: int = 4
+    keep: float = 0.9
     steps: int = 1000
     batch: tuple[int, ...] = (32, 32)
     learning_rate: float = 1e-3
@@ -176,7 +179,7 @@ class VQGAN(Generator):
 
         Raises:
             ValueError: A count or the temperature is too small, a patch does not divide the downsampling, too few
-                channels are given, the heads do not divide the features, or the codebook's decay is not in [0, 1).
+                channels are given, the heads do not divide the features, or a share is none.
         """
         pairs = ("downsampling", "patch", "autoencoder_batch", "batch")
         check_fields(self, lists=("channels",), pairs=pairs, may_be_zero=("top_k",))
@@ -185,6 +188,8 @@ class VQGAN(Generator):
             raise ValueError(f"heads {self.heads} do not divide features {self.features} at width {self.width}")
         if not self.temperature > 0:
             raise ValueError(f"temperature is {self.temperature}; give a number above 0")
+        if not 0 < self.keep <= 1:
+            raise ValueError(f"keep is {self.keep}; give a number in (0, 1]")
         if not 0 <= self.codebook_decay < 1:
             raise ValueError(f"codebook_decay is {self.codebook_decay}; give a number in [0, 1)")
 
@@ -220,19 +225,23 @@ class VQGAN(Generator):
         return train_loop(self.autoencoder_, loss, training, name="autoencoder", context=context, identity=identity)
 
     def _fit_transformer(self, codes: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
-        """Minimise the negative log likelihood of a code given those before it, the mean over codes."""
+        """Minimise the negative log likelihood of a code given those before it, some of which are wrong."""
         seed = derive_seed(context.seed, "transformer")
 
         def loss(k: int) -> Tensor:
-            return self._code_losses(codes[batch_indices(len(codes), self.batch_, k, seed=seed)]).mean()
+            wanted = codes[batch_indices(len(codes), self.batch_, k, seed=seed)]
+            random = step_generator(seed, "wrong codes", k)
+            kept = (torch.rand(wanted.shape, generator=random) < self.keep).to(self.device_)
+            wrong = torch.randint(self.codes, wanted.shape, generator=random).to(self.device_)
+            return self._code_losses(wanted, given=torch.where(kept, wanted, wrong)).mean()
 
         training = training_of(self, self.steps, self.learning_rate)
         return train_loop(self.transformer_, loss, training, name="transformer", context=context, identity=identity)
 
-    def _code_losses(self, codes: Tensor) -> Tensor:
-        """-log p(code | codes before it) of codes (N, L), in nats: (N, L)."""
+    def _code_losses(self, codes: Tensor, given: Tensor) -> Tensor:
+        """-log p(code | given codes before it) of codes (N, L), in nats: (N, L)."""
         with autocast(self.device_):
-            logits = self.transformer_(codes)
+            logits = self.transformer_(given)
         return F.cross_entropy(logits.float().transpose(1, 2), codes, reduction="none")
 
     # ------------------------------------------------------------------------------------------------ sample and loss
@@ -269,7 +278,7 @@ class VQGAN(Generator):
         with reproducible():
             codes = self._encode(to_pixels(images, self.downsampling_))
             parts = codes.split(self.sampling_batch)  # type: ignore[no-untyped-call]
-            losses = torch.cat([self._code_losses(part).sum(dim=1) for part in parts])
+            losses = torch.cat([self._code_losses(part, given=part).sum(dim=1) for part in parts])
         return losses.cpu().numpy()
 
     @torch.no_grad()

@@ -5,8 +5,10 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 from memobench.baselines._diffusion import (
+    MOST_WEIGHT,
     even_shares,
     follow_flow,
+    image_errors,
     loss_steps,
     mean_errors,
     objective,
@@ -43,6 +45,28 @@ def test_the_exact_velocity_has_no_error_and_leads_to_the_image(shape: tuple[int
     assert velocity_errors(net, schedule, -image.expand(5, *shape), noise, torch.full((5,), 50)).min() > 0.1
     made = follow_flow(net, noise, SETTINGS, steps=10)
     torch.testing.assert_close(made, image.expand(5, *shape), atol=1e-2, rtol=0)
+
+
+def test_the_error_of_an_image_is_that_of_its_velocity_where_noise_is_strong() -> None:
+    generator = step_generator(0, "image")
+    clean, noise, wrong = torch.randn(3, 6, 2, 4, 4, generator=generator)
+    schedule, times = DDPMScheduler(**SETTINGS), torch.tensor([1, 10, 30, 50, 70, 98])
+
+    class Wrong(nn.Module):
+        def __init__(self, velocity: bool) -> None:
+            super().__init__()
+            self.velocity = velocity
+
+        def forward(self, noisy: Tensor, times: Tensor) -> Tensor:
+            keep = schedule.alphas_cumprod[times].reshape(-1, 1, 1, 1)
+            return (keep.sqrt() * noisy - wrong) / (1 - keep).sqrt() if self.velocity else wrong
+
+    image = image_errors(Wrong(velocity=False), schedule, clean, noise, times)
+    velocity = velocity_errors(Wrong(velocity=True), schedule, clean, noise, times)
+    strong = 1 / (1 - schedule.alphas_cumprod[times]) < MOST_WEIGHT
+    assert strong.tolist() == [False, False, True, True, True, True]
+    torch.testing.assert_close(image[strong], velocity[strong], rtol=1e-3, atol=1e-5)
+    assert (image[~strong] < velocity[~strong]).all()
 
 
 def test_shares_are_even_and_their_order_is_random() -> None:
