@@ -111,7 +111,7 @@ def image_errors(net: nn.Module, schedule: DDPMScheduler, clean: Tensor, noise: 
     with autocast(clean.device):
         predicted = net(noisy, times)
     errors: Tensor = ((predicted.float() - clean) ** 2).flatten(1).mean(dim=1)
-    noise_variance = 1 - schedule.alphas_cumprod.to(clean.device)[times]
+    noise_variance: Tensor = 1 - schedule.alphas_cumprod.to(clean.device)[times]
     return errors * (1 / noise_variance).clamp(max=MOST_WEIGHT)
 
 

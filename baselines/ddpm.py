@@ -47,9 +47,9 @@ class DDPM(Generator):
     2. Sampling: the probability flow from noise to an image.
 
     The U-Net works on patches of pixels folded into channels (Luhman & Luhman, Improving Diffusion Model Efficiency
-    Through Patching, 2022): a patch of 8 makes a 2D step some 60 times cheaper. A patch then has about as many pixels
-    as the U-Net has channels, through which noise does not fit but images do; a U-Net of this size that predicted noise
-    or velocity gave noisy images. Large patches show as seams where training is short.
+    Through Patching, 2022): a patch of 8 makes a 2D step some 60 times cheaper. A patch then has as many pixels as
+    the U-Net has channels, in 3D more, through which noise does not fit but images do; a U-Net of this size that
+    predicted the velocity gave noisy images. Large patches show as seams where training is short.
 
     Sees pixels themselves, so nothing is lost in an autoencoder; slower to learn an anatomy, and coarser after equal
     time, than the latent models. Images are padded inside to sides that the network can halve, and samples are cropped
@@ -73,13 +73,13 @@ class DDPM(Generator):
         sampling_steps: Network evaluations per sample (DPM-Solver++, second order; Lu et al., 2022).
     """
 
-    patch: tuple[int, ...] = (8, 4)
+    patch: tuple[int, ...] = (8, 8)
     unet_channels: tuple[int, ...] = (64, 128)
     blocks: int = 1
     width: str = "base"
     augment: str = "none"
-    steps: int = 1800
-    batch: tuple[int, ...] = (32, 4)
+    steps: int = 2000
+    batch: tuple[int, ...] = (32, 16)
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     warm_up: float = 0.05

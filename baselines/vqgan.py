@@ -83,8 +83,9 @@ class VQGAN(Generator):
         features: Features per position of the transformer; ``heads`` divides it.
         layers: Layers of the transformer.
         heads: Attention heads of each.
-        keep: Share of the codes before the predicted one that are right in training, the others are random: so that the
-            transformer goes on sensibly from a draw that it never saw (`pkeep` in the code of Esser et al.).
+        keep: Share of the codes before the predicted one that are right in training, the others are random (`pkeep` in
+            the code of Esser et al.). With all of them right and few images, a sample that left the training sequences
+            once fell apart.
         steps: Optimizer steps of the transformer.
         batch: Images per minibatch of the transformer; in 2D and in 3D.
         learning_rate: Highest learning rate of the transformer.
@@ -92,7 +93,7 @@ class VQGAN(Generator):
         warm_up: Share of the steps over which the learning rate rises.
         ema: Decay of the averaged weights, for both.
         accumulate: Minibatches per optimizer step, for both.
-        temperature: The logits are divided by it in sampling, above 0.
+        temperature: The logits are divided by it in sampling, above 0; below 1 evens out what ``keep`` blurs.
         top_k: Only so many of the likeliest codes are drawn; 0 for all.
         sampling_batch: Images that are drawn at once.
     """
@@ -101,7 +102,7 @@ class VQGAN(Generator):
     patch: tuple[int, ...] = (4, 4)
     channels: tuple[int, ...] = (64, 64)
     autoencoder_blocks: int = 1
-    codes: int = 256
+    codes: int = 128
     code_channels: int = 16
     commitment: float = 0.25
     codebook_decay: float = 0.99
@@ -115,15 +116,15 @@ class VQGAN(Generator):
     features: int = 128
     layers: int = 4
     heads: int = 4
-    keep: float = 0.9
-    steps: int = 1000
+    keep: float = 0.75
+    steps: int = 1500
     batch: tuple[int, ...] = (32, 32)
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     warm_up: float = 0.05
     ema: float = 0.995
     accumulate: int = 1
-    temperature: float = 1.0
+    temperature: float = 0.8
     top_k: int = 0
     sampling_batch: int = 64
 
@@ -151,6 +152,7 @@ class VQGAN(Generator):
             "features": 512,
             "layers": 8,
             "heads": 8,
+            "keep": 0.9,
             "steps": 10_000,
             "batch": (64, 32),
             "learning_rate": 3e-4,
@@ -168,6 +170,8 @@ class VQGAN(Generator):
             "features": 1024,
             "layers": 24,
             "heads": 16,
+            "keep": 1.0,
+            "temperature": 1.0,
             "steps": 100_000,
             "learning_rate": 1e-4,
             "ema": 0.9999,
