@@ -77,7 +77,8 @@ def test_it_learns_its_training_images(make_images: MakeImages) -> None:
     """Overfitted to four images, it finds their codes likelier than strangers' and draws near-copies of them."""
     train_images, others = make_images(patients=4, shape=(16, 16)), make_images(patients=4, shape=(16, 16), seed=1)
     settings: dict[str, Any] = {
-        **TINY, "codes": 64, "channels": (32,), "autoencoder_steps": 200, "features": 32, "steps": 150, "ema": 0.95
+        **TINY, "codes": 64, "channels": (32,), "autoencoder_steps": 200, "features": 32, "steps": 150,
+        "ema": 0.95, "keep": 1.0
     }  # fmt: skip
     model = VQGAN(**settings, learning_rate=5e-3).fit(train_images, context=Context(seed=0))
     losses = model.loss(train_images, seed=0)
