@@ -52,8 +52,10 @@ class DDPM(Generator):
     predicted the velocity gave noisy images. Large patches show as seams where training is short.
 
     Sees pixels themselves, so nothing is lost in an autoencoder; slower to learn an anatomy, and coarser after equal
-    time, than the latent models. Images are padded inside to sides that the network can halve, and samples are cropped
-    back. Where 2D and 3D differ, a field holds two values, the first for 2D.
+    time, than the latent models, in 3D by far.
+
+    Images are padded inside to sides that the network can halve, and samples are cropped back. Where 2D and 3D differ,
+    a field holds two values, the first for 2D.
 
     Attributes:
         patch: Side of the folded patches, 1 folds nothing; in 2D and in 3D.

@@ -117,7 +117,7 @@ class VQGAN(Generator):
     layers: int = 4
     heads: int = 4
     keep: float = 0.75
-    steps: int = 1500
+    steps: int = 1000
     batch: tuple[int, ...] = (32, 32)
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
