@@ -149,6 +149,48 @@ def test_resume_is_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert [file.name for file in tmp_path.iterdir()] == ["line.safetensors"]
 
 
+class Counting(nn.Module):
+    """A line that centres its input by a moving mean (a buffer) and scales it by a weight that no gradient reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = nn.Linear(4, 1)
+        self.scale = nn.Parameter(torch.ones(4), requires_grad=False)
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.mean.mul_(0.9).add_(0.1 * x.mean(dim=0))
+            self.scale.mul_(0.9).add_(0.1 / (0.1 + x.std(dim=0)))
+        made: Tensor = self.line((x - self.mean) * self.scale)
+        return made
+
+
+def test_what_the_network_changes_by_itself_is_resumed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+
+    def trained(context: Context) -> dict[str, Tensor]:
+        with seeded(3):
+            net = Counting()
+
+        def loss(k: int) -> Tensor:
+            x = torch.randn(5, 4, generator=step_generator(0, "x", k)) + 2
+            error: Tensor = (net(x)[:, 0] - x.sum(dim=1)) ** 2
+            return error.mean()
+
+        train_loop(net, loss, Training(steps=9, learning_rate=0.03), name="line", context=context)
+        return net.state_dict()
+
+    whole = trained(Context(seed=1))
+    with pytest.raises(StoppedError):
+        trained(Context(seed=1, checkpoints=tmp_path, track=stop_after(4)))
+    resumed = trained(Context(seed=1, checkpoints=tmp_path))
+    assert whole.keys() == resumed.keys() == {"line.weight", "line.bias", "scale", "mean"}
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert not torch.equal(whole["scale"], torch.ones(4))
+    assert (whole["mean"] > 0.5).all()
+
+
 def test_a_finished_training_is_taken_from_its_checkpoint(tmp_path: Path) -> None:
     training = Training(steps=3, learning_rate=0.03)
     whole, losses = fit(training, Context(seed=1, checkpoints=tmp_path))

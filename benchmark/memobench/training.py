@@ -1,7 +1,8 @@
 """A seeded training loop that can be interrupted at any step and resumed bit for bit.
 
 Everything that step k uses is a function of the seed and of k (:func:`batch_indices`, :func:`step_generator`), so the
-only state is the weights, the optimizer's moments and the moving average, which one checkpoint file holds.
+only state is the weights, what the network itself keeps (frozen weights and buffers, for example a codebook), the
+optimizer's moments and the moving average, which one checkpoint file holds.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ def train_loop(
     """Train a network, or go on where the checkpoint of an interrupted training ends.
 
     Args:
-        model: The network, on its device; afterwards it holds the averaged weights and is in evaluation mode.
+        model: The network, on its device; afterwards it holds the averaged weights and is in evaluation mode. What it
+            changes by itself, frozen weights and buffers, is as the last step left it.
         loss: ``loss(k)`` is the mean loss, a scalar, on minibatch k; all its randomness must come from k.
         training: Steps, learning rate and the like.
         name: What is trained, for example "autoencoder"; names the progress bar and the checkpoint.
@@ -128,7 +130,7 @@ def train_loop(
     Raises:
         MemobenchError: The loss is no longer finite, or a checkpoint cannot be used.
     """
-    parameters = list(model.parameters())
+    parameters = _trained(model)
     device = parameters[0].device
     optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
     average = EMAModel(parameters, decay=training.ema, foreach=True)
@@ -166,6 +168,17 @@ def train_loop(
     return losses.cpu().numpy()
 
 
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    """The weights that the optimizer changes."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    """What only the network itself changes: frozen weights and buffers."""
+    frozen = {name: value.detach() for name, value in model.named_parameters() if not value.requires_grad}
+    return {**frozen, **dict(model.named_buffers())}
+
+
 def _save(
     file: Path,
     identity: str,
@@ -176,8 +189,8 @@ def _save(
     losses: Tensor,
 ) -> None:
     """Write everything that the next step depends on into one file, which is whole or not there."""
-    tensors = {"losses": losses}
-    for index, (parameter, mean) in enumerate(zip(model.parameters(), average.shadow_params, strict=True)):
+    tensors = {"losses": losses, **{f"kept.{name}": tensor for name, tensor in _kept(model).items()}}
+    for index, (parameter, mean) in enumerate(zip(_trained(model), average.shadow_params, strict=True)):
         tensors[f"weight.{index}"] = parameter.detach()
         tensors[f"average.{index}"] = mean
         for key, moment in optimizer.state[parameter].items():
@@ -210,7 +223,9 @@ def _load(
         step = int(json.loads(metadata["step"]))
         with torch.no_grad():
             losses.copy_(tensors["losses"])
-            for index, (parameter, mean) in enumerate(zip(model.parameters(), average.shadow_params, strict=True)):
+            for name, tensor in _kept(model).items():
+                tensor.copy_(tensors[f"kept.{name}"])
+            for index, (parameter, mean) in enumerate(zip(_trained(model), average.shadow_params, strict=True)):
                 parameter.copy_(tensors[f"weight.{index}"])
                 mean.copy_(tensors[f"average.{index}"])
                 keys = ("step", "exp_avg", "exp_avg_sq")

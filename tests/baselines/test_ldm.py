@@ -39,7 +39,7 @@ def same_state(one: LDM, two: LDM) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize("module", ["ldm", "_nets", "_augment", "_device"])
+@pytest.mark.parametrize("module", ["_first_stage", "_fields", "_diffusion", "_nets", "_augment", "_device"])
 def test_the_examples_hold(module: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"memobench.baselines.{module}"))
     assert tried > 0
@@ -153,8 +153,8 @@ def test_it_learns_its_training_images(make_images: MakeImages) -> None:
     train_images, others = make_images(patients=4, shape=(16, 16)), make_images(patients=4, shape=(16, 16), seed=1)
     settings: dict[str, Any] = {
         **TINY, "downsampling": (4, 4), "patch": (4, 4), "channels": (32,), "autoencoder_steps": 150,
-        "unet_channels": (32, 32),
-        "steps": 250, "batch": (8, 8), "sampling_steps": 10, "ema": 0.98, "learning_rate": 2e-3,
+        "unet_channels": (32, 32), "steps": 250, "batch": (8, 8), "sampling_steps": 10, "ema": 0.98,
+        "learning_rate": 2e-3,
     }  # fmt: skip
     model = LDM(**settings).fit(train_images, context=Context(seed=0))
     assert model.loss(train_images, seed=0).mean() < 0.7 * model.loss(others, seed=0).mean()

@@ -1,0 +1,130 @@
+"""Latent rectified flow: the autoencoder of latent diffusion, and straight paths from noise to its latents.
+
+Liu et al., Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow, ICLR 2023; Esser et al.,
+Scaling Rectified Flow Transformers for High-Resolution Image Synthesis, ICML 2024, whose times are used here. The
+networks are MONAI's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from memobench.generator import GENERATORS
+from torch import Tensor
+
+from ._device import autocast
+from ._diffusion import LOSS_TIMES
+from ._first_stage import LATENT_PRESETS, LatentGenerator
+
+NETWORK_TIME = 1000.0  # the U-Net's sinusoidal embedding is made for times from 0 (clean) to 1000 (noise)
+SOLVERS = ("euler", "heun")
+
+
+@GENERATORS.register("flow")
+@dataclass
+class Flow(LatentGenerator):
+    """Rectified flow of latents in two or three dimensions, by the shape of the images.
+
+    1. Autoencoder: as that of `ldm`, under the same seed the very same (:mod:`_first_stage`).
+    2. Flow: at a random time t in (0, 1) the U-Net sees x_t = (1 - t) noise + t latent and predicts the velocity
+       dx_t/dt = latent - noise (Liu et al., equation 1). Times are logit-normal, t = 1 / (1 + exp(-m - s z)) with
+       z ~ N(0, 1): dense in the middle, where the velocity is hardest to tell (Esser et al., equation 19).
+    3. Sampling: dx = v dt from t = 0 to 1 in equal steps by Euler or Heun, then the decoder.
+
+    Simpler than diffusion (no noise schedule) and good with few sampling steps; memorizes like it. There is one pass of
+    training; the straightening by re-training on the model's own pairs ("reflow", Liu et al., section 2.2) is left out.
+    The fields are those of :class:`_first_stage.LatentGenerator` and these.
+
+    Attributes:
+        time_mean: Mean m of the times' logits; above 0 trains more near the data.
+        time_sd: Standard deviation s of the times' logits, above 0. 0 and 1 are the best of Esser et al., table 1.
+        solver: "euler" or "heun" (second order; the last of its steps is Euler's, Karras et al., NeurIPS 2022).
+        sampling_steps: Steps per sample; Euler evaluates the network once per step, Heun twice.
+    """
+
+    time_mean: float = 0.0
+    time_sd: float = 1.0
+    solver: str = "heun"
+    sampling_steps: int = 13
+
+    NAME: ClassVar[str] = "flow"
+    STAGE: ClassVar[str] = "rectified flow"
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {**LATENT_PRESETS["smoke"], "sampling_steps": 5},
+        "quick": LATENT_PRESETS["quick"],
+        "standard": {**LATENT_PRESETS["standard"], "sampling_steps": 25},
+        "paper": {**LATENT_PRESETS["paper"], "sampling_steps": 50},
+    }
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no model can have.
+
+        Raises:
+            ValueError: As :class:`LatentGenerator`; or an unknown solver, or times without spread.
+        """
+        super().__post_init__()
+        if self.solver not in SOLVERS:
+            raise ValueError(f'solver is "{self.solver}"; give one of {", ".join(SOLVERS)}')
+        if self.time_sd <= 0:
+            raise ValueError(f"time_sd is {self.time_sd}; give a number above 0")
+
+    def _errors(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+        t = times.reshape(-1, *[1] * (latents.ndim - 1))
+        velocity = self._velocity((1 - t) * noise + t * latents, times)
+        return ((velocity - (latents - noise)) ** 2).flatten(1).mean(dim=1)
+
+    def _velocity(self, mixed: Tensor, times: Tensor) -> Tensor:
+        """The predicted velocity (N, C, *S) at x_t (N, C, *S) and times (N,)."""
+        with autocast(mixed.device):
+            predicted: Tensor = self.unet_(mixed, NETWORK_TIME * (1 - times))
+        return predicted.float()
+
+    def _training_times(self, shares: Tensor) -> Tensor:
+        return logit_normal(shares, self.time_mean, self.time_sd)
+
+    def _loss_times(self) -> Sequence[float]:
+        return LOSS_TIMES
+
+    def _solve(self, noise: Tensor) -> Tensor:
+        return integrate(self._velocity, noise, self.sampling_steps, self.solver)
+
+
+def logit_normal(shares: Tensor, mean: float, sd: float) -> Tensor:
+    """The quantiles in (0, 1) of a logit-normal distribution at shares in [0, 1].
+
+    >>> logit_normal(torch.tensor([0.0, 0.5, 1.0]), 0.0, 1.0)
+    tensor([0.0085, 0.5000, 0.9915])
+    """
+    # Cut at about the millionth, where float32 would give an infinite quantile; the shares 0 and 1 are drawn at times.
+    normal = torch.special.ndtri(shares.double().clamp(1e-6, 1 - 1e-6))
+    return torch.sigmoid(mean + sd * normal).float()
+
+
+def integrate(velocity: Any, start: Tensor, steps: int, solver: str) -> Tensor:
+    """Follow dx = velocity(x, t) dt from t = 0 to 1.
+
+    Args:
+        velocity: ``velocity(x, times)`` with x (N, *S) and times (N,) gives (N, *S).
+        start: (N, *S), x at time 0.
+        steps: Equal steps.
+        solver: "euler", or "heun": x + dt (v + v') / 2, v' the velocity where Euler's step would end; at the last step,
+            whose end no training time comes near, Euler's.
+
+    Returns:
+        (N, *S), x at time 1.
+
+    >>> growth = lambda x, t: x
+    >>> integrate(growth, torch.ones(1), 1, "euler"), integrate(growth, torch.ones(1), 100, "heun")
+    (tensor([2.]), tensor([2.7181]))
+    """
+    x = start
+    for step in range(steps):
+        now, then = (torch.full((len(x),), at / steps, device=x.device) for at in (step, step + 1))
+        slope = velocity(x, now)
+        if solver == "heun" and step + 1 < steps:
+            slope = (slope + velocity(x + slope / steps, then)) / 2
+        x = x + slope / steps
+    return x
