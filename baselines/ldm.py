@@ -30,7 +30,7 @@ class LDM(LatentGenerator):
        a_t^2 = prod(1 - b), s_t^2 = 1 - a_t^2.
     3. Sampling: the probability flow from noise to a latent, then the decoder.
 
-    The sharpest images per second of training of the generators here; memorizes most. The fields are those of
+    The published study found it to memorize most (Dar et al., 2025). The fields are those of
     :class:`_first_stage.LatentGenerator` and these.
 
     Attributes:
