@@ -33,7 +33,7 @@ def diff_augmented(images: Tensor, random: torch.Generator) -> Tensor:
 
 
 def _recoloured(images: Tensor, random: torch.Generator) -> Tensor:
-    """Add up to half the grey range's half, then stretch the contrast by 0.5 to 1.5 about each image's mean."""
+    """Add -0.5 to 0.5, then stretch the contrast 0.5 to 1.5 times about each image's mean."""
     shape = (len(images), *[1] * (images.ndim - 1))
     brightness = (torch.rand(shape, generator=random) - 0.5).to(images.device)
     contrast = (torch.rand(shape, generator=random) + 0.5).to(images.device)

@@ -19,6 +19,7 @@ it gives no likelihood.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -193,7 +194,8 @@ class GAN(Generator):
         game = F.softplus(advantage).mean() + gamma / 2 * penalties.mean()  # D's loss; f = softplus
         pull = -torch.sigmoid(-advantage.detach()) / len(real)  # derivative of the mean of f(-a) by D(G(z)), (B,)
         gradient = pull.reshape(-1, *[1] * (made.ndim - 1)) * to_fake.detach()
-        return game + (gradient * (made - made.detach())).sum()  # the sum is 0; its gradient by G is that of G's loss
+        total: Tensor = game + (gradient * (made - made.detach())).sum()  # adds 0, with the gradient of G's loss by G
+        return total
 
     def _penalty(self, minibatch: int) -> float:
         """Weight of the gradient penalties at a minibatch: half a cosine from ``gamma`` to ``gamma_last``."""
@@ -263,7 +265,7 @@ class GAN(Generator):
         which = len(shape) - 2  # of the values for 2D and for 3D
         self.patch_, self.batch_ = self.patch[which], self.batch[which]
         channels = scaled(self.channels, self.width)
-        base = [-(-side // self._multiple()) * self._multiple() // self._multiple() for side in shape]
+        base = [-(-side // self._multiple()) for side in shape]  # sides of the coarsest grid
         with seeded(derive_seed(seed, "weights")):
             made = Synthesis(self.noise, base, channels, self.blocks, self.patch_)
             judge = Discriminator(base, channels, self.blocks, self.patch_)
@@ -313,8 +315,7 @@ class Synthesis(nn.Module):
         nn.init.normal_(self.weigh.weight, std=noise**-0.5)
         coarse_first = list(reversed(channels))
         self.widen = nn.ModuleList(
-            convolution(dimensions, before, after, 1)
-            for before, after in zip(coarse_first[:-1], coarse_first[1:], strict=True)
+            convolution(dimensions, before, after, 1) for before, after in itertools.pairwise(coarse_first)
         )
         self.levels = nn.ModuleList(
             nn.Sequential(*[Residual(dimensions, count, depth) for _ in range(blocks)]) for count in coarse_first
@@ -342,7 +343,7 @@ class Discriminator(nn.Module):
             nn.Sequential(*[Residual(dimensions, count, depth) for _ in range(blocks)]) for count in channels
         )
         self.widen = nn.ModuleList(
-            convolution(dimensions, before, after, 1) for before, after in zip(channels[:-1], channels[1:], strict=True)
+            convolution(dimensions, before, after, 1) for before, after in itertools.pairwise(channels)
         )
         self.score = nn.Linear(channels[-1] * math.prod(base), 1)
         nn.init.normal_(self.score.weight, std=self.score.in_features**-0.5)
@@ -364,6 +365,6 @@ def convolution(dimensions: int, before: int, after: int, kernel: int, scale: fl
     """
     made: nn.Module = Conv[Conv.CONV, dimensions](before, after, kernel, padding=kernel // 2)
     with torch.no_grad():
-        made.weight.normal_(0, scale * (before * kernel**dimensions) ** -0.5)  # type: ignore[operator,union-attr]
-        made.bias.zero_()  # type: ignore[operator,union-attr]
+        made.weight.normal_(0, scale * (before * kernel**dimensions) ** -0.5)  # type: ignore[operator]
+        made.bias.zero_()  # type: ignore[operator]
     return made
