@@ -115,8 +115,8 @@ def test_state_and_fields_are_all_there_is(make_images: MakeImages) -> None:
     assert np.array_equal(model.loss(images, seed=2), restored.loss(images, seed=2))
     with pytest.raises(MemobenchError, match="not of this vae"):
         VAE(**{**TINY, "channels": (16, 16)}).restore(state)
-    del state["shape"]
-    with pytest.raises(MemobenchError, match="shape"):
+    del state["latent.mean"]
+    with pytest.raises(MemobenchError, match=r"latent\.mean"):
         VAE(**TINY).restore(state)
 
 
@@ -148,6 +148,18 @@ def test_the_bound_equals_that_of_torch_distributions(make_images: MakeImages) -
 def patches(images: Tensor) -> Tensor:
     """Images (B, 1, 2 H, 2 W) as (B, 4, H, W)."""
     return torch.cat([images[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)], dim=1)
+
+
+@pytest.mark.parametrize("augment", ["none", "study"])
+def test_latents_are_drawn_like_the_mixture_of_posteriors(make_images: MakeImages, augment: str) -> None:
+    model = VAE(**TINY, augment=augment).fit(make_images(patients=20), context=Context(seed=0))
+    pixels = torch.tensor(make_images(patients=20).pixels)[:, None] * 2 - 1
+    mean, log_variance = model._encode(pixels)
+    noise = torch.randn(4000, 20, 4, generator=torch.Generator().manual_seed(0))
+    drawn = (mean + torch.exp(0.5 * log_variance) * noise).reshape(-1, 4)
+    apart = 0.02 if augment == "none" else 0.2  # the views of an augmented image are not the image
+    torch.testing.assert_close(model.mean_, drawn.mean(dim=0), atol=apart, rtol=0)
+    torch.testing.assert_close(model.factor_ @ model.factor_.T, torch.cov(drawn.T), atol=apart, rtol=0)
 
 
 def test_loss_is_per_image_and_seeded(make_images: MakeImages) -> None:
