@@ -57,6 +57,7 @@ class GAN(Generator):
     Attributes:
         patch: Side of the folded patches, a power of two, 1 folds nothing; in 2D and in 3D.
         channels: Feature channels of both networks, finest level first; each level after the first halves the sides.
+        levels: How many levels of ``channels``, the coarsest, are used at most; in 2D and in 3D.
         blocks: Residual blocks per level.
         noise: Length of the noise vector z.
         gamma: Weight of both gradient penalties at the first step.
@@ -73,8 +74,9 @@ class GAN(Generator):
         accumulate: Minibatches per optimizer step.
     """
 
-    patch: tuple[int, ...] = (4, 4)
-    channels: tuple[int, ...] = (64, 96, 128)
+    patch: tuple[int, ...] = (2, 4)
+    channels: tuple[int, ...] = (32, 48, 96, 128)
+    levels: tuple[int, ...] = (4, 3)
     blocks: int = 1
     noise: int = 64
     gamma: float = 2.0
@@ -91,11 +93,12 @@ class GAN(Generator):
     accumulate: int = 1
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {"channels": (16, 16), "steps": 20, "batch": (4, 4), "noise": 16},
+        "smoke": {"channels": (16, 16), "patch": (4, 4), "steps": 20, "batch": (4, 4), "noise": 16},
         "quick": {},
         "standard": {
             "patch": (2, 2),
             "channels": (64, 128, 256, 256),
+            "levels": (4, 4),
             "blocks": 2,
             "steps": 40_000,
             "batch": (32, 16),
@@ -106,6 +109,7 @@ class GAN(Generator):
         "paper": {
             "patch": (1, 1),
             "channels": (96, 192, 384, 384, 384),
+            "levels": (5, 4),
             "blocks": 2,
             "steps": 200_000,
             "batch": (64, 16),
@@ -130,7 +134,7 @@ class GAN(Generator):
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 0")
         check_switches(self.width, self.augment)
         self.channels = tuple(self.channels)  # lists come from JSON
-        for name in ("patch", "batch"):
+        for name in ("patch", "levels", "batch"):
             setattr(self, name, tuple(getattr(self, name)))
             if len(getattr(self, name)) != 2:
                 raise ValueError(f"{name} has {len(getattr(self, name))} values; give one for 2D and one for 3D")
@@ -264,7 +268,7 @@ class GAN(Generator):
         self.device_ = torch.device(device)
         which = len(shape) - 2  # of the values for 2D and for 3D
         self.patch_, self.batch_ = self.patch[which], self.batch[which]
-        channels = scaled(self.channels, self.width)
+        channels = self._channels()
         base = [-(-side // self._multiple()) for side in shape]  # sides of the coarsest grid
         with seeded(derive_seed(seed, "weights")):
             made = Synthesis(self.noise, base, channels, self.blocks, self.patch_)
@@ -274,7 +278,11 @@ class GAN(Generator):
 
     def _multiple(self) -> int:
         """What the sides of padded images are multiples of."""
-        return self.patch_ << (len(self.channels) - 1)
+        return self.patch_ << (len(self._channels()) - 1)
+
+    def _channels(self) -> tuple[int, ...]:
+        """Feature channels of the levels in use, finest first."""
+        return scaled(self.channels[-self.levels[len(self.shape_) - 2] :], self.width)
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "generator_"):

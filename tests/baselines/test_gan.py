@@ -20,7 +20,7 @@ from memobench.training import step_generator
 from torch.nn import functional as F
 
 MakeImages = Callable[..., Images]
-TINY: dict[str, Any] = {"channels": (8, 8), "noise": 4, "steps": 4, "batch": (4, 4)}
+TINY: dict[str, Any] = {"channels": (8, 8), "patch": (4, 4), "noise": 4, "steps": 4, "batch": (4, 4)}
 SHAPES = [(32, 32), (16, 16, 16)]
 
 
@@ -182,6 +182,14 @@ def test_one_scalar_holds_the_gradients_of_both_players(
             torch.testing.assert_close(held, gradient, rtol=1e-3, atol=1e-6)
 
 
+def test_only_the_coarsest_levels_are_used() -> None:
+    model = GAN(channels=(8, 12, 16), levels=(3, 2), patch=(2, 2))
+    for shape, wanted, basis in (((32, 32), (8, 12, 16), (16, 4, 4)), ((8, 8, 8), (12, 16), (16, 2, 2, 2))):
+        model._build(shape, "cpu", seed=0)
+        assert model._channels() == wanted
+        assert model.generator_.basis.shape == basis
+
+
 def test_the_penalty_falls_along_half_a_cosine() -> None:
     model = GAN(steps=100, accumulate=2, gamma=1.0, gamma_last=0.2)
     weights = [model._penalty(k) for k in (0, 100, 200)]
@@ -231,6 +239,8 @@ def test_it_learns_its_training_images(make_images: MakeImages) -> None:
         ("patch", (2,)),
         ("patch", (3, 4)),
         ("batch", (8,)),
+        ("levels", (4,)),
+        ("levels", (0, 3)),
         ("gamma", -1.0),
         ("gamma_last", -1.0),
     ],
