@@ -44,6 +44,7 @@ class Training:
         clip: The largest norm that the gradient of one step may have.
         ema: Decay per step of the exponential moving average of the weights, in [0, 1).
         accumulate: Minibatches whose gradients are averaged into one step.
+        betas: Decays of AdamW's two moments, each in [0, 1).
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Training:
     clip: float = 1.0
     ema: float = 0.995
     accumulate: int = 1
+    betas: tuple[float, float] = (0.9, 0.999)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, 0 <= step < steps.
@@ -132,7 +134,9 @@ def train_loop(
     """
     parameters = _trained(model)
     device = parameters[0].device
-    optimizer = torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=training.learning_rate, betas=training.betas, weight_decay=training.weight_decay
+    )
     average = EMAModel(parameters, decay=training.ema, foreach=True)
     losses = torch.zeros(training.steps, device=device)
     file = context.checkpoints / f"{name}.safetensors" if context.checkpoints else None
