@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from memobench.errors import MemobenchError
-from memobench.store import Store, digest_of, write_json
+from memobench.store import Store, digest_of, write_json, writing_into
 
 
 def test_a_stage_is_built_once(tmp_path: Path) -> None:
@@ -75,3 +75,16 @@ def test_json_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"a": float("nan")})
     assert not (tmp_path / "x.json").exists()
+
+
+@pytest.mark.parametrize("where", ["out/.stages/data/x", "out/.stages", "out", "."])
+def test_whatever_part_of_the_path_fails_is_said_in_one_line(tmp_path: Path, where: str) -> None:
+    folder = tmp_path / "out" / ".stages"
+    with pytest.raises(MemobenchError, match=r"cannot write into .*\.stages: Read-only file system; free space"):  # noqa: SIM117
+        with writing_into(folder):
+            raise OSError(30, "Read-only file system", str(tmp_path / where))
+
+
+def test_a_file_elsewhere_is_not_taken_for_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), writing_into(tmp_path / "out"):
+        raise FileNotFoundError(2, "No such file", str(tmp_path / "output" / "x"))
