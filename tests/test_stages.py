@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import memobench.training
 import numpy as np
 import pytest
 from memobench.challenge_results import ChallengeIdentity, ChallengeResult
@@ -94,7 +95,7 @@ def test_a_result_that_cannot_be_read_is_made_anew(
     assert finished(tmp_path, identity, ChallengeResult) is None
 
 
-def test_the_code_digest_is_of_the_file_and_its_private_neighbours(
+def test_the_code_digest_is_of_the_file_its_private_neighbours_and_the_training_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "entry_of_digest.py").write_text("class Entry: ...\n")
@@ -103,6 +104,7 @@ def test_the_code_digest_is_of_the_file_and_its_private_neighbours(
     from entry_of_digest import Entry  # type: ignore[import-not-found]  # written above
 
     text = b"entry_of_digest.py\x1fclass Entry: ...\n_shared.py\x1fA = 1\n"
+    text += b"training.py\x1f" + Path(memobench.training.__file__).read_bytes()
     assert code_digest(Entry) == hashlib.sha256(text).hexdigest()
     (tmp_path / "other.py").write_text("B = 1\n")
     assert code_digest(Entry) == hashlib.sha256(text).hexdigest()
