@@ -112,20 +112,24 @@ def factors(model: str = "ldm", others: Sequence[str] = ("vae", "gan")) -> tuple
         Factor(
             "width",
             "width of the networks",
-            (Arm("small", model, {"width": "small"}), base, Arm("large", model, {"width": "large"})),
+            (Arm("small networks", model, {"width": "small"}), base, Arm("large networks", model, {"width": "large"})),
             (
                 Finding(
                     "architecture",
                     "a smaller architecture lowers memorization",
                     MEMORIZATION,
-                    (Comparison("large", "small"),),
+                    (Comparison("large networks", "small networks"),),
                 ),
             ),
         ),
         Factor(
             "patients",
             "training patients",
-            (Arm("quarter of the patients", model, patients=0.25), Arm("half", model, patients=0.5), base),
+            (
+                Arm("quarter of the patients", model, patients=0.25),
+                Arm("half of the patients", model, patients=0.5),
+                base,
+            ),
             (
                 Finding(
                     "training images",
