@@ -65,3 +65,12 @@ def test_luminance_leaves_opacity_out() -> None:
     luminance, colour = grey(values)
     assert colour
     assert np.allclose(luminance, 58.7)
+
+
+def test_floating_point_in_the_unit_interval_stays() -> None:
+    values = np.random.default_rng(0).uniform(0.1, 0.9, size=(16, 16)).astype(np.float32)
+    seen = picture(values, eight_bit=False)
+    assert np.array_equal(seen.pixels, values)
+    assert seen.scaling == "in [0, 1] as it stands"
+    for others in (values * 0.4, values + 0.2, values - 0.2):  # in units of their own
+        assert picture(others, eight_bit=False).scaling.startswith("scaled by")

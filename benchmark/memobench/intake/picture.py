@@ -1,6 +1,7 @@
 """What reading a file gives: a header, or a grey picture in [0, 1]; and the rule by which values become [0, 1].
 
-The rule, in this order: a DICOM file's own window; integers of 8 bit divided by 255; everything else by the image's
+The rule, in this order: a DICOM file's own window; integers of 8 bit divided by 255; floating point values that fill
+more than half of [0, 1] and leave it nowhere, as generators write them, as they stand; everything else by the image's
 own 0.5 to 99.5 percentile range, clipped. The last one makes images of unknown units comparable, and forgets their
 absolute values.
 """
@@ -18,6 +19,7 @@ from memobench.intake.walk import shown
 PERCENTILES = (0.5, 99.5)
 BY_PERCENTILES = "scaled by the 0.5 to 99.5 percentile range of each"
 BY_255 = "divided by 255"
+AS_IT_STANDS = "in [0, 1] as it stands"
 
 
 class Unreadable(Exception):
@@ -105,6 +107,8 @@ def picture(values: NDArray[Any], *, eight_bit: bool, inverted: bool = False, co
     low, high = span(values)
     if eight_bit:
         bottom, top, scaling = 0.0, 255.0, BY_255
+    elif values.dtype.kind == "f" and low >= 0 and 0.5 < high <= 1:
+        bottom, top, scaling = 0.0, 1.0, AS_IT_STANDS
     else:
         bottom, top = (float(edge) for edge in np.percentile(values, PERCENTILES))
         scaling = BY_PERCENTILES
