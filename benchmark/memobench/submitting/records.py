@@ -1,0 +1,156 @@
+"""The schema of a submission and of its verification.
+
+A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``:
+
+| file | what is in it |
+|---|---|
+| ``submission.json`` | a :class:`Submission` |
+| ``scores.npz`` | per sample: what it matches, and how strongly; and who stands in the pools, as numbers |
+| ``generator.py`` | the generator's source, where it is no entry of memobench itself |
+
+A verification is one file beside all submissions, ``leaderboard/verified/<run_id>.json``, written by whoever verified,
+never by the submitter; it names by digest the submission that it is about, so that an edited submission loses it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from memobench.results import Finite, Result, Strict
+
+SUBMISSION_SCHEMA_VERSION = 1
+
+Level = Literal["self-reported", "rescored", "reproduced"]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Line = Annotated[str, Field(max_length=200)]
+Paragraph = Annotated[str, Field(max_length=2000)]
+
+
+class Submitter(Strict):
+    """Who submits.
+
+    Attributes:
+        name: A person or a group.
+        contact: Where questions go; may be empty.
+        link: A page about the method; may be empty, else https.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    contact: Line = ""
+    link: Annotated[str, Field(max_length=500, pattern=r"^(https://\S+)?$")] = ""
+
+
+class Disclosures(Strict):
+    """What a reader must know to compare fairly.
+
+    Attributes:
+        other_training_data: What else the generator learned from (pretrained weights too); empty for nothing.
+        tuned_on_test: True where any choice was made by looking at numbers measured on test.
+        comment: Anything else.
+    """
+
+    other_training_data: Paragraph = ""
+    tuned_on_test: bool = False
+    comment: Paragraph = ""
+
+
+class SamplesRecord(Strict):
+    """The samples, which do not lie in the submission.
+
+    Attributes:
+        sha256: Over the shape, and the values as little-endian float32 in C order.
+        count: How many.
+        location: Where ``samples.npz`` can be had: an https URL, or a file name; empty where nowhere.
+    """
+
+    sha256: Digest
+    count: Annotated[int, Field(ge=1)]
+    location: Annotated[str, Field(max_length=500)] = ""
+
+
+class Attack(Strict):
+    """A stronger attack: another detector's result on the samples of a submission that is listed.
+
+    Attributes:
+        against: The run_id of that submission.
+        detector: Name of the detector.
+        version: Its version.
+        tau: Its threshold, found as the task's own is: from real images alone.
+        description: How it works, and where its code is.
+    """
+
+    against: Line
+    detector: Line
+    version: Line
+    tau: Finite
+    description: Paragraph = ""
+
+
+class Submission(Strict):
+    """``submission.json``.
+
+    Attributes:
+        kind: "run", or "attack" against the samples of a listed run.
+        submitted: The day, as YYYY-MM-DD.
+        command: What reproduces the result, to be typed as it stands.
+        source: Where the generator comes from: "entry" of memobench, "package" (an entry point; ``command`` needs it
+            installed), or "file" (``generator.py`` beside).
+        result: The run's result, unchanged.
+        scores_sha256: Over the bytes of ``scores.npz``.
+        attack: The attack, where this is one.
+    """
+
+    schema_version: int = SUBMISSION_SCHEMA_VERSION
+    kind: Literal["run", "attack"] = "run"
+    submitted: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    submitter: Submitter
+    disclosures: Disclosures
+    command: Paragraph
+    source: Literal["entry", "package", "file"]
+    result: Result
+    samples: SamplesRecord
+    scores_sha256: Digest
+    attack: Attack | None = None
+
+
+class Difference(Strict):
+    """One number that was claimed, and what the verifier found.
+
+    Attributes:
+        metric: Its name.
+        claimed: As submitted.
+        found: As verified.
+        tolerance: How far apart they may lie.
+        agrees: Whether they do.
+    """
+
+    metric: Line
+    claimed: Finite | None
+    found: Finite | None
+    tolerance: Finite
+    agrees: bool
+
+
+class Verification(Strict):
+    """``verified/<run_id>.json``: how far a submission was verified, and by which software.
+
+    Attributes:
+        level: "self-reported": schema, identity, digests, and the metrics that follow from the per-sample scores.
+            "rescored": the samples were measured again. "reproduced": the generator was trained and sampled again.
+        submission_sha256: Over the bytes of ``submission.json``.
+        passed: Whether everything agreed at that level.
+        differences: What was compared, number by number.
+        problems: What was wrong, in words.
+    """
+
+    schema_version: int = SUBMISSION_SCHEMA_VERSION
+    run_id: Line
+    level: Level
+    submission_sha256: Digest
+    passed: bool
+    verified: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    memobench: Line
+    differences: list[Difference]
+    problems: list[Paragraph] = []
