@@ -153,4 +153,4 @@ class Verification(Strict):
     verified: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
     memobench: Line
     differences: list[Difference]
-    problems: list[Paragraph] = []
+    problems: list[Paragraph] = Field(default_factory=list)
