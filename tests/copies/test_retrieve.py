@@ -51,13 +51,15 @@ def test_each_query_has_as_many_candidates_as_documented(dim: int) -> None:
     queries, real = tensor(textured(4, SHAPES[dim])), tensor(textured(15, SHAPES[dim], seed=1))
     for least, moved in ((1, MOVED[dim]), (9, 9), (40, 15)):
         found = candidates(queries, real, least=least)
-        assert torch.bincount(found.rows).tolist() == [moved + UNMOVED[dim]] * 4
-        assert found.poses.shape == (4 * (moved + UNMOVED[dim]), dim, dim + 1)
+        assert torch.bincount(found.rows).tolist() == [moved + 2 * UNMOVED[dim]] * 4
+        assert found.poses.shape == (4 * (moved + 2 * UNMOVED[dim]), dim, dim + 1)
         assert found.poses.isfinite().all()
         per_row = [[c for r, c in pairs(found) if r == row] for row in range(4)]
         assert all(moved <= len(columns) <= moved + UNMOVED[dim] for columns in per_row)
     few = candidates(queries, real[:1])
-    assert torch.bincount(few.rows).tolist() == [2] * 4  # one from either grid
+    assert (
+        torch.bincount(few.rows).tolist() == [3] * 4
+    )  # one from the coarse grid, and one from the finer one in two poses
 
 
 @pytest.mark.parametrize("dim", [2, 3])
@@ -65,7 +67,8 @@ def test_narrowing_keeps_those_that_agree_best_at_half_resolution(dim: int) -> N
     real = textured(8, SHAPES[dim])
     queries, pool = tensor(perturb(real, "rotation", "medium", seed=0, others=real[::-1])), tensor(real)
     start = torch.eye(dim, dim + 1).expand(64, -1, -1)
-    every = Candidates(torch.arange(8).repeat_interleave(8), torch.arange(8).repeat(8), start)
+    free = torch.zeros(64, dtype=torch.bool)
+    every = Candidates(torch.arange(8).repeat_interleave(8), torch.arange(8).repeat(8), start, free)
     found = narrow(queries, pool, every, 3)
     assert torch.bincount(found.rows).tolist() == [3] * 8
     first = found.columns.reshape(8, 3)[:, 0]
@@ -86,7 +89,7 @@ def test_candidates_respect_what_is_allowed() -> None:
     assert allowed[found.rows, found.columns].all()
     assert {column for row, column in pairs(found) if row == 0} == {3, 7}
     assert 1 not in found.rows
-    assert (torch.bincount(found.rows)[2:] == 8 + UNMOVED[2]).all()
+    assert (torch.bincount(found.rows)[2:] == 8 + 2 * UNMOVED[2]).all()
 
 
 def test_nothing_allowed_gives_no_candidates() -> None:
@@ -110,8 +113,8 @@ def test_images_that_stand_still_start_from_where_they_stand() -> None:
         assert len(SearchGrid.unmoved(dim).degrees) == 1
         own = found.rows == found.columns
         identity = torch.eye(dim, dim + 1).expand(int(own.sum()), -1, -1)
-        assert own.sum() == 10  # by either grid
-        assert torch.allclose(found.poses[own], identity, atol=1e-3)  # one of them registered at half resolution
+        assert own.sum() == 15  # by the coarse grid, and by the finer one to be registered or not
+        assert torch.allclose(found.poses[own], identity, atol=1e-3)  # the first registered at half resolution
 
 
 @pytest.mark.parametrize("dim", [2, 3])
@@ -155,6 +158,37 @@ def test_registration_refines_at_full_resolution() -> None:
         same = found.rows[part] == found.columns[part]
         assert (reached[same] > 0.999).all()
         assert reached.median() > began.median()
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_what_stands_still_is_judged_where_it_was_found_too(dim: int) -> None:
+    real = textured(12, SHAPES[dim])
+    queries = tensor(perturb(real, "blend", "medium", seed=0, others=real[::-1].copy()))
+    found = candidates(queries, tensor(real))
+    assert torch.bincount(found.rows[found.settled]).tolist() == [UNMOVED[dim]] * 12
+    for part, *_, pose in register(queries, tensor(real), found):
+        settled = found.settled[part]
+        assert torch.equal(pose[settled], found.poses[part][settled])
+        assert not torch.equal(pose[~settled], found.poses[part][~settled])
+
+
+def test_blocks_of_queries_change_no_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, real = tensor(textured(7, (32, 32))), tensor(textured(9, (32, 32), seed=1))
+    whole = candidates(queries, real)
+    monkeypatch.setattr("memobench.copies.retrieve.PAIRS", 20)
+    parts = candidates(queries, real)
+    assert torch.equal(parts.rows, whole.rows)
+    assert torch.equal(parts.columns, whole.columns)
+    assert torch.allclose(parts.poses, whole.poses, atol=1e-5)
+
+
+def test_the_finer_grid_searches_beyond_what_is_near() -> None:
+    real = textured(12, (32, 32))
+    images, near = tensor(real), torch.zeros(12, 1, dtype=torch.int64)
+    found = candidates(images, images, near=near)
+    own = found.rows == found.columns
+    assert set(found.rows[own].tolist()) == set(range(12))
+    assert (found.columns[:12] == 0).all()
 
 
 def test_blank_images_are_finite(make_images: Callable[..., Images]) -> None:

@@ -139,7 +139,11 @@ def decide(
 
 
 def _pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
-    """Shape and scale of a generalized Pareto law by its first two L-moments; shape kept within [-0.5, 0.5]."""
+    """Shape and scale of a generalized Pareto law by its first two L-moments; shape kept within [0, 0.5].
+
+    A negative shape would claim that no score lies beyond some end, which a few dozen scores cannot tell: they made tau
+    too low by far. The exponential law is the lightest tail that is believed.
+    """
     n = len(excess)
     ordered = np.sort(excess)
     b0 = ordered.mean()
@@ -147,7 +151,7 @@ def _pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
     second = 2 * b1 - b0
     if second <= 0:
         return 0.0, float(max(b0, np.finfo(np.float64).tiny))
-    shape = float(np.clip(2 - b0 / second, -0.5, 0.5))
+    shape = float(np.clip(2 - b0 / second, 0.0, 0.5))
     return shape, float(b0 * (1 - shape))
 
 

@@ -37,9 +37,10 @@ from memobench.training import step_generator
 
 FOLDS = 2
 MIN_DEV_PATIENTS = 64  # with fewer, an embedding learns less from them than from half of the pool
-BLOCK = 1024
+BLOCK = 4096
 EXACT = 16
-SHORTLIST = 1024  # larger pools are narrowed down by the embedding
+LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
+SHORTLIST = 256  # those that the embedding holds for the most alike
 LESSON = 512  # images that a verifier learns from, at most
 
 
@@ -256,17 +257,18 @@ class Detector:
         allowed = np.ones((len(queries), len(real)), dtype=bool)
         if query_patients is not None:
             allowed &= query_patients[:, None] != real.patients[None, :]
-        if len(real) > SHORTLIST:
-            near = embedding.embed(queries) @ embedding.embed(real.pixels).T
-            near[~allowed] = -np.inf
-            cut = np.partition(near, -SHORTLIST, axis=1)[:, -SHORTLIST]
-            allowed &= near >= cut[:, None]
+        near = None
+        if len(real) > LARGE:
+            alike = embedding.embed(queries) @ embedding.embed(real.pixels).T
+            alike[~allowed] = -np.inf
+            near = torch.from_numpy(np.argpartition(alike, -SHORTLIST, axis=1)[:, -SHORTLIST:]).to(embedding.device)
         device = embedding.device
         return pair_scores(
             torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device),
             torch.from_numpy(np.array(real.pixels))[:, None].to(device),
             self.verifiers[number],
             allowed=None if allowed.all() else torch.from_numpy(allowed).to(device),
+            near=near,
             least=k + 1,
             track=track,
         )
@@ -278,11 +280,12 @@ def pair_scores(
     verifier: Verifier,
     *,
     allowed: Tensor | None = None,
+    near: Tensor | None = None,
     least: int = 1,
     track: Callable[..., Iterator[Any]] = silent,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Retrieve, register and verify: rows, columns and log odds of the pairs that come into question."""
-    found = candidates(queries, real, allowed=allowed, least=least, track=track)
+    found = candidates(queries, real, allowed=allowed, near=near, least=least, track=track)
     scores = torch.empty(len(found.rows), device=queries.device)
     with torch.no_grad():
         for part, query, image, pose in register(queries, real, found, track=track):

@@ -7,8 +7,8 @@ from typing import Self
 
 from memobench.errors import UsageError, suggest
 
-MEASURE_VERSION = "3"  # changes with anything else that changes a metric
-DETECTOR_VERSION = "4"  # changes with anything that changes a score or a feature
+MEASURE_VERSION = "4"  # changes with anything else that changes a metric
+DETECTOR_VERSION = "5"  # changes with anything that changes a score or a feature
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +56,11 @@ class SearchGrid:
     def unmoved(cls, dim: int) -> SearchGrid:
         """A finer grid that only mirrors and shifts by a pixel: for blends and pasted parts, which do not move."""
         return cls(64, (1, 1), (0.0,), (1.0,)) if dim == 2 else cls(16, (1, 1, 1), (0.0,), (1.0,))
+
+    @classmethod
+    def still(cls, dim: int) -> SearchGrid:
+        """The images as they stand and mirrored, nothing else: cheap enough for a whole large pool."""
+        return replace(cls.unmoved(dim), margin=(0,) * dim)
 
 
 def places(shape: Sequence[int], device: torch.device | str = "cpu", margin: Sequence[int] | None = None) -> Tensor:
@@ -206,19 +211,18 @@ class CoarseSearch:
 
     @torch.no_grad()
     def scores(
-        self, queries: Tensor, real: Tensor, allowed: Tensor | None = None, track: Callable[..., Iterator[Any]] = silent
+        self, queries: Tensor, real: Tensor, near: Tensor | None = None, track: Callable[..., Iterator[Any]] = silent
     ) -> tuple[Tensor, Tensor]:
         """The best correlation of each query with each real image over all poses, one for each mirroring.
 
         Args:
             queries: (N, 1, *C) prepared.
             real: (M, 1, *C) prepared.
-            allowed: (N, M) which pairs to compare; None for all.
+            near: (N, K) the real images that each query is compared with; None for all, in their order (K = M).
             track: Shows progress.
 
         Returns:
-            (N, M, 2) correlations, -1 for pairs that are not allowed, and (N, M, 2) pose numbers; the last axis is
-            plain, mirrored.
+            (N, K, 2) correlations and (N, K, 2) pose numbers; the last axis is plain, mirrored.
         """
         where, mask = self._canvas
         flat = queries.flatten(1)  # (N, pixels)
@@ -226,25 +230,31 @@ class CoarseSearch:
         ample = count >= LEAST_OVERLAP * mask.shape[1]
         variance = (flat * flat) @ mask.T - (flat @ mask.T) ** 2 / count.clamp(min=1)
         spread = torch.where(ample, variance.clamp(min=TINY).rsqrt(), 0.0)  # (N, poses)
-        best = torch.full((len(queries), len(real), 2), -1.0, device=flat.device)
-        number = torch.zeros(len(queries), len(real), 2, dtype=torch.int64, device=flat.device)
+        width = len(real) if near is None else near.shape[1]
+        best = torch.full((len(queries) * width, 2), -1.0, device=flat.device)
+        number = torch.zeros(len(queries) * width, 2, dtype=torch.int32, device=flat.device)
+        if near is None:
+            near = torch.arange(width, device=flat.device).expand(len(queries), -1)
+        pairs = near.flatten().argsort(stable=True)  # by real image, so that its poses are made once
+        ends = torch.bincount(near.flatten(), minlength=len(real)).cumsum(0).tolist()
         half = len(mask) // 2  # plain poses come first
         for column in track(range(len(real)), "searching poses"):
-            rows = torch.arange(len(flat), device=flat.device)
-            if allowed is not None:
-                rows = rows[allowed[:, column]]
+            own = pairs[ends[column - 1] if column else 0 : ends[column]]
+            if not len(own):
+                continue
             image = real[column]
             values, _ = sample(image.expand(len(where), -1, *image.shape[1:]), where)
             template = self._windows(values[:, 0]).mul_(mask)  # (poses, pixels)
             template.addcmul_(mask, (template.sum(dim=1) / count.clamp(min=1))[:, None], value=-1)
             template /= template.norm(dim=1, keepdim=True).clamp(min=TINY)
-            for part in rows.split(QUERIES):  # type: ignore[no-untyped-call]
-                found = (flat[part] @ template.T).mul_(spread[part])  # (n, poses)
+            for part in own.split(QUERIES):  # type: ignore[no-untyped-call]
+                rows = part // width
+                found = (flat[rows] @ template.T).mul_(spread[rows])  # (n, poses)
                 for side, poses in enumerate((found[:, :half], found[:, half:])):
                     value, pose = poses.max(dim=1)
-                    best[part, column, side] = value
-                    number[part, column, side] = pose + side * half
-        return best, number
+                    best[part, side] = value
+                    number[part, side] = (pose + side * half).int()
+        return best.reshape(len(queries), width, 2), number.reshape(len(queries), width, 2)
 
 
 def refine(query: Tensor, real: Tensor, pose: Tensor, steps: int) -> tuple[Tensor, Tensor]:

@@ -2,15 +2,17 @@
 
 Every query is compared with every real image in every pose of two grids: a coarse one that turns, zooms, shifts and
 mirrors, and a finer one of images as they stand. What the coarse one finds is registered at half resolution, and the
-best are kept. The finer one is for blends and pasted parts, which do not move, and whose registration an image of
-somebody else that is mixed in would mislead. None of it needs training, so it treats all images alike. Where the pool
-is large, the embedding's nearest neighbours are all that is searched.
+best are kept, to be registered at full resolution too. The finer one is for blends and pasted parts, which do not move,
+and whose registration the image of somebody else that is mixed in misleads: a blend laid a pixel off has lost its fine
+detail. What the finer one finds is therefore judged where it was found, and registered besides. None of it needs
+training, so it treats all images alike. Where the pool is large, the coarse grid is searched only among the embedding's
+nearest neighbours, and of the finer one only the images as they stand and mirrored remain, for the whole pool.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -26,6 +28,7 @@ UNMOVED = {2: 2, 3: 1}  # and that the finer grid gives
 HALF_STEPS = 8
 FULL_STEPS = {2: 5, 3: 3}
 PIXELS = 1 << 19  # held at once while pairs are registered
+PAIRS = 1 << 23  # whose correlations are held at once, of a whole pool
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class Candidates:
         rows: (P,) the query of each pair.
         columns: (P,) the real image of each pair; a pair may come twice, with two poses.
         poses: (P, dim, dim + 1) from places in the query to places in the real image.
+        settled: (P,) True where the pose is to be taken as it is.
     """
 
     rows: Tensor
     columns: Tensor
     poses: Tensor
+    settled: Tensor
 
 
 def candidates(
@@ -48,6 +53,7 @@ def candidates(
     real: Tensor,
     *,
     allowed: Tensor | None = None,
+    near: Tensor | None = None,
     least: int = 1,
     track: Callable[..., Iterator[Any]] = silent,
 ) -> Candidates:
@@ -57,18 +63,28 @@ def candidates(
         queries: (N, 1, *S) in [0, 1].
         real: (M, 1, *S) in [0, 1].
         allowed: (N, M) which pairs may be compared; None for all.
+        near: (N, K) the real images among which the coarse grid is searched; None for all.
         least: Different real images per query that are kept at least, where so many are allowed.
         track: Shows progress.
     """
     dim = queries.ndim - 2
-    coarse = _searched(SearchGrid.of(dim), max(COARSE[dim], least), queries, real, allowed, track)
+    coarse = _searched(SearchGrid.of(dim), max(COARSE[dim], least), queries, real, allowed, near, track)
     moved = narrow(queries, real, coarse, max(MOVED[dim], least), track=track)
-    unmoved = _searched(SearchGrid.unmoved(dim), UNMOVED[dim], queries, real, allowed, track)
-    return Candidates(
-        torch.cat([moved.rows, unmoved.rows]),
-        torch.cat([moved.columns, unmoved.columns]),
-        torch.cat([moved.poses, unmoved.poses]),
-    )
+    fine = SearchGrid.unmoved(dim) if near is None else SearchGrid.still(dim)
+    rows = max(1, PAIRS // len(real))
+    blocks = [slice(start, start + rows) for start in range(0, len(queries), rows)]
+    found = [
+        _searched(fine, UNMOVED[dim], queries[b], real, None if allowed is None else allowed[b], None, track)
+        for b in blocks
+    ]
+    unmoved = _joined([replace(part, rows=part.rows + b.start) for part, b in zip(found, blocks, strict=True)])
+    as_found = replace(unmoved, settled=torch.ones_like(unmoved.settled))
+    return _joined([moved, unmoved, as_found])
+
+
+def _joined(parts: list[Candidates]) -> Candidates:
+    """The pairs of several findings, one after the other."""
+    return Candidates(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Candidates)))
 
 
 def _searched(
@@ -77,18 +93,21 @@ def _searched(
     queries: Tensor,
     real: Tensor,
     allowed: Tensor | None,
+    near: Tensor | None,
     track: Callable[..., Iterator[Any]],
 ) -> Candidates:
     """The real images that agree best with each query in some pose of a grid, in their best pose."""
     search = CoarseSearch(queries.shape[2:], grid, queries.device)
-    scores, numbers = search.scores(search.prepare(queries), search.prepare(real), allowed, track)
-    best, side = scores.max(dim=2)  # plain or mirrored
+    scores, numbers = search.scores(search.prepare(queries), search.prepare(real), near, track)
+    best, side = scores.max(dim=2)  # plain or mirrored, (N, K)
     if allowed is not None:
-        best = best.masked_fill(~allowed, -torch.inf)
-    value, column = best.topk(min(wanted, best.shape[1]), dim=1)
-    rows, place = torch.nonzero(value > -torch.inf, as_tuple=True)
-    columns = column[rows, place]
-    return Candidates(rows, columns, search.pose(numbers[rows, columns, side[rows, columns]]))
+        best = best.masked_fill(~(allowed if near is None else allowed.gather(1, near)), -torch.inf)
+    value, place = best.topk(min(wanted, best.shape[1]), dim=1)
+    rows, rank = torch.nonzero(value > -torch.inf, as_tuple=True)
+    places = place[rows, rank]
+    poses = search.pose(numbers[rows, places, side[rows, places]].long())
+    columns = places if near is None else near[rows, places]
+    return Candidates(rows, columns, poses, torch.zeros_like(rows, dtype=torch.bool))
 
 
 def narrow(
@@ -113,13 +132,13 @@ def narrow(
     order = order[torch.argsort(found.rows[order], stable=True)]  # by query, the best first
     rows = found.rows[order]
     order = order[torch.arange(len(rows), device=rows.device) - torch.searchsorted(rows, rows) < keep]
-    return Candidates(found.rows[order], found.columns[order], poses[order])
+    return Candidates(found.rows[order], found.columns[order], poses[order], found.settled[order])
 
 
 def register(
     queries: Tensor, real: Tensor, found: Candidates, *, track: Callable[..., Iterator[Any]] = silent
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Register each candidate to its query at full resolution.
+    """Register each candidate to its query at full resolution, unless its pose is settled.
 
     Yields:
         For a block of pairs: which pairs, their queries (B, 1, *S), their real images and the poses (B, dim, dim + 1).
@@ -127,8 +146,10 @@ def register(
     side = max(queries.shape[2:])
     full = [band(images, side / 64, side / 8) for images in (queries, real)]
     for part in track(_blocks(len(found.rows), queries[0].numel()), "registering"):
-        rows, columns = found.rows[part], found.columns[part]
-        pose, _ = refine(full[0][rows], full[1][columns], found.poses[part], FULL_STEPS[queries.ndim - 2])
+        rows, columns, pose = found.rows[part], found.columns[part], found.poses[part].clone()
+        if (free := ~found.settled[part]).any():
+            pair = full[0][rows[free]], full[1][columns[free]]
+            pose[free], _ = refine(*pair, pose[free], FULL_STEPS[queries.ndim - 2])
         yield part, queries[rows], real[columns], pose
 
 
