@@ -359,6 +359,28 @@ def data_check_command(folder: Path, dim: int | None, patient_regex: str | None,
         sys.exit(1)
 
 
+@data_group.command("export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--task", required=True, help="A task of `bench list tasks`.")
+@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--run", type=click.Path(path_type=Path), help="Folder of a finished run, whose samples are written too.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+def data_export_command(folder: Path, task: str, data: str, run: Path | None, out: Path) -> None:
+    """Write a task's images into FOLDER as files, a folder each for train, holdout and test, with manifests."""
+    from memobench.progress import say, track
+    from memobench.sources import load_splits
+    from memobench.sources.export import export_images, export_samples
+    from memobench.store import Store
+    from memobench.task import TASKS
+
+    if run is not None:
+        export_samples(run, folder / "synthetic")
+    splits, _, _ = load_splits(TASKS.get(task), data, store=Store(out / ".stages"), track=track)
+    for name in ("train", "holdout", "test"):
+        export_images(getattr(splits, name), folder / name)
+    say(f"Files: {folder}/ (train, holdout, test{', synthetic' if run else ''})")
+
+
 def _fields(settings: tuple[str, ...]) -> dict[str, str]:
     fields = {}
     for word in settings:
