@@ -14,7 +14,7 @@ from memobench.board.site import write_site
 from memobench.submitting.records import Disclosures, Submitter
 
 from .conftest import FRAME, Shelf, figures
-from .test_site import ATTACK
+from .test_site import ATTACK, NAME
 
 PHONE, DESKTOP = (375, 812), (1280, 900)
 
@@ -46,7 +46,7 @@ def site(filled: Shelf, tmp_path: Path) -> Path:
         0,
         submitter=Submitter(name=ATTACK[:100], contact=ATTACK, link="https://x/\"'><script>window.hit=1</script>"),
         disclosures=Disclosures(other_training_data=ATTACK, comment=ATTACK),
-        identity={"model": f"evil {ATTACK}", "parameters": {ATTACK: ATTACK}},
+        identity={"model": f"evil {NAME}", "parameters": {ATTACK: ATTACK}},
         metrics=figures(0.1, 40.0),
         command=ATTACK,
         texts=ATTACK,

@@ -17,6 +17,7 @@ from .conftest import FRAME, Shelf
 
 MakeFrame = Callable[[str], Frame]
 ATTACK = "</title></style></script>'\"><script>window.hit=1</script><img src=x onerror=window.hit=1>{{ 7*7 }}"
+NAME = ATTACK.replace("/", "")  # as a folder's name
 
 
 class Links(HTMLParser):
@@ -70,7 +71,7 @@ def test_script_in_every_text_field_stays_text(shelf: Shelf, frame: MakeFrame, t
         0,
         submitter=Submitter(name=ATTACK[:100], contact=ATTACK, link="https://x/\"'><script>window.hit=1</script>"),
         disclosures=Disclosures(other_training_data=ATTACK, comment=ATTACK),
-        identity={"model": ATTACK, "parameters": {ATTACK: ATTACK}, "data": ATTACK},
+        identity={"model": NAME, "parameters": {ATTACK: ATTACK}, "data": ATTACK},
         command=ATTACK,
         texts=ATTACK,
     )

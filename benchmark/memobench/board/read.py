@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,10 +149,7 @@ def _listed(file: Path, root: Path) -> Listed:
     identity = submission.result.identity
     if identity.task != task:
         raise DataError(f"{file} is of another task than its folder says; put it under that task")
-    try:
-        run_id = identity.run_id
-    except ValueError as error:  # NaN or infinity among the parameters
-        raise DataError(f"{file} holds a parameter that is no finite number; submit the run again") from error
+    run_id = identity.run_id
     if submission.kind == "run" and not name == run_id == submission.result.run_id:
         raise DataError(f"{file} does not lie in a folder named by its identity ({run_id}); submit the run again")
     if submission.kind == "attack" and submission.attack is None:
@@ -170,10 +169,21 @@ def _record(file: Path, kind: type[Record]) -> tuple[Record, str]:
         if file.stat().st_size > MOST_BYTES:
             raise DataError(f"{file} holds more than {MOST_BYTES / 1e6:.0f} MB; a record is far smaller")
         content = file.read_bytes()
+        json.loads(content, parse_constant=_finite, parse_float=_finite)  # pydantic lets NaN pass where Any stands
         return kind.model_validate_json(content), hashlib.sha256(content).hexdigest()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))[:100]
         raise DataError(f"{file} cannot be read: {where}: {first['msg']}; write it with bench") from error
+    except (ValueError, RecursionError) as error:  # no JSON, no text, or a number that is none
+        raise DataError(f"{file} cannot be read: {str(error)[:200]}; write it with bench") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _finite(text: str) -> float:
+    """A JSON number, refusing NaN, infinity and what is too large to be finite."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
