@@ -3,7 +3,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from memobench.board.plots import FEW, HEIGHT, LEFT, WIDTH, Point, pareto_svg
+from memobench.board.plots import FEW, HEIGHT, LEFT, WIDTH, Point, log_ticks, pareto_svg, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,3 +40,18 @@ def test_names_are_escaped_and_dropped_where_points_are_many() -> None:
     assert "<script>" not in str(pareto_svg([Point(1, 0, "<script>", "<script>", '"><script>', "front")], "<script>"))
     many = [Point(1 + n, 0.1, f"name{n}", "words", "link", "entry") for n in range(FEW + 1)]
     assert ">name" not in str(pareto_svg(many, "many"))
+
+
+@pytest.mark.parametrize("top", [0.02, 0.0216, 0.05, 0.09, 0.11, 0.3, 0.599, 0.601, 0.62, 0.99, 1.0, 1.08])
+def test_ticks_are_few_round_and_in_range(top: float) -> None:
+    found = ticks(top)
+    assert 4 <= len(found) <= 7
+    assert found[0] == 0
+    assert found[-1] <= top
+
+
+@pytest.mark.parametrize(("low", "high"), [(9.0, 10.0), (3, 60), (0.001, 1e6), (1, 1000)])
+def test_logarithmic_ticks_are_few_and_in_range(low: float, high: float) -> None:
+    found = log_ticks(low, high)
+    assert 1 <= len(found) <= 6
+    assert all(low <= tick <= high for tick in found)

@@ -142,7 +142,7 @@ def _task(board: TaskBoard) -> dict[str, Any]:
 
 
 def _by_name(content: dict[str, Any]) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for task in content["tasks"]:
         found |= {entry["key"]: entry for entry in task["entries"]}
         for row in task["detectors"]:

@@ -23,9 +23,9 @@ CSV_ENDS = ("value", "low", "high", "null")
 RULE = (
     "Rank: entries whose copy rate is statistically at zero first, by Fréchet distance to test patients (lower is "
     "better); then the others, by the upper end of the copy rate; those no better than noise last. It is 1 + the "
-    "number of entries that are clearly better: their interval lies wholly below. A range is what the intervals leave open. "
-    "All intervals are 95 %, over patients and seeds. Null: the value if nothing was copied; for quality, what real "
-    "images of other patients get. Controls have a known answer and no rank."
+    "number of entries that are clearly better: their interval lies wholly below. A range is what the intervals leave "
+    "open. All intervals are 95 %, over patients and seeds. Null: the value if nothing was copied; for quality, what "
+    "real images of other patients get. Controls have a known answer and no rank."
 )
 EXPLAINED = f"{RULE} Brackets: intervals. * lies on the Pareto front of Fréchet distance and copy rate."
 

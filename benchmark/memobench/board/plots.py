@@ -125,13 +125,13 @@ def pareto_svg(points: Sequence[Point], title: str) -> Markup:
 
 
 def ticks(top: float) -> list[float]:
-    """Three to seven round values from 0 to a largest one.
+    """Four to seven round values, 0 the first, none above a largest one.
 
     >>> ticks(0.45)
     [0.0, 0.1, 0.2, 0.3, 0.4]
     """
     size = 10 ** math.floor(math.log10(top))
-    step = next(size * part for part in (0.1, 0.2, 0.5, 1.0) if top / (size * part) <= 6)
+    step = next(size * part for part in (0.1, 0.2, 0.5, 1.0, 2.0) if top / (size * part) <= 6)
     return [round(number * step, 10) for number in range(int(top / step + 1e-9) + 1)]
 
 

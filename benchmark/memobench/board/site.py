@@ -27,7 +27,7 @@ from memobench.board.formats import METRICS, RULE, interval, known, rank_words, 
 from memobench.board.plots import pareto_svg, points_of
 from memobench.board.rank import Ranked
 from memobench.board.read import Frame, Listed
-from memobench.board.rows import LEVELS
+from memobench.board.rows import LEVELS, Row
 from memobench.errors import MemobenchError
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, shown, stem_of
 from memobench.store import writing_into
@@ -114,23 +114,6 @@ def entry_page(entry: Ranked, frame: Frame) -> str:
     """All that is known of one entry."""
     row = entry.row
     first = row.seeds[0].submission
-    groups = []
-    for title, table in (
-        ("Memorization", MEMORIZATION),
-        ("Quality, against test patients", QUALITY),
-        ("Other scores of the field, not ranked", OTHER),
-    ):
-        names = [name for name in table if name in row.numbers]
-        if table is QUALITY:
-            names = [
-                name for stem in QUALITY for name in sorted(row.numbers) if stem_of(name) == stem and name not in OTHER
-            ]
-            names = [name for name in names if name not in MEMORIZATION and known(name).meaning]
-        groups.append({"title": title, "rows": [_figure_row(row.numbers[name], name, row.seeds) for name in names]})
-    shown_names = {name for group in groups for name in (line["name"] for line in group["rows"])}
-    rest = [name for name in sorted(row.numbers) if name not in shown_names]
-    if rest:
-        groups.append({"title": "Further numbers", "rows": [_figure_row(row.numbers[n], n, row.seeds) for n in rest]})
     return _page(
         "entry.html.j2",
         title=f"{row.model[:80]} on {row.task}: memobench leaderboard",
@@ -140,7 +123,7 @@ def entry_page(entry: Ranked, frame: Frame) -> str:
         remarks=remarks(entry),
         first=first,
         frame=frame,
-        groups=groups,
+        groups=_groups(row),
         challenge=_challenge(row.seeds),
         identity=_identity(first.result.identity.model_dump(mode="json", exclude={"seed"})),
         differences=[
@@ -152,6 +135,24 @@ def entry_page(entry: Ranked, frame: Frame) -> str:
             if (png := gallery(one, frame))
         ],
     )
+
+
+def _groups(row: Row) -> list[dict[str, Any]]:
+    """All numbers of a row under the headings of the terminal, what those do not know last."""
+    quality = [name for stem in QUALITY for name in sorted(row.numbers) if stem_of(name) == stem]
+    headed = {
+        "Memorization": list(MEMORIZATION),
+        "Quality, against test patients": [name for name in quality if name not in OTHER],
+        "Other scores of the field, not ranked": list(OTHER),
+    }
+    headed["Further numbers"] = sorted(set(row.numbers).difference(*headed.values()))
+    return [
+        {
+            "title": title,
+            "rows": [_figure_row(row.numbers[name], name, row.seeds) for name in names if name in row.numbers],
+        }
+        for title, names in headed.items()
+    ]
 
 
 def gallery(one: Listed, frame: Frame) -> str | None:
