@@ -151,6 +151,26 @@ def test_the_table_filters_and_counts(browser: Any, site: Path) -> None:
     assert _models(browser) == ["gan", "vae", "ldm", "flow"]
 
 
+def test_a_long_table_shows_a_part_and_all_on_demand(browser: Any, shelf: Shelf, tmp_path: Path) -> None:
+    for number in range(203):
+        shelf.put(f"model{number:03d}", 0, metrics=figures(0.0, 10.0 + number))
+    write_site(build_board(shelf.submissions, frame=lambda task: FRAME), tmp_path / "site")
+    _open(browser, tmp_path / "site" / "xray.html")
+    assert browser.find_element("id", "count").text == "203 of 203 entries, 200 shown"
+    assert len(_models(browser)) == 200
+    button = browser.find_elements("css selector", "#board thead button")[2]
+    button.click()
+    button.click()
+    assert _models(browser)[:2] == ["model202", "model201"]
+    browser.find_element("id", "find").send_keys("model000")
+    assert _models(browser) == ["model000"]  # found although it stood beyond the part
+    assert not browser.find_element("id", "more").is_displayed()
+    browser.find_element("id", "find").clear()
+    browser.find_element("id", "find").send_keys(" ")
+    browser.find_element("id", "more").click()
+    assert len(_models(browser)) == 203
+
+
 def test_intervals_show_on_hover_focus_tap_and_arrow_keys(browser: Any, site: Path) -> None:
     from selenium.webdriver import ActionChains, Keys
 
@@ -158,7 +178,6 @@ def test_intervals_show_on_hover_focus_tap_and_arrow_keys(browser: Any, site: Pa
     figure = browser.find_elements("css selector", "#board .f")[0]
     tip = figure.find_element("css selector", ".t")
     opacity = "return getComputedStyle(arguments[0]).opacity"
-    browser.execute_script("document.head.append(Object.assign(document.createElement('meta')))")
     assert browser.execute_script(opacity, tip) == "0"
     _still(browser)
     ActionChains(browser).move_to_element(figure).perform()

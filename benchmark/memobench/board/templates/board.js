@@ -5,21 +5,45 @@
   if (!table) return;
   const body = table.tBodies[0];
   const rows = Array.from(body.rows);
-  const first = rows.slice();
   const heads = Array.from(table.tHead.rows[0].cells);
+  const page = 200; // rows shown at once: a browser takes long to lay out a thousand
+  const get = (id) => document.getElementById(id);
+  const form = document.querySelector(".filters");
+  const words = new Map(rows.map((row) => [row, row.cells[1].textContent.toLowerCase()]));
+  let ordered = rows;
+  let all = false;
+  const filter = () => {
+    const wanted = get("find").value.trim().toLowerCase();
+    const level = Number(get("level").value);
+    let found = 0;
+    ordered.forEach((row) => {
+      const trust = Number(row.cells[row.cells.length - 3].dataset.v);
+      const keep = words.get(row).includes(wanted) && trust >= level
+        && (!get("front").checked || row.classList.contains("p"))
+        && (get("controls").checked || !row.classList.contains("c"));
+      found += keep;
+      row.hidden = !keep || (!all && found > page);
+    });
+    const shown = all ? found : Math.min(found, page);
+    get("count").textContent = `${found} of ${rows.length} entries` + (shown < found ? `, ${shown} shown` : "");
+    get("more").hidden = shown === found;
+  };
+
   const value = (row, column, numeric) => {
     const cell = row.cells[column];
     if (!numeric) return cell.textContent.trim().toLowerCase();
     return "v" in cell.dataset ? Number(cell.dataset.v) : null;
   };
   const sort = (column, numeric, descending) => {
-    const keyed = first.map((row, place) => ({ row, place, key: value(row, column, numeric) }));
+    const keyed = rows.map((row, place) => ({ row, place, key: value(row, column, numeric) }));
     keyed.sort((a, b) => {
       if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.place - b.place;
       const order = numeric ? a.key - b.key : a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
       return (descending ? -order : order) || a.place - b.place;
     });
-    body.replaceChildren(...keyed.map((one) => one.row));
+    ordered = keyed.map((one) => one.row);
+    filter();
+    body.replaceChildren(...ordered);
   };
   heads.forEach((head, column) => {
     if (!head.dataset.k) return;
@@ -36,26 +60,14 @@
   });
   heads[0].setAttribute("aria-sort", "ascending");
 
-  const get = (id) => document.getElementById(id);
-  const form = document.querySelector(".filters");
-  const words = rows.map((row) => row.cells[1].textContent.toLowerCase());
-  const trust = rows.map((row) => Number(row.cells[row.cells.length - 3].dataset.v));
-  const filter = () => {
-    const wanted = get("find").value.trim().toLowerCase();
-    const level = Number(get("level").value);
-    let shown = 0;
-    rows.forEach((row, number) => {
-      const control = row.classList.contains("c");
-      const keep = words[number].includes(wanted) && trust[number] >= level
-        && (!get("front").checked || row.classList.contains("p")) && (get("controls").checked || !control);
-      row.hidden = !keep;
-      shown += keep;
-    });
-    get("count").textContent = `${shown} of ${rows.length} entries`;
-  };
   form.hidden = false;
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
+  get("more").addEventListener("click", () => {
+    all = true;
+    filter();
+    get("find").focus(); // the button goes
+  });
   filter();
 
   // Arrow keys move among the figures once the focus is in the table; Tab leaves it.
