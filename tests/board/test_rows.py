@@ -44,7 +44,7 @@ def test_the_least_trusted_seed_gives_the_level_and_a_failed_one_unranks(shelf: 
     ("identity", "reason"),
     [
         ({"task_version": "0"}, "another task version"),
-        ({"split_digest": "1" * 64}, "another data"),
+        ({"split_digest": "1" * 64}, "on other data"),
         ({"shape": (32, 32)}, "another image size"),
         ({"detector_version": "3"}, "another detector version"),
         ({"measure_version": "2"}, "another measure version"),

@@ -47,15 +47,15 @@ class Frame:
 
         Fewer samples hide copies, since a wide interval holds zero; so they are not ranked either.
         """
-        for what, asked, given in (
-            ("task version", self.task_version, identity.task_version),
-            ("data", self.split_digest, identity.split_digest),
-            ("image size", self.shape, identity.shape),
-            ("detector version", self.detector_version, identity.detector_version),
-            ("measure version", self.measure_version, identity.measure_version),
+        for words, asked, given in (
+            ("of another task version than", self.task_version, identity.task_version),
+            ("on other data than", self.split_digest, identity.split_digest),
+            ("at another image size than", self.shape, identity.shape),
+            ("with another detector version than", self.detector_version, identity.detector_version),
+            ("with another measure version than", self.measure_version, identity.measure_version),
         ):
             if asked != given:
-                return f"measured with another {what} than the board's"
+                return f"measured {words} the board's"
         if identity.samples < self.samples:
             return f"{identity.samples} samples where the board asks for {self.samples}"
         return None
