@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memobench.board import local_results
+from memobench.board.local import local_results
 from memobench.challenge_results import ChallengeResult
 from memobench.challenge_run import ChallengeSettings, run_challenge, table
 from memobench.cli import main

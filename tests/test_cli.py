@@ -77,7 +77,9 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--modle", "noise"], "No such option", 2),
         (["list", "things"], "things", 2),
         (["frobnicate"], "No such command", 2),
-        (["leaderboard", "--out", "none"], "no results in none", 1),
+        (["leaderboard", "--runs", "none"], "no results in none", 1),
+        (["leaderboard", "--submissions", "none"], "no submissions in none", 1),
+        (["leaderboard", "--runs", "none", "--check"], "--check are for submissions", 2),
         (["check", "nothing"], 'unknown model "nothing"', 2),
     ],
 )

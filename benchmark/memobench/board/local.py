@@ -1,4 +1,4 @@
-"""The board of local runs: every ``result.json`` under a folder, as one table."""
+"""The local runs that nobody has submitted: every ``result.json`` under a folder, as one table."""
 
 from __future__ import annotations
 

@@ -1,0 +1,150 @@
+"""The board as a pure function of a folder: read, joined, ranked; as JSON; and compared with what is committed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from memobench.board.detectors import DetectorRow, detector_rows
+from memobench.board.rank import Ranked, rank_rows
+from memobench.board.read import Frame, frame_of, read_challenges, read_submissions, tasks_of
+from memobench.board.rows import make_rows
+from memobench.task import TASKS
+
+BOARD_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TaskBoard:
+    """The board of one task: its entries in their order, and its detectors."""
+
+    frame: Frame
+    entries: tuple[Ranked, ...]
+    detectors: tuple[DetectorRow, ...]
+
+    @property
+    def ranked(self) -> list[Ranked]:
+        """The entries that have a rank."""
+        return [entry for entry in self.entries if entry.rank is not None]
+
+
+def build_board(
+    submissions: Path, task: str | None = None, *, frame: Callable[[str], Frame] = frame_of
+) -> list[TaskBoard]:
+    """The board of all tasks that submissions lie for, or of one.
+
+    Challenges are read from ``challenges`` beside the folder, verifications from ``verified``.
+
+    Args:
+        submissions: ``<submissions>/<task>/<run_id>/submission.json``.
+        task: Only this task.
+        frame: What a task's board ranks.
+
+    Raises:
+        UsageError: A task is unknown.
+        MemobenchError: There is no such folder.
+        DataError: A record cannot be read.
+    """
+    if task is not None:
+        TASKS.get(task)
+    names = [task] if task is not None else tasks_of(submissions)
+    listed = read_submissions(submissions, names)
+    challenges = read_challenges(submissions.parent / "challenges", names)
+    boards = []
+    for name in names:
+        one = frame(name)
+        rows = make_rows([item for item in listed if item.submission.result.identity.task == name], one)
+        detectors = detector_rows([result for result in challenges if result.identity.task == name])
+        boards.append(TaskBoard(one, tuple(rank_rows(rows)), tuple(detectors)))
+    return boards
+
+
+def board_json(boards: list[TaskBoard]) -> str:
+    """The board as JSON, the same bytes for the same submissions."""
+    content = {"board_version": BOARD_VERSION, "tasks": [_task(board) for board in boards]}
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+
+
+def differences(committed: str | None, fresh: str) -> list[str]:
+    """What sets a committed board (JSON) apart from a fresh one, by the names of entries; empty where nothing does.
+
+    >>> differences(None, "{}")
+    ['there is no committed board']
+    """
+    if committed is None:
+        return ["there is no committed board"]
+    if committed.strip() == fresh.strip():
+        return []
+    try:
+        old = _by_name(json.loads(committed))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ["the committed board is no board of this version"]
+    new = _by_name(json.loads(fresh))
+    lines = [f"+ {name}" for name in sorted(new.keys() - old.keys())]
+    lines += [f"- {name}" for name in sorted(old.keys() - new.keys())]
+    lines += [f"~ {name}" for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
+    return lines or ["~ the order or the frame of the entries"]
+
+
+def check_committed(boards: list[TaskBoard], folder: Path, markdown: str) -> list[str]:
+    """What is not as the submissions give it in ``BOARD.md`` and ``board.json`` of a folder; empty where all is.
+
+    Args:
+        boards: The fresh board.
+        folder: Where the committed files lie.
+        markdown: The fresh board as GitHub markdown.
+    """
+    json_file, text_file = folder / "board.json", folder / "BOARD.md"
+    committed = json_file.read_text(encoding="utf-8") if json_file.is_file() else None
+    lines = [f"board.json: {line}" for line in differences(committed, board_json(boards))]
+    shown = text_file.read_text(encoding="utf-8") if text_file.is_file() else None
+    if shown is None:
+        lines.append("BOARD.md: there is no committed board")
+    elif shown.strip() != markdown.strip():
+        lines.append("BOARD.md: differs from what the submissions give")
+    return lines
+
+
+def entry_json(entry: Ranked) -> dict[str, Any]:
+    """One entry as JSON values."""
+    row = entry.row
+    return {
+        "key": row.key,
+        "rank": entry.rank,
+        "worst_rank": entry.worst,
+        "group": entry.group,
+        "front": entry.front,
+        "model": row.model,
+        "submitter": row.submitter,
+        "preset": row.preset,
+        "control": row.control,
+        "level": row.level,
+        "copy_rate_by": row.source,
+        "p_value": row.p_value,
+        "unranked": row.unranked,
+        "missing": list(row.missing),
+        "marks": list(row.marks),
+        "runs": {one.name: one.sha256 for one in row.seeds},
+        "attacks": {name: [one.name for one in attacks] for name, attacks in row.attacks.items() if attacks},
+        "metrics": {name: asdict(number) for name, number in row.numbers.items()},
+    }
+
+
+def _task(board: TaskBoard) -> dict[str, Any]:
+    return {
+        "frame": {**asdict(board.frame), "shape": list(board.frame.shape)},
+        "entries": [entry_json(entry) for entry in board.entries],
+        "detectors": [{**asdict(row), "seeds": list(row.seeds)} for row in board.detectors],
+    }
+
+
+def _by_name(content: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for task in content["tasks"]:
+        found |= {entry["key"]: entry for entry in task["entries"]}
+        for row in task["detectors"]:
+            found[f"detector {row['detector']} {row['version']} on {row['task']} ({row['conditions']})"] = row
+    return found

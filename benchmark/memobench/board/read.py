@@ -1,0 +1,189 @@
+"""What lies in the leaderboard's folder, read and checked for where it lies: submissions, verifications, challenges."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from memobench.challenge_results import ChallengeResult
+from memobench.errors import DataError, MemobenchError
+from memobench.results import Identity, Strict
+from memobench.submitting.records import Submission, Verification
+from memobench.task import TASKS
+
+MOST_BYTES = 4_000_000  # of one record: no honest one is a tenth of it
+Record = TypeVar("Record", bound=Strict)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What two entries must share to stand in one ranking.
+
+    Attributes:
+        modality: For people.
+        shape: Of one image.
+        split_digest: The task's own embedded data; also what a gallery is allowed for.
+        samples: As many samples are drawn, at least.
+    """
+
+    task: str
+    task_version: str
+    modality: str
+    shape: tuple[int, ...]
+    split_digest: str
+    samples: int
+    detector_version: str
+    measure_version: str
+
+    def misfit(self, identity: Identity) -> str | None:
+        """Why a result does not stand in this ranking; None where it does.
+
+        Fewer samples hide copies, since a wide interval holds zero; so they are not ranked either.
+        """
+        for words, asked, given in (
+            ("of another task version than", self.task_version, identity.task_version),
+            ("on other data than", self.split_digest, identity.split_digest),
+            ("at another image size than", self.shape, identity.shape),
+            ("with another detector version than", self.detector_version, identity.detector_version),
+            ("with another measure version than", self.measure_version, identity.measure_version),
+        ):
+            if asked != given:
+                return f"measured {words} the board's"
+        if identity.samples < self.samples:
+            return f"{identity.samples} samples where the board asks for {self.samples}"
+        return None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One submission as it lies there.
+
+    Attributes:
+        name: Name of its folder.
+        sha256: Over the bytes of ``submission.json``.
+        verification: What a verifier found of this very submission; None where there is none, or it is of another.
+        gallery: The file ``gallery.png`` beside it, where there is one.
+    """
+
+    name: str
+    submission: Submission
+    sha256: str
+    verification: Verification | None
+    gallery: Path | None
+
+    @property
+    def level(self) -> str:
+        """The word on the board: the level that was passed, "unverified" or "failed"."""
+        if self.verification is None:
+            return "unverified"
+        return self.verification.level if self.verification.passed else "failed"
+
+
+def frame_of(task: str) -> Frame:
+    """The board's frame for a task: the task's own embedded data and the present measure.
+
+    Raises:
+        UsageError: The task is unknown.
+    """
+    from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION
+
+    info = TASKS.get(task)
+    return Frame(
+        task, info.version, info.modality, info.shape, info.digest, info.samples, DETECTOR_VERSION, MEASURE_VERSION
+    )
+
+
+def read_submissions(folder: Path, tasks: Sequence[str]) -> list[Listed]:
+    """All submissions to some tasks, sorted by task and name.
+
+    Verifications are looked for in ``verified`` beside the folder, and count only where they name the very bytes of
+    the submission.
+
+    Args:
+        folder: ``<folder>/<task>/<name>/submission.json``.
+        tasks: Names of the tasks.
+
+    Raises:
+        MemobenchError: There is no such folder.
+        DataError: A record cannot be read, or does not lie where its content says (named, with the reason).
+    """
+    if not folder.is_dir():
+        raise MemobenchError(
+            f"no submissions in {folder}; make one with bench submit RUN, or see local runs: "
+            "bench leaderboard --runs runs"
+        )
+    return [_listed(file, folder) for task in tasks for file in sorted(folder.glob(f"{task}/*/submission.json"))]
+
+
+def tasks_of(folder: Path) -> list[str]:
+    """The tasks that submissions lie for, sorted."""
+    return sorted({file.parent.parent.name for file in folder.glob("*/*/submission.json")})
+
+
+def read_challenges(folder: Path, tasks: Sequence[str]) -> list[ChallengeResult]:
+    """All results of ``bench challenge`` on some tasks: ``<folder>/<task>/*.json``.
+
+    Raises:
+        DataError: One cannot be read, or lies under another task.
+    """
+    found = []
+    for task in tasks:
+        for file in sorted(folder.glob(f"{task}/*.json")):
+            result = _record(file, ChallengeResult)[0]
+            if result.identity.task != task or result.run_id != result.identity.run_id:
+                raise DataError(f"{file} is no challenge on {task}, or was changed; run bench challenge again")
+            found.append(result)
+    return found
+
+
+def _listed(file: Path, root: Path) -> Listed:
+    submission, sha256 = _record(file, Submission)
+    name, task = file.parent.name, file.parent.parent.name
+    identity = submission.result.identity
+    if identity.task != task:
+        raise DataError(f"{file} is of another task than its folder says; put it under that task")
+    run_id = identity.run_id
+    if submission.kind == "run" and not name == run_id == submission.result.run_id:
+        raise DataError(f"{file} does not lie in a folder named by its identity ({run_id}); submit the run again")
+    if submission.kind == "attack" and submission.attack is None:
+        raise DataError(f"{file} is an attack without its description; fill in the field attack")
+    verified = root.parent / "verified" / f"{name}.json"
+    verification = _record(verified, Verification)[0] if verified.is_file() else None
+    if verification is not None and (verification.run_id != name or verification.submission_sha256 != sha256):
+        verification = None  # of another submission, or of this one before it was edited
+    picture = file.parent / "gallery.png"
+    return Listed(name, submission, sha256, verification, picture if picture.is_file() else None)
+
+
+def _record(file: Path, kind: type[Record]) -> tuple[Record, str]:
+    if file.is_symlink() or file.parent.is_symlink():
+        raise DataError(f"{file} is a link; put the file itself there")
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise DataError(f"{file} holds more than {MOST_BYTES / 1e6:.0f} MB; a record is far smaller")
+        content = file.read_bytes()
+        json.loads(content, parse_constant=_finite, parse_float=_finite)  # pydantic lets NaN pass where Any stands
+        return kind.model_validate_json(content), hashlib.sha256(content).hexdigest()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))[:100]
+        raise DataError(f"{file} cannot be read: {where}: {first['msg']}; write it with bench") from error
+    except (ValueError, RecursionError) as error:  # no JSON, no text, or a number that is none
+        raise DataError(f"{file} cannot be read: {str(error)[:200]}; write it with bench") from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _finite(text: str) -> float:
+    """A JSON number, refusing NaN, infinity and what is too large to be finite."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number

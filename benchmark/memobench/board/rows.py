@@ -1,0 +1,211 @@
+"""Rows of the board: submissions that differ only in their seed stand in one, and the worst known attack counts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from memobench.board.combine import Number, combine
+from memobench.board.read import Frame, Listed
+from memobench.report.words import SURE
+from memobench.results import Metric
+from memobench.store import digest_of
+
+MIN_SEEDS = 3
+LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted
+QUALITY, RATE, EVIDENCE = "fd_ssl", "copy_rate", "copy_evidence"
+DIFFERENCES = (RATE, "memorized_rate", "copy_rate_corrected")  # of two shares: -1 to 1
+SHARES = ("train_share", "sensitivity", "recall", "precision", "coverage", "reidentified", "authenticity")
+DISTANCES = ("fd_", "fid")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the board.
+
+    Attributes:
+        key: Its name in files and links: lower-case letters, digits and hyphens.
+        seeds: The submissions, by seed.
+        attacks: Passed attacks on them, by the name of the submission attacked.
+        numbers: Every metric that all seeds have, by name; ``copy_rate`` is the worst known.
+        source: Where the copy rate comes from: "own detector", or the attack that found more.
+        p_value: Of finding so many copies by chance, over seeds and looks (Bonferroni); None where incomplete.
+        missing: What an entry must have to be ranked, and this one has not.
+        unranked: Why the row has no rank; empty where it has one.
+        marks: What a reader must know before comparing.
+    """
+
+    key: str
+    task: str
+    model: str
+    submitter: str
+    preset: str
+    control: bool
+    level: str
+    seeds: tuple[Listed, ...]
+    attacks: dict[str, tuple[Listed, ...]]
+    numbers: dict[str, Number]
+    source: str
+    p_value: float | None
+    missing: tuple[str, ...]
+    unranked: str
+    marks: tuple[str, ...]
+
+    @property
+    def at_zero(self) -> bool:
+        """Whether the copy rate is statistically at zero.
+
+        The lower end of its interval is not above 0, and none of the p-values of copy rate and copy evidence over all
+        seeds is below 0.05 after multiplying by their number (Bonferroni), as in ``report.words.verdict``.
+        """
+        low = self.numbers[RATE].low
+        return low is not None and low <= 0 and self.p_value is not None and self.p_value >= SURE
+
+
+def make_rows(listed: Sequence[Listed], frame: Frame) -> list[Row]:
+    """The rows of one task, in the order of their keys.
+
+    A row is what one submitter submitted of one generator with the same parameters, code, data and measure: everything
+    in the identity but the seed. Nobody can add a seed to another's row.
+
+    Args:
+        listed: All submissions to the task.
+        frame: What the board ranks.
+    """
+    groups: dict[str, list[Listed]] = {}
+    for one in listed:
+        if one.submission.kind == "run":
+            groups.setdefault(_key(one), []).append(one)
+    attacks: dict[str, list[Listed]] = {}
+    for one in listed:
+        if one.submission.attack is not None:
+            attacks.setdefault(one.submission.attack.against, []).append(one)
+    return [_row(key, groups[key], attacks, frame) for key in sorted(groups)]
+
+
+def counts(attack: Listed, attacked: Listed) -> bool:
+    """Whether an attack counts: it was verified and passed, and is about the very samples of the submission."""
+    verified = attack.verification is not None and attack.verification.passed
+    return verified and attack.submission.samples.sha256 == attacked.submission.samples.sha256
+
+
+def worst_known(attacked: Listed, attacks: Sequence[Listed]) -> tuple[Metric, list[float], str]:
+    """The copy rate that ranks, the p-values of all looks at these samples, and the rate's source.
+
+    An attack replaces the task's own detector where the lower end of its interval is the higher one: what it is sure
+    to have found. A blind or a noisy detector therefore worsens nobody's rank, and cannot better it. All looks
+    count in the number that p-values are multiplied by.
+
+    Args:
+        attacked: A complete submission.
+        attacks: Those on it that count.
+    """
+    rate, source = attacked.submission.result.metrics[RATE], "own detector"
+    tested: list[float] = []
+    for one in (attacked, *attacks):
+        metrics = one.submission.result.metrics
+        looks = [metrics[name].p_value for name in (RATE, EVIDENCE) if name in metrics]
+        tested += [p_value for p_value in looks if p_value is not None]
+        found = metrics.get(RATE)
+        if one is attacked or found is None or found.low is None or one.submission.attack is None:
+            continue
+        if found.low > (rate.low if rate.low is not None else -math.inf):
+            rate, source = found, f"{one.submission.attack.detector} by {one.submission.submitter.name}"
+    return rate, tested, source
+
+
+def _row(key: str, group: Sequence[Listed], attacks: dict[str, list[Listed]], frame: Frame) -> Row:
+    group = sorted(group, key=lambda one: one.submission.result.identity.seed)
+    first = group[0].submission
+    identity = first.result.identity
+    shared = [name for name in first.result.metrics if all(name in one.submission.result.metrics for one in group)]
+    numbers = {
+        name: combine([one.submission.result.metrics[name] for one in group], lowest=low, highest=high)
+        for name in shared
+        for low, high in [_range(name)]
+    }
+    missing = _missing(group)
+    against = {one.name: tuple(a for a in attacks.get(one.name, []) if counts(a, one)) for one in group}
+    source, p_value = "own detector", None
+    if not missing:
+        found = [worst_known(one, against[one.name]) for one in group]
+        low, high = _range(RATE)
+        tested = [p for _, values, _ in found for p in values]
+        p_value = min(1.0, len(tested) * min(tested))
+        numbers[RATE] = replace(combine([rate for rate, _, _ in found], lowest=low, highest=high), p_value=p_value)
+        source = "; ".join(dict.fromkeys(s for _, _, s in found if s != "own detector")) or source
+    level = min((one.level for one in group), key=LEVELS.index)
+    return Row(
+        key=key,
+        task=identity.task,
+        model=identity.model,
+        submitter=first.submitter.name,
+        preset=first.result.preset,
+        control=first.result.control,
+        level=level,
+        seeds=tuple(group),
+        attacks=against,
+        numbers=numbers,
+        source=source,
+        p_value=p_value,
+        missing=missing,
+        unranked=_unranked(group, level, missing, frame),
+        marks=_marks(group),
+    )
+
+
+def _unranked(group: Sequence[Listed], level: str, missing: Sequence[str], frame: Frame) -> str:
+    if misfit := frame.misfit(group[0].submission.result.identity):
+        return misfit
+    if group[0].submission.result.control:
+        return "control"
+    if missing:
+        return f"incomplete: {', '.join(missing)}"
+    return {"failed": "failed its verification", "unverified": "not verified yet"}.get(level, "")
+
+
+def _missing(group: Sequence[Listed]) -> tuple[str, ...]:
+    """Which of the ranked metrics a seed lacks, or has without interval or p-value."""
+    found: list[str] = []
+    for one in group:
+        metrics = one.submission.result.metrics
+        found += [f"no {name}" for name in (RATE, EVIDENCE, QUALITY) if name not in metrics]
+        for name in (RATE, QUALITY):
+            if name in metrics and (metrics[name].low is None or metrics[name].high is None):
+                found.append(f"no interval of {name}")
+        known = [name for name in (RATE, EVIDENCE) if name in metrics]
+        found += [f"no p-value of {name}" for name in known if metrics[name].p_value is None]
+    return tuple(dict.fromkeys(found))
+
+
+def _marks(group: Sequence[Listed]) -> tuple[str, ...]:
+    seeds = [one.submission.result.identity.seed for one in group]
+    marks = []
+    if len(seeds) < MIN_SEEDS:
+        marks.append(f"{len(seeds)} of {MIN_SEEDS} seeds: the interval says little of training again")
+    if seeds != list(range(len(seeds))):
+        marks.append(f"seeds {', '.join(map(str, seeds[:10]))}, not the first ones: they may have been chosen")
+    if any(one.submission.disclosures.tuned_on_test for one in group):
+        marks.append("tuned on test")
+    if any(one.submission.disclosures.other_training_data for one in group):
+        marks.append("other training data")
+    return tuple(marks)
+
+
+def _key(one: Listed) -> str:
+    identity = one.submission.result.identity
+    content = identity.model_dump(mode="json", exclude={"seed"})
+    digest = digest_of({"identity": content, "submitter": one.submission.submitter.name})
+    word = re.sub(r"[^a-z0-9]+", "-", identity.model.lower())[:40].strip("-")
+    return f"{identity.task}-{word or 'model'}-{digest}"
+
+
+def _range(name: str) -> tuple[float, float]:
+    """The smallest and the largest value that a metric can take."""
+    if name in DIFFERENCES:
+        return -1.0, 1.0
+    if name in SHARES:
+        return 0.0, 1.0
+    return (0.0, math.inf) if name.startswith(DISTANCES) else (-math.inf, math.inf)

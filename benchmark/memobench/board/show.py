@@ -1,0 +1,59 @@
+"""What ``bench leaderboard`` does with its words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memobench.board.build import board_json, build_board, check_committed
+from memobench.board.formats import csv_board, text_board
+from memobench.board.local import local_board
+from memobench.board.site import task_page, write_site
+from memobench.errors import UsageError
+from memobench.progress import track
+
+RENEW = (
+    "renew it: bench leaderboard --format github > leaderboard/BOARD.md && "
+    "bench leaderboard --format json > leaderboard/board.json"
+)
+
+
+def show_board(submissions: Path, task: str | None, style: str) -> str:
+    """The board in a format: "table", "github", "csv", "json", "latex", or "html" (one page, of one task).
+
+    Raises:
+        UsageError: The format "html" without one task.
+    """
+    boards = build_board(submissions, task)
+    if style == "json":
+        return board_json(boards)
+    if style == "csv":
+        return csv_board(boards).rstrip("\n")
+    if style == "html":
+        if len(boards) != 1:
+            raise UsageError("--format html is one page of one task; name it by --task, or write all by --site DIR")
+        return task_page(boards[0], links=False)
+    return text_board(boards, {"table": "simple"}.get(style, style))
+
+
+def show_runs(runs: Path, task: str | None, style: str) -> str:
+    """Local runs as a table, as GitHub markdown or as JSON.
+
+    Raises:
+        UsageError: Another format.
+    """
+    if style not in ("table", "github", "json"):
+        raise UsageError(f"--runs cannot be shown as {style}; use table, github or json")
+    return local_board(runs, task, style)
+
+
+def check_board(submissions: Path) -> list[str]:
+    """What of the committed board is not what the submissions give, and how to renew it; empty where all is."""
+    boards = build_board(submissions)
+    lines = check_committed(boards, submissions.parent, text_board(boards, "github"))
+    return [*lines, RENEW] if lines else []
+
+
+def make_site(submissions: Path, site: Path, task: str | None) -> str:
+    """Write the site and say where it begins."""
+    pages = write_site(build_board(submissions, task), site, track)
+    return f"{pages} pages; open {site / 'index.html'}"
