@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,12 +72,12 @@ def write_scalars(folder: Path, name: str, losses: NDArray[np.float32], first: i
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder), purge_step=first) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder), purge_step=first) as writer:
         for step, loss in enumerate(losses.tolist(), first):
-            writer.add_scalar(f"loss/{name.replace(' ', '_')}", loss, step)  # type: ignore[no-untyped-call]
+            writer.add_scalar(f"loss/{name.replace(' ', '_')}", loss, step)
 
 
-def peak_memory(device: str) -> tuple[int, str]:
+def peak_memory(device: str) -> tuple[int, Literal["GPU", "process"]]:
     """The most memory held so far: on CUDA what tensors held on the device, else what this process held.
 
     Args:

@@ -130,7 +130,8 @@ def sum_in_place(tensors: Sequence[Tensor]) -> None:
     import torch
 
     whole = _summed(torch.cat([tensor.reshape(-1) for tensor in tensors]))
-    for tensor, part in zip(tensors, whole.split([tensor.numel() for tensor in tensors]), strict=True):
+    parts = torch.split(whole, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
         tensor.copy_(part.reshape(tensor.shape))
 
 
