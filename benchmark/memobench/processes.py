@@ -84,6 +84,16 @@ def together(device: str) -> Iterator[Group]:
         _active.reset(before)
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within the block each process is on its own again, for work that cannot be shared."""
+    before = _active.set(ALONE)
+    try:
+        yield
+    finally:
+        _active.reset(before)
+
+
 def current() -> Group:
     """The processes that work together at this place: one outside :func:`together`."""
     return _active.get()
