@@ -194,7 +194,7 @@ class LatentGenerator(Generator):
         if not len(images):
             raise MemobenchError("there are no images to fit; give at least one")
         self._build(images.shape, context.device, seed=context.seed)
-        parts = [images.digest, dataclasses.asdict(self)]
+        parts: list[Any] = [images.digest, dataclasses.asdict(self)]
         if held_out is not None:
             parts += [held_out.images.digest, held_out.every, held_out.patience]
         identity = json.dumps(parts, sort_keys=True)
@@ -260,7 +260,7 @@ class LatentGenerator(Generator):
             identity=identity,
             batch=self.batch_,
             compiled=[self.unet_],
-            watch=held_out and self._watch(held_out, seed=derive_seed(context.seed, "held out")),
+            watch=None if held_out is None else self._watch(held_out, seed=derive_seed(context.seed, "held out")),
         )
 
     def _watch(self, held_out: HeldOut, *, seed: int) -> Watch:

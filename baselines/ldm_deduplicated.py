@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ._on_ldm import ON_LDM_PRESETS, OnLDM
 
 BLOCK = 1024  # rows of the similarity matrix at once
+ROUNDING = 1e-5  # by which a correlation may differ with the order of its sum
 
 
 @GENERATORS.register("ldm_deduplicated")
@@ -92,7 +93,7 @@ def coarse(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     >>> coarse(np.eye(4, dtype=np.float32)[None], 2).round(1)
     array([[ 0.5, -0.5, -0.5,  0.5]], dtype=float32)
     """
-    means = np.asarray(pixels, dtype=np.float32)
+    means: NDArray[Any] = np.asarray(pixels)
     for axis, length in enumerate(pixels.shape[1:], 1):
         edges = np.linspace(0, length, min(side, length) + 1).astype(int)
         sums = np.add.reduceat(means, edges[:-1], axis=axis)
@@ -141,5 +142,5 @@ def without_duplicates(vectors: NDArray[np.float32], threshold: float) -> NDArra
     """
     kept = np.zeros(len(vectors), dtype=bool)
     for index, vector in enumerate(vectors):
-        kept[index] = not (vectors[kept] @ vector > threshold).any()
+        kept[index] = not (vectors[kept] @ vector > threshold + ROUNDING).any()
     return kept

@@ -154,7 +154,7 @@ class VAEPrivate(Generator):
                     random = step_generator(context.seed, "latent", step)
                     latent = torch.randn(len(chosen), self.latent, generator=random).to(device)
                     bound = self.model_._negative_elbo(real, latent) / pixels[0].numel()  # nats per pixel
-                    bound.sum().backward()
+                    bound.sum().backward()  # type: ignore[no-untyped-call]
                     losses[step] = float(bound.detach().mean())
                 else:  # nobody was drawn: the noise alone, or the number of steps would tell
                     for weight in net.parameters():
