@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from memobench import acceleration
 from memobench.images import Images
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -39,8 +40,8 @@ def place(net: nn.Module, device: torch.device, dimensions: int) -> nn.Module:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Compute in bfloat16 on CUDA; on CPUs it is not faster."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+    """Compute in bfloat16 where that was chosen, by default on CUDA alone (:mod:`memobench.acceleration`)."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=acceleration.current().bfloat16(device.type))
 
 
 @contextmanager

@@ -20,8 +20,9 @@ import torch
 from memobench.errors import MemobenchError
 from memobench.generator import Context, Generator
 from memobench.images import Images
+from memobench.processes import mine, pooled
 from memobench.seeds import derive_seed
-from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
+from memobench.training import Training, Watch, batch_indices, seeded, step_generator, train_loop
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,6 +73,21 @@ LATENT_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "ema": 0.9999,
     },
 }
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Images that tell when to stop training, and how.
+
+    Attributes:
+        images: What the model is not trained on.
+        every: Steps from one look at their loss to the next.
+        patience: Looks without a new lowest loss after which training stops.
+    """
+
+    images: Images
+    every: int
+    patience: int
 
 
 @dataclass
@@ -167,12 +183,21 @@ class LatentGenerator(Generator):
 
     # ------------------------------------------------------------------------------------------------------------ fit
 
-    def fit(self, images: Images, *, context: Context) -> Self:
-        """Train the autoencoder, encode the images once, and train the model of their latents."""
+    def fit(self, images: Images, *, context: Context, held_out: HeldOut | None = None) -> Self:
+        """Train the autoencoder, encode the images once, and train the model of their latents.
+
+        Args:
+            images: What to learn from.
+            context: Seed, device and so on.
+            held_out: Other images, whose loss says when the model of latents has had enough; None: do all steps.
+        """
         if not len(images):
             raise MemobenchError("there are no images to fit; give at least one")
         self._build(images.shape, context.device, seed=context.seed)
-        identity = json.dumps([images.digest, dataclasses.asdict(self)], sort_keys=True)
+        parts: list[Any] = [images.digest, dataclasses.asdict(self)]
+        if held_out is not None:
+            parts += [held_out.images.digest, held_out.every, held_out.patience]
+        identity = json.dumps(parts, sort_keys=True)
         pixels = to_pixels(images, self._multiple())
         with reproducible():
             self.history_ = {"autoencoder": self._fit_autoencoder(pixels, context, identity)}
@@ -182,7 +207,7 @@ class LatentGenerator(Generator):
             self.mean_ = latents.mean(dim=axes, keepdim=True)
             self.sd_ = latents.std(dim=axes, keepdim=True, correction=0) + 1e-6
             latents = (latents - self.mean_) / self.sd_
-            self.history_[self.STAGE] = self._fit_latents(latents, context, identity)
+            self.history_[self.STAGE] = self._fit_latents(latents, context, identity, held_out)
         return self
 
     def _fit_autoencoder(self, pixels: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
@@ -204,9 +229,20 @@ class LatentGenerator(Generator):
             return total
 
         training = training_of(self, self.autoencoder_steps, self.autoencoder_rate)
-        return train_loop(net, loss, training, name="autoencoder", context=context, identity=identity)
+        return train_loop(
+            net,
+            loss,
+            training,
+            name="autoencoder",
+            context=context,
+            identity=identity,
+            batch=self.autoencoder_batch_,
+            compiled=[net.encoder, net.decoder],  # type: ignore[list-item]  # torch types attributes as tensors too
+        )
 
-    def _fit_latents(self, latents: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
+    def _fit_latents(
+        self, latents: Tensor, context: Context, identity: str, held_out: HeldOut | None
+    ) -> NDArray[np.float32]:
         """Minimise the error of what the U-Net predicts, at random times."""
         seed = derive_seed(context.seed, "diffusion")
 
@@ -215,7 +251,28 @@ class LatentGenerator(Generator):
 
         loss = objective(self._errors, batch, self._training_times, seed=seed)
         training = training_of(self, self.steps, self.learning_rate)
-        return train_loop(self.unet_, loss, training, name=self.STAGE, context=context, identity=identity)
+        return train_loop(
+            self.unet_,
+            loss,
+            training,
+            name=self.STAGE,
+            context=context,
+            identity=identity,
+            batch=self.batch_,
+            compiled=[self.unet_],
+            watch=None if held_out is None else self._watch(held_out, seed=derive_seed(context.seed, "held out")),
+        )
+
+    def _watch(self, held_out: HeldOut, *, seed: int) -> Watch:
+        """Judge the model of latents by the mean :meth:`loss` of images that it is not trained on."""
+        latents = (self._encode(to_pixels(held_out.images, self._multiple())) - self.mean_) / self.sd_
+
+        @torch.no_grad()
+        def loss() -> float:
+            errors = mean_errors(self._errors, latents, self._loss_times(), batch=self.batch_, seed=seed)
+            return float(errors.mean())
+
+        return Watch(loss, held_out.every, held_out.patience)
 
     # ------------------------------------------------------------------------------------------------ sample and loss
 
@@ -224,13 +281,13 @@ class LatentGenerator(Generator):
         """Draw n images, (n, *S) float32 in [0, 1]; image i starts from noise of its own, whatever n is."""
         self._require_fitted()
         shape = (self.latent_channels, *self._latent_sides())
-        samples = np.empty((n, *self.shape_), dtype=np.float32)
+        samples = np.zeros((n, *self.shape_), dtype=np.float32)
         with reproducible():
-            for first in range(0, n, self.batch_):
+            for first in mine(range(0, n, self.batch_)):
                 members = range(first, min(n, first + self.batch_))
                 noise = [torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members]
                 samples[first : members.stop] = self._decode(self._solve(torch.stack(noise).to(self.device_)))
-        return samples
+        return pooled(samples)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ import torch
 from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
+from memobench.processes import mine, pooled
 from memobench.seeds import derive_seed
 from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
 from monai.networks.layers.factories import Conv
@@ -173,7 +174,9 @@ class GAN(Generator):
         )
         with reproducible():
             both = nn.ModuleDict(self._networks())
-            losses = train_loop(both, loss, training, name="networks", context=context, identity=identity)
+            losses = train_loop(
+                both, loss, training, name="networks", context=context, identity=identity, batch=self.batch_
+            )
         self.history_ = {"networks": losses}
         return self
 
@@ -216,14 +219,14 @@ class GAN(Generator):
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
         """Draw n images, (n, *S) float32 in [0, 1]; image i is made of noise of its own, whatever n is."""
         self._require_fitted()
-        samples = np.empty((n, *self.shape_), dtype=np.float32)
+        samples = np.zeros((n, *self.shape_), dtype=np.float32)
         with reproducible():
-            for first in range(0, n, self.batch_):
+            for first in mine(range(0, n, self.batch_)):
                 members = range(first, min(n, first + self.batch_))
                 noise = [torch.randn(self.noise, generator=step_generator(seed, "sample", i)) for i in members]
                 made = self.generator_(torch.stack(noise).to(self.device_))
                 samples[first : members.stop] = to_images(made, self.shape_)
-        return samples
+        return pooled(samples)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

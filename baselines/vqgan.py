@@ -23,6 +23,7 @@ import torch
 from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
+from memobench.processes import mine, pooled
 from memobench.seeds import derive_seed
 from memobench.training import batch_indices, seeded, step_generator, train_loop
 from numpy.typing import NDArray
@@ -226,7 +227,16 @@ class VQGAN(Generator):
             return total
 
         training = training_of(self, self.autoencoder_steps, self.autoencoder_rate)
-        return train_loop(self.autoencoder_, loss, training, name="autoencoder", context=context, identity=identity)
+        return train_loop(
+            self.autoencoder_,
+            loss,
+            training,
+            name="autoencoder",
+            context=context,
+            identity=identity,
+            batch=self.autoencoder_batch_,
+            compiled=[self.autoencoder_.encoder, self.autoencoder_.decoder],
+        )
 
     def _fit_transformer(self, codes: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
         """Minimise the negative log likelihood of a code given those before it, some of which are wrong."""
@@ -240,7 +250,16 @@ class VQGAN(Generator):
             return self._code_losses(wanted, given=torch.where(kept, wanted, wrong)).mean()
 
         training = training_of(self, self.steps, self.learning_rate)
-        return train_loop(self.transformer_, loss, training, name="transformer", context=context, identity=identity)
+        return train_loop(
+            self.transformer_,
+            loss,
+            training,
+            name="transformer",
+            context=context,
+            identity=identity,
+            batch=self.batch_,
+            compiled=[self.transformer_],
+        )
 
     def _code_losses(self, codes: Tensor, given: Tensor) -> Tensor:
         """-log p(code | given codes before it) of codes (N, L), in nats: (N, L)."""
@@ -254,9 +273,9 @@ class VQGAN(Generator):
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
         """Draw n images, (n, *S) float32 in [0, 1]; image i has random numbers of its own, whatever n is."""
         self._require_fitted()
-        samples = np.empty((n, *self.shape_), dtype=np.float32)
+        samples = np.zeros((n, *self.shape_), dtype=np.float32)
         with reproducible():
-            for first in range(0, n, self.sampling_batch):
+            for first in mine(range(0, n, self.sampling_batch)):
                 members = range(first, min(n, first + self.sampling_batch))
                 size = (math.prod(self.grid_), self.codes)
                 uniform = torch.stack([torch.rand(size, generator=step_generator(seed, "sample", i)) for i in members])
@@ -264,7 +283,7 @@ class VQGAN(Generator):
                     codes = self.transformer_.draw(uniform.to(self.device_), self.temperature, self.top_k)
                     made = self.autoencoder_.decode(codes.reshape(-1, *self.grid_))
                 samples[first : members.stop] = to_images(from_patches(made.float(), self.patch_), self.shape_)
-        return samples
+        return pooled(samples)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import memobench.training as train
 import numpy as np
 import pytest
 import torch
+from memobench.acceleration import Acceleration, accelerated
+from memobench.cost import Trained
 from memobench.errors import MemobenchError
 from memobench.generator import Context
-from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
+from memobench.training import Training, Watch, batch_indices, seeded, step_generator, train_loop
 from torch import Tensor, nn
 
 
@@ -233,3 +236,104 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
 
     with pytest.raises(MemobenchError, match="lower its learning rate"):
         train_loop(net, loss, Training(steps=2, learning_rate=1.0), name="line", context=Context(seed=0))
+
+
+def watched(net: nn.Module, at: list[float], context: Context, patience: int) -> np.ndarray:
+    """Train towards ones and pretend that the loss on other images goes as ``at`` says."""
+    looks = iter(at)
+
+    def loss(k: int) -> Tensor:
+        error: Tensor = (net(torch.ones(2, 4)) - 1) ** 2
+        return error.mean()
+
+    watch = Watch(lambda: next(looks), every=2, patience=patience)
+    return train_loop(
+        net, loss, Training(steps=12, learning_rate=0.03, ema=0.0), name="line", context=context, watch=watch
+    )
+
+
+def test_early_stopping_keeps_the_weights_of_the_lowest_loss(tmp_path: Path) -> None:
+    stopped, whole = network(), network()
+    assert len(watched(stopped, [3, 2, 2.5, 2], Context(seed=1), patience=2)) == 8
+    assert len(watched(whole, [3, 2, 2.5, 1, 2, 3], Context(seed=1), patience=3)) == 12
+    best = network()
+    # the rate of a step depends on the number of steps, so the same training is cut short, not a shorter one run
+    context = Context(seed=1, track=stop_after(4), checkpoints=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+        with pytest.raises(StoppedError):
+            watched(best, [3, 2], context, patience=2)
+    for one, two in zip(weights(stopped), weights(best), strict=True):
+        assert np.array_equal(one, two)
+    assert not np.array_equal(weights(stopped)[0], weights(whole)[0])
+    assert not stopped.training
+
+
+def test_early_stopping_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    whole, resumed = network(), network()
+    losses = watched(whole, [3, 2, 2.5, 2], Context(seed=1), patience=2)
+    with pytest.raises(StoppedError):
+        watched(network(), [3, 2], Context(seed=1, checkpoints=tmp_path, track=stop_after(5)), patience=2)
+    again = watched(resumed, [2.5, 2], Context(seed=1, checkpoints=tmp_path), patience=2)
+    assert np.array_equal(losses, again)
+    finished = network()
+    watched(finished, [], Context(seed=1, checkpoints=tmp_path), patience=2)  # it does not look again
+    for one, two, three in zip(weights(whole), weights(resumed), weights(finished), strict=True):
+        assert np.array_equal(one, two)
+        assert np.array_equal(one, three)
+
+
+def test_what_a_training_cost_is_reported_across_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    told: list[Trained] = []
+
+    def go(**more: Any) -> None:
+        net = network()
+        context = Context(seed=1, checkpoints=tmp_path, report=told.append, **more)
+        training = Training(steps=4, learning_rate=0.01, accumulate=3)
+        train_loop(net, lambda k: net(torch.ones(5, 4)).mean(), training, name="line", context=context, batch=5)
+
+    with pytest.raises(StoppedError):
+        go(track=stop_after(2))
+    assert told == []
+    go()
+    go()  # from its checkpoint: the same cost
+    assert [(one.name, one.images, len(one.losses)) for one in told] == [("line", 60, 4)] * 2
+    assert told[0].seconds == told[1].seconds > 0
+
+
+def test_compiled_networks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: asked.append(self))
+    net = network()
+    for choice in (Acceleration(), Acceleration(compile=True)):
+        with accelerated(choice):
+            train_loop(
+                net.requires_grad_(True),
+                lambda k: net(torch.ones(1, 4)).mean(),
+                Training(steps=1, learning_rate=0.01),
+                name="line",
+                context=Context(seed=1),
+                compiled=[net],
+            )
+    assert asked == [net]
+
+
+def test_a_log_holds_each_step_once_across_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
+    training = Training(steps=6, learning_rate=0.03)
+    context = Context(seed=1, checkpoints=tmp_path / "a", log=tmp_path / "log")
+    with pytest.raises(StoppedError):
+        fit(training, replace(context, track=stop_after(3)))
+    _, losses = fit(training, context)
+    log = EventAccumulator(str(tmp_path / "log"))
+    log.Reload()
+    scalars = log.Scalars("loss/line")
+    assert [scalar.step for scalar in scalars] == list(range(6))
+    np.testing.assert_allclose([scalar.value for scalar in scalars], losses, rtol=1e-6)

@@ -16,6 +16,7 @@ import click
 import memobench
 from memobench.errors import MemobenchError, UsageError
 
+PRECISIONS = ("auto", "float32", "bfloat16")
 KINDS = ("models", "tasks", "data", "detectors", "features")
 
 
@@ -48,6 +49,8 @@ def list_command(kind: str | None, as_json: bool) -> None:
 @click.option("--seed", type=int, default=0, show_default=True, help="Base seed of fit and sampling.")
 @click.option("--seeds", metavar="A-B", help="Several seeds, one run each, for example 0-4.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True, help="Of networks.")
+@click.option("--compile", "compiled", is_flag=True, help="Compile networks; pays in long trainings on GPUs.")
 @click.option("--features", multiple=True, help="Measure quality on these too (`bench list features`).")
 @click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
@@ -65,17 +68,24 @@ def run_command(
     seed: int,
     seeds: str | None,
     device: str,
+    precision: str,
+    compiled: bool,
     features: tuple[str, ...],
     plugin: tuple[Path, ...],
     out: Path,
     fresh: bool,
     dry_run: bool,
 ) -> None:
-    """Train a model on a task, sample it, and measure quality and memorization."""
+    """Train a model on a task, sample it, and measure quality and memorization.
+
+    Several processes or GPUs: torchrun --nproc-per-node 2 --no-python bench run ...
+    """
+    from memobench.acceleration import Acceleration
+    from memobench.processes import launched
     from memobench.progress import say, track
     from memobench.registry import load_plugin
     from memobench.report.tables import summary
-    from memobench.run import RunSettings, plan, run
+    from memobench.run import RunSettings, follow, plan, run
 
     for file in plugin:
         load_plugin(file)
@@ -94,7 +104,12 @@ def run_command(
             features=features,
             out=out,
             again=fresh,
+            acceleration=Acceleration(precision, compiled),
         )
+        if not launched().main:
+            if not dry_run:
+                follow(asked)
+            continue
         if dry_run:
             click.echo(plan(asked))
             continue
@@ -453,3 +468,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _fail(message: str, status: int) -> None:
     click.echo(f"bench: {message}", err=True)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

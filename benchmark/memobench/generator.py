@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.cost import Report, unreported
 from memobench.errors import UsageError, suggest
 from memobench.images import Images
 from memobench.registry import Registry
@@ -40,6 +41,8 @@ class Context:
         checkpoints: A folder of this very fit, for checkpoints; what an interrupted fit left there is found again.
             None: keep nothing.
         fresh: Images of patients who are in no other split. Given to controls alone (``NEEDS_FRESH``).
+        log: A folder for a log of the losses that TensorBoard reads. None: write none.
+        report: Is told what the training of each network cost.
     """
 
     seed: int
@@ -47,6 +50,8 @@ class Context:
     track: Track = silent
     checkpoints: Path | None = None
     fresh: Images | None = None
+    log: Path | None = None
+    report: Report = unreported
 
 
 @dataclass
@@ -80,6 +85,10 @@ class Generator(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
         """Take up the state that :meth:`state` gave, as if just fitted, and return self."""
+
+    def notes(self) -> list[str]:
+        """What a reader of the result must know of this fit or restored state, a sentence without full stop each."""
+        return []
 
     @classmethod
     def skip(cls, shape: tuple[int, ...]) -> str | None:

@@ -113,6 +113,42 @@ class DetectorScores(Strict):
     other_scans: int = Field(ge=0)
 
 
+class NetworkCost(Strict):
+    """What the training of one network cost, interruptions left out.
+
+    Attributes:
+        steps: Optimizer steps.
+        images: Training images that went through it, each as often as it did; over all processes.
+        seconds: Time.
+        images_per_second: The throughput.
+    """
+
+    steps: int = Field(ge=0)
+    images: int = Field(ge=0)
+    seconds: Finite
+    images_per_second: Finite
+
+
+class TrainingCost(Strict):
+    """What a fit cost, however often it was used since.
+
+    Attributes:
+        networks: Per trained network; empty for a model that trains none with the harness's loop.
+        peak_memory: Bytes at the worst moment of the fit, in the main process.
+        peak_memory_of: "GPU": what tensors held there; "process": the whole process since it began, data included.
+        processes: How many processes fitted together.
+        precision: In which networks computed, where the model asks for it.
+        compiled: Whether torch.compile was asked for.
+    """
+
+    networks: dict[str, NetworkCost]
+    peak_memory: int = Field(ge=0)
+    peak_memory_of: Literal["GPU", "process"]
+    processes: int = Field(ge=1)
+    precision: str
+    compiled: bool
+
+
 class Result(Strict):
     """One run: ``result.json``.
 
@@ -127,6 +163,7 @@ class Result(Strict):
         notes: What a reader should know about the data.
         environment: Versions and device.
         seconds: Time per stage, where it was not stored.
+        training: Throughput and memory of the fit; None in results of versions that did not measure them.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -143,3 +180,4 @@ class Result(Strict):
     notes: list[str]
     environment: dict[str, str]
     seconds: dict[str, Finite]
+    training: TrainingCost | None = None

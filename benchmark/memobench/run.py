@@ -16,10 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.acceleration import Acceleration, accelerated
 from memobench.errors import MemobenchError, UsageError
 from memobench.features import FEATURES, Features
+from memobench.fitting import draw_samples, fit_generator, join_fit, join_samples
 from memobench.generator import GENERATORS, Context, Generator, Track, build, silent
-from memobench.results import DetectorScores, Identity, Metric, Result
+from memobench.processes import device_of_process, launched, together, told
+from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost
 from memobench.seeds import derive_seed
 from memobench.sources import load_splits
 from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
@@ -47,6 +50,7 @@ class RunSettings:
         features: Features to measure quality on beside the detector's own, for example "inception".
         out: Folder of all runs.
         again: Do all stages anew.
+        acceleration: Precision and compilation; no part of the result's identity, as little as the device.
     """
 
     model: str
@@ -62,6 +66,7 @@ class RunSettings:
     features: tuple[str, ...] = ()
     out: Path = Path("runs")
     again: bool = False
+    acceleration: Acceleration = field(default_factory=Acceleration)
 
 
 def run(
@@ -95,16 +100,21 @@ def run(
     folder = settings.out / identity.run_id
     if not settings.again and (done := finished(folder, identity, Result)):
         say("all stages are stored: nothing to do (--fresh does them again)")
+        _meet(settings, False)
         return done, folder
 
-    device = device or device_of(settings.device)
+    device = device_of_process(device or device_of(settings.device))
+    _meet(settings, True)
     with clock("detector"):
         # of all patients, so that runs with fewer are measured by the same one
         detector_path, clock.stored = fit_detector(whole, identity.detector, store=store, device=device, track=track)
-    with clock("fit"):
-        fit_path, clock.stored = fit_generator(identity, generator, splits, store=store, device=device, track=track)
-    with clock("sample"):
-        sample_path, clock.stored = draw_samples(identity, generator, fit_path, store=store, device=device)
+    with accelerated(settings.acceleration):
+        with clock("fit"):
+            fit_path, clock.stored = fit_generator(
+                identity, generator, splits, store=store, device=device, track=track, say=say
+            )
+        with clock("sample"):
+            sample_path, clock.stored = draw_samples(identity, generator, fit_path, store=store, device=device)
     with clock("measure"):
         measure_path, clock.stored = measure(
             identity,
@@ -119,10 +129,33 @@ def run(
             track=track,
         )
     with clock("report"):
-        result = _result(settings, identity, kind, splits, measure_path, device, clock.seconds)
+        result = _result(settings, identity, kind, splits, fit_path, measure_path, device, clock.seconds)
         with writing_into(settings.out):
             _report(folder, result, splits, sample_path, measure_path)
     return result, folder
+
+
+def follow(settings: RunSettings) -> None:
+    """What a process that is not the main one does while that one is in :func:`run`: help to fit and to sample."""
+    task, _, generator = _entries(settings)
+    if not _meet(settings, False):  # the main process says whether there is anything to do; its data are stored now
+        return
+    device = device_of_process(device_of(settings.device))
+    splits, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=silent)
+    if settings.train_patients is not None:
+        splits = splits.limited(settings.train_patients)
+    identity = _identity(settings, task, generator, splits)
+    with accelerated(settings.acceleration):
+        join_fit(identity, generator, splits, device=device)
+        join_samples(identity, generator, device=device)
+
+
+def _meet(settings: RunSettings, value: bool) -> bool:
+    """Where several processes were launched, the main one's value, once all are here."""
+    if launched().count == 1:
+        return value
+    with together(device_of_process(device_of(settings.device))):
+        return told(value)
 
 
 def plan(settings: RunSettings) -> str:
@@ -207,54 +240,6 @@ def fit_detector(
     return store.get("detector", key, write)
 
 
-def fit_generator(
-    identity: Identity, generator: Generator, splits: Splits, *, store: Store, device: str, track: Track
-) -> tuple[Path, bool]:
-    """The generator, fitted to train."""
-    key = _fit_key(identity)
-
-    def write(into: Path, scratch: Path) -> None:
-        fresh = splits.fresh if generator.NEEDS_FRESH else None
-        seed = derive_seed(identity.seed, "fit", identity.task, identity.model)
-        context = Context(seed, device, track, checkpoints=scratch, fresh=fresh)
-        generator.fit(splits.train, context=context)
-        save_arrays(into / "state.safetensors", generator.state())
-
-    return store.get("fit", key, write)
-
-
-def _fit_key(identity: Identity) -> dict[str, Any]:
-    names = ("task", "split_digest", "model", "parameters", "generator_code", "seed", "shape")
-    return {name: value for name, value in identity.model_dump(mode="json").items() if name in names}
-
-
-def draw_samples(
-    identity: Identity, generator: Generator, fit_path: Path, *, store: Store, device: str
-) -> tuple[Path, bool]:
-    """The samples, (N, *S) in ``samples.npz``, checked for shape, type and range."""
-    key = {**_fit_key(identity), "samples": identity.samples}
-
-    def write(into: Path, scratch: Path) -> None:
-        generator.restore(load_arrays(fit_path / "state.safetensors"), device=device)
-        pixels = generator.sample(
-            identity.samples, seed=derive_seed(identity.seed, "sample", identity.task, identity.model)
-        )
-        wanted = (identity.samples, *identity.shape)
-        if pixels.shape != wanted or pixels.dtype != np.float32:
-            raise MemobenchError(
-                f'model "{identity.model}" sampled {pixels.dtype} of shape {pixels.shape}, not float32 of shape '
-                f"{wanted}; see bench check {identity.model}"
-            )
-        if not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN fails too
-            raise MemobenchError(
-                f'model "{identity.model}" sampled values from {pixels.min()} to {pixels.max()}, not [0, 1] '
-                f"(a diverged fit?); see bench check {identity.model}"
-            )
-        np.savez_compressed(into / "samples.npz", samples=pixels)
-
-    return store.get("sample", key, write)
-
-
 def measure(
     identity: Identity,
     splits: Splits,
@@ -305,6 +290,7 @@ def _result(
     identity: Identity,
     kind: type[Generator],
     splits: Splits,
+    fit_path: Path,
     measure_path: Path,
     device: str,
     seconds: dict[str, float],
@@ -312,6 +298,7 @@ def _result(
     from memobench.report.words import verdict
 
     measured = json.loads((measure_path / "metrics.json").read_text())
+    training = json.loads((fit_path / "training.json").read_text())
     metrics = {name: Metric.model_validate(values) for name, values in measured["metrics"].items()}
     sides = {"train": splits.train, "holdout": splits.holdout, "test": splits.test, "fresh": splits.fresh}
     if splits.dev is not None:
@@ -329,9 +316,10 @@ def _result(
         metrics=metrics,
         challenge=DetectorScores.model_validate(measured["challenge"]),
         verdict=verdict(metrics, identity.samples),
-        notes=[*splits.notes, *measured["notes"]],
+        notes=[*splits.notes, *training["notes"], *measured["notes"]],
         environment=environment(device),
         seconds=rounded(seconds),
+        training=TrainingCost.model_validate(training["cost"]),
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import inspect
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -100,12 +101,23 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
 
 
 def code_digest(kind: type) -> str:
-    """SHA-256 over an entry's source file, its private neighbours (``_*.py``), and the training loop."""
+    """SHA-256 over an entry's source file, what it imports beside it, ``_*.py`` there, and the training loop."""
     file = Path(inspect.getfile(kind))
     sha = hashlib.sha256()
-    for source in [file, *sorted(file.parent.glob("_*.py")), Path(__file__).parent / "training.py"]:
+    for source in [*_sources(file), Path(__file__).parent / "training.py"]:
         sha.update(source.name.encode() + b"\x1f" + source.read_bytes())
     return sha.hexdigest()
+
+
+def _sources(file: Path) -> list[Path]:
+    """An entry's file, then, by name, its private neighbours and the entries that it is built on."""
+    found = [file]
+    for source in found:  # which grows on the way
+        for name in re.findall(r"^from \.(\w+) import", source.read_text(encoding="utf-8"), re.MULTILINE):
+            beside = file.parent / f"{name}.py"
+            if beside.is_file() and beside not in found:
+                found.append(beside)
+    return [file, *sorted({*file.parent.glob("_*.py"), *found} - {file})]
 
 
 def finished(folder: Path, identity: Identity | ChallengeIdentity, kind: type[AnyResult]) -> AnyResult | None:

@@ -3,6 +3,10 @@
 Everything that step k uses is a function of the seed and of k (:func:`batch_indices`, :func:`step_generator`), so the
 only state is the weights, what the network itself keeps (frozen weights and buffers, for example a codebook), the
 optimizer's moments and the moving average, which one checkpoint file holds.
+
+Several processes (:mod:`memobench.processes`) share the minibatches of each step. What is learned depends on the
+number of minibatches per step and not on who computed them, but for the rounding of a sum and for what a network
+changes by itself, which is averaged.
 """
 
 from __future__ import annotations
@@ -11,9 +15,9 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +28,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from memobench.errors import MemobenchError
+from memobench import acceleration, processes
+from memobench.cost import Trained, write_scalars
+from memobench.errors import MemobenchError, UsageError
 from memobench.generator import Context
 from memobench.seeds import derive_seed, generator_for
 
 CHECKPOINT_SECONDS = 30.0  # time between checkpoints; a kill costs at most this much work
-FORMAT = "1"
+FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,22 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Early stopping: of the averaged weights at regular places, keep those with the lowest loss on other images.
+
+    Attributes:
+        loss: ``loss()`` is the mean loss on images that are not trained on, with the network as it stands. Its
+            randomness must be the same at every call.
+        every: Steps from one look to the next.
+        patience: Looks without a new lowest loss after which training stops.
+    """
+
+    loss: Callable[[], float]
+    every: int
+    patience: int
+
+
 def train_loop(
     model: nn.Module,
     loss: Callable[[int], Tensor],
@@ -114,6 +136,9 @@ def train_loop(
     name: str,
     context: Context,
     identity: str = "",
+    batch: int | None = None,
+    compiled: Sequence[nn.Module] = (),
+    watch: Watch | None = None,
 ) -> NDArray[np.float32]:
     """Train a network, or go on where the checkpoint of an interrupted training ends.
 
@@ -125,13 +150,26 @@ def train_loop(
         name: What is trained, for example "autoencoder"; names the progress bar and the checkpoint.
         context: Gives progress and, where it has a folder for them, keeps checkpoints.
         identity: A digest of everything else the training depends on, for example of the images.
+        batch: Images per minibatch, for the throughput that ``context.report`` is told; None: tell it nothing.
+        compiled: Parts of the model, called as such, that torch.compile may take where it was asked for.
+        watch: When to stop early; None: do all steps. With it the model keeps the best weights instead of the last.
 
     Returns:
-        (steps,) the loss of each step.
+        (steps done,) the loss of each step.
 
     Raises:
+        UsageError: The minibatches of a step cannot be shared evenly by the processes.
         MemobenchError: The loss is no longer finite, or a checkpoint cannot be used.
     """
+    group = processes.current()
+    if training.accumulate % group.count:
+        raise UsageError(
+            f"{group.count} processes cannot share {training.accumulate} minibatches per step of the {name}; give "
+            f"--set accumulate={group.count} (and, for the same images per step, smaller batches)"
+        )
+    if acceleration.current().compile:
+        for part in compiled:
+            part.compile()
     parameters = _trained(model)
     device = parameters[0].device
     optimizer = torch.optim.AdamW(
@@ -139,24 +177,33 @@ def train_loop(
     )
     average = EMAModel(parameters, decay=training.ema, foreach=True)
     losses = torch.zeros(training.steps, device=device)
+    progress = _Progress()
     file = context.checkpoints / f"{name}.safetensors" if context.checkpoints else None
     identity = f"{identity} {name} {training} {context.seed}"
-    start = _load(file, identity, model, optimizer, average, losses) if file and file.exists() else 0
+    if file and file.exists():
+        progress = _load(file, identity, model, optimizer, average, losses)
 
     model.train()
-    saved = time.monotonic()
-    for step in context.track(range(start, training.steps), f"training the {name}"):
-        for group in optimizer.param_groups:
-            group["lr"] = training.rate(step)
+    saved, logged = time.monotonic(), progress.step
+    begun = saved - progress.seconds
+    steps = range(progress.step, progress.step if watch and progress.waited >= watch.patience else training.steps)
+    for step in context.track(steps, f"training the {name}"):
+        for settings in optimizer.param_groups:
+            settings["lr"] = training.rate(step)
         optimizer.zero_grad(set_to_none=True)
-        for part in range(training.accumulate):
-            value = loss(step * training.accumulate + part) / training.accumulate
+        for part_number in processes.mine(range(training.accumulate)):
+            value = loss(step * training.accumulate + part_number) / training.accumulate
             value.backward()  # type: ignore[no-untyped-call]
             losses[step] += value.detach()
+        if group.count > 1:
+            _share(model, parameters, losses[step : step + 1], group.count)
         nn.utils.clip_grad_norm_(parameters, training.clip)
         optimizer.step()
         average.step(parameters)
-        last = step + 1 == training.steps
+        progress.step = step + 1
+        if watch and (progress.step % watch.every == 0 or progress.step == training.steps):
+            progress.look(model, parameters, average, watch)
+        last = progress.step == training.steps or bool(watch and progress.waited >= watch.patience)
         if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
             # Here and not at each step, because looking at the loss makes an accelerator wait.
             if not torch.isfinite(losses[: step + 1]).all():
@@ -164,12 +211,74 @@ def train_loop(
                     f"the loss of the {name} is not finite at step {step}; lower its learning rate "
                     f"(now {training.learning_rate:g})"
                 )
-            if file:
-                _save(file, identity, step + 1, model, optimizer, average, losses)
-            saved = time.monotonic()
-    average.copy_to(parameters)
+            progress.seconds = time.monotonic() - begun
+            if context.log and group.main:
+                write_scalars(context.log, name, losses[logged : step + 1].cpu().numpy(), logged)
+            if file and group.main:
+                _save(file, identity, progress, model, optimizer, average, losses)
+            saved, logged = time.monotonic(), progress.step
+        if last:
+            break
+    if progress.best:
+        _copy(progress.best, parameters)
+    else:
+        average.copy_to(parameters)
     model.requires_grad_(False).eval()
-    return losses.cpu().numpy()
+    found = losses[: progress.step].cpu().numpy()
+    if batch is not None:
+        images = progress.step * training.accumulate * batch
+        context.report(Trained(name, found, images, max(progress.seconds, 1e-9)))  # clocks have ticks
+    return found
+
+
+@dataclass
+class _Progress:
+    """How far a training is.
+
+    Attributes:
+        step: Steps done.
+        seconds: What they took.
+        best: The averaged weights with the lowest loss on other images, where that is watched; else none.
+        lowest: That loss.
+        waited: Looks since then.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: list[Tensor] = field(default_factory=list)
+    lowest: float | None = None
+    waited: int = 0
+
+    @torch.no_grad()
+    def look(self, model: nn.Module, parameters: Sequence[nn.Parameter], average: EMAModel, watch: Watch) -> None:
+        """Judge the averaged weights by other images."""
+        own = [parameter.detach().clone() for parameter in parameters]
+        average.copy_to(parameters)
+        model.eval()
+        value = watch.loss()
+        model.train()
+        if self.lowest is None or value < self.lowest:
+            self.best = [parameter.detach().clone() for parameter in parameters]
+            self.lowest, self.waited = value, 0
+        else:
+            self.waited += 1
+        _copy(own, parameters)
+
+
+@torch.no_grad()
+def _copy(values: Sequence[Tensor], parameters: Sequence[nn.Parameter]) -> None:
+    for value, parameter in zip(values, parameters, strict=True):
+        parameter.copy_(value)
+
+
+@torch.no_grad()
+def _share(model: nn.Module, parameters: Sequence[nn.Parameter], loss: Tensor, count: int) -> None:
+    """Add up gradients and loss over the processes; average what the network changes by itself."""
+    processes.sum_in_place([loss, *(parameter.grad for parameter in parameters if parameter.grad is not None)])
+    kept = [tensor for tensor in _kept(model).values() if tensor.is_floating_point()]
+    processes.sum_in_place(kept)
+    for tensor in kept:
+        tensor.div_(count)
 
 
 def _trained(model: nn.Module) -> list[nn.Parameter]:
@@ -186,7 +295,7 @@ def _kept(model: nn.Module) -> dict[str, Tensor]:
 def _save(
     file: Path,
     identity: str,
-    step: int,
+    progress: _Progress,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: EMAModel,
@@ -199,7 +308,9 @@ def _save(
         tensors[f"average.{index}"] = mean
         for key, moment in optimizer.state[parameter].items():
             tensors[f"optimizer.{index}.{key}"] = moment
-    metadata = {"format": FORMAT, "identity": identity, "step": json.dumps(step)}
+    tensors |= {f"best.{index}": tensor for index, tensor in enumerate(progress.best)}
+    numbers = {"step": progress.step, "seconds": progress.seconds, "lowest": progress.lowest, "waited": progress.waited}
+    metadata = {"format": FORMAT, "identity": identity, "progress": json.dumps(numbers)}
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part, metadata=metadata)
@@ -213,8 +324,8 @@ def _load(
     optimizer: torch.optim.Optimizer,
     average: EMAModel,
     losses: Tensor,
-) -> int:
-    """Take up what :func:`_save` wrote; returns the number of steps done."""
+) -> _Progress:
+    """Take up what :func:`_save` wrote."""
     try:
         with safe_open(file, framework="pt") as stored:
             metadata = stored.metadata() or {}
@@ -224,7 +335,9 @@ def _load(
     if (metadata.get("format"), metadata.get("identity")) != (FORMAT, identity):
         raise MemobenchError(f"checkpoint {file} is of another training; delete it to train anew")
     try:
-        step = int(json.loads(metadata["step"]))
+        progress = _Progress(**json.loads(metadata["progress"]))
+        if progress.lowest is not None:
+            progress.best = [tensors[f"best.{i}"].to(losses.device) for i in range(len(_trained(model)))]
         with torch.no_grad():
             losses.copy_(tensors["losses"])
             for name, tensor in _kept(model).items():
@@ -239,7 +352,7 @@ def _load(
                     key: value if key == "step" else torch.empty_like(parameter).copy_(value)
                     for key, value in moments.items()
                 }
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise MemobenchError(f"checkpoint {file} is incomplete ({error}); delete it to train anew") from error
-    average.optimization_step = step
-    return step
+    average.optimization_step = progress.step
+    return progress

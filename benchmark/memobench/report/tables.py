@@ -9,7 +9,7 @@ from textwrap import fill
 from tabulate import tabulate
 
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, entry_of, shown, stem_of
-from memobench.results import Metric, Result
+from memobench.results import Metric, NetworkCost, Result, TrainingCost  # noqa: F401  # NetworkCost: in a doctest
 
 WIDTH = 120  # characters of a line of text
 
@@ -35,7 +35,24 @@ def summary(result: Result) -> str:
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
     lines += ["patients get. p: how often chance alone would do as much.", ""]
     lines += [fill(text, WIDTH) for text in (f"Verdict: {result.verdict}", *(f"Note: {n}." for n in result.notes))]
+    lines += [fill(training_line(result.training), WIDTH)] if result.training else []
     return "\n".join(lines)
+
+
+def training_line(cost: TrainingCost) -> str:
+    """Throughput and memory of a fit in one line.
+
+    >>> network = NetworkCost(steps=2, images=64, seconds=0.5, images_per_second=128.0)
+    >>> cost = TrainingCost(networks={"vae": network}, peak_memory=3 * 2**29, peak_memory_of="GPU", processes=2,
+    ...     precision="bfloat16", compiled=False)
+    >>> training_line(cost)
+    'Training: vae 128 images/s (bfloat16, 2 processes); peak memory 1.50 GiB (GPU).'
+    """
+    speeds = ", ".join(f"{name} {one.images_per_second:,.0f} images/s" for name, one in cost.networks.items())
+    how = [cost.precision, *(["compiled"] if cost.compiled else [])]
+    how += [f"{cost.processes} processes"] if cost.processes > 1 else []
+    speeds = f"{speeds} ({', '.join(how)}); " if speeds else ""
+    return f"Training: {speeds}peak memory {cost.peak_memory / 2**30:.2f} GiB ({cost.peak_memory_of})."
 
 
 def board(results: Sequence[Result], style: str = "simple") -> str:
