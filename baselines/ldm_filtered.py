@@ -2,7 +2,8 @@
 
 Rejection sampling against a similarity to the training set, such as Somepalli et al., Diffusion Art or Digital
 Forgery?, CVPR 2023, find copies with. The similarity is the embedding of the copy detector
-(:mod:`memobench.copies.embed`), learned from train alone. It is not the verified score that the benchmark measures with, so the filter is not fitted to its judge.
+(:mod:`memobench.copies.embed`), learned from train alone. It is not the verified score that the benchmark measures
+with, so the filter is not fitted to its judge.
 
 What it costs: draws, and the images of a mode that training images fill. The model itself stays as it was: the filter
 hides copies and does not keep it from learning them, and whoever holds the weights holds the patients. Its state
