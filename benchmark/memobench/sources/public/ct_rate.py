@@ -37,7 +37,8 @@ SOURCE = SOURCES.register("ct_rate")(
         licence_source="derived data sets on Hugging Face carry it; the publisher's card was not opened",
         access="registration",
         citation="Hamamci et al., arXiv:2403.17834",
-        how_to_get="accept the terms at https://huggingface.co/datasets/ibrahimhamamci/CT-RATE and download a part of dataset/train_fixed and dataset/valid_fixed with huggingface-cli.",
+        how_to_get="accept the terms at https://huggingface.co/datasets/ibrahimhamamci/CT-RATE and "
+        "download a part of dataset/train_fixed and dataset/valid_fixed with huggingface-cli.",
         stands_for="PCCTA (private CT)",
         split="patient ids; the validation folder gives test and fresh",
         records=records,

@@ -34,7 +34,8 @@ SOURCE = SOURCES.register("ixi")(
         licence_source="FLamby, flamby/datasets/fed_ixi/README.md, which quotes brain-development.org/ixi-dataset",
         access="open",
         citation="IXI data set, https://brain-development.org/ixi-dataset/",
-        how_to_get="download IXI-T1.tar from https://brain-development.org/ixi-dataset/ and unpack it (the publisher gives no checksum).",
+        how_to_get="download IXI-T1.tar from https://brain-development.org/ixi-dataset/ and "
+        "unpack it (the publisher gives no checksum).",
         stands_for="MRNet",
         split="a patient is a volume",
         records=records,

@@ -21,10 +21,11 @@ SOURCE = SOURCES.register("lidc_idri")(
         images="1,018 CT scans",
         size="about 125 GB",
         licence="CC BY 3.0",
-        licence_source="as the project's image kits cite it, doi:10.7937/K9/TCIA.2015.LO9QL9SX",
+        licence_source="as it is commonly cited; the publisher's page was not opened",
         access="open",
         citation="Armato et al., Medical Physics 2011, doi:10.7937/K9/TCIA.2015.LO9QL9SX",
-        how_to_get="download the collection LIDC-IDRI with the NBIA Data Retriever (descriptive folder names) from The Cancer Imaging Archive, https://doi.org/10.7937/K9/TCIA.2015.LO9QL9SX.",
+        how_to_get="download the collection LIDC-IDRI with the NBIA Data Retriever (descriptive folder names) "
+        "from The Cancer Imaging Archive, https://doi.org/10.7937/K9/TCIA.2015.LO9QL9SX.",
         stands_for="PCCTA (private CT)",
         split="patient ids",
         records=partial(ct_series, collection="LIDC-IDRI"),

@@ -24,7 +24,8 @@ SOURCE = SOURCES.register("nlst")(
         licence_source="not confirmed; see TCIA's page of the collection",
         access="open",
         citation="National Lung Screening Trial Research Team, NEJM 2011, doi:10.1056/NEJMoa1102873",
-        how_to_get="download patients of the collection NLST with the NBIA Data Retriever from The Cancer Imaging Archive.",
+        how_to_get="download patients of the collection NLST with the NBIA Data Retriever "
+        "from The Cancer Imaging Archive.",
         stands_for="PCCTA (private CT)",
         split="patient ids",
         records=partial(ct_series, collection="NLST"),
