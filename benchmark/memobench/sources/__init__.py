@@ -49,18 +49,7 @@ def load_splits(
         MemobenchError: The phantom draws other bytes here than the task promises.
     """
     shape = task.shape_at(size)
-    if data == "phantom":
-        key = phantom.key(task, shape)
-        build: Callable[[Path], Sides] = lambda _: phantom.draw_sides(task, shape, track)
-    elif named := named_source(data):
-        source, root = named
-        records = prepared.list_records(source, root)
-        key = prepared.key(source, root, records, shape)
-        build = lambda scratch: prepared.read_sides(source, root, records, shape, scratch, track)  # noqa: E731
-    else:
-        manifest = folder.read_manifest(Path(data))
-        key = folder.key(manifest, shape)
-        build = lambda _: folder.read_sides(manifest, shape, track)  # noqa: E731
+    key, build = _plan(task, data, shape, track)
 
     def write(into: Path, scratch: Path) -> None:
         sides, notes = build(scratch)
@@ -74,6 +63,23 @@ def load_splits(
 
     path, stored = store.get("data", key, write)
     return read_splits(path), path, stored
+
+
+def _plan(
+    task: TaskInfo, data: str, shape: tuple[int, ...], track: Callable[..., Iterator[Any]]
+) -> tuple[dict[str, Any], Callable[[Path], Sides]]:
+    """What the sides depend on, and the function that makes them, given a folder for unfinished work."""
+    if data == "phantom":
+        return phantom.key(task, shape), lambda _: phantom.draw_sides(task, shape, track)
+    if named := named_source(data):
+        source, root = named
+        records = prepared.list_records(source, root)
+        return (
+            prepared.key(source, root, records, shape),
+            lambda scratch: prepared.read_sides(source, root, records, shape, scratch, track),
+        )
+    manifest = folder.read_manifest(Path(data))
+    return folder.key(manifest, shape), lambda _: folder.read_sides(manifest, shape, track)
 
 
 def check_promise(task: TaskInfo, shape: tuple[int, ...], drawn: str) -> None:

@@ -105,7 +105,8 @@ def ct_series(root: Path, collection: str, least: int = 8) -> list[Record]:
         head = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=["Modality"])
         if len(files) >= least and head.get("Modality") == "CT":
             names = tuple(before + file.relative_to(folder).as_posix() for file in files)
-            found.append(Record(names, series.relative_to(folder).parts[0], series.name))
+            inside = series.relative_to(folder)  # short names of series may repeat between patients
+            found.append(Record(names, inside.parts[0], inside.as_posix()))
     return found
 
 

@@ -1,8 +1,8 @@
 """fastMRI: HDF5 files, of which the stored target is read (reconstruction_rss, or reconstruction_esc).
 
 Keys after github.com/facebookresearch/fastMRI, fastmri/data/README.md: the target is a magnitude,
-(slices, height, width). The test files hold no target and are passed over. The attribute patient_id names the patient; a file without it stands
-as a patient of its own.
+(slices, height, width). The test files hold no target and are passed over. The attribute patient_id names the patient;
+a file without it stands as a patient of its own.
 """
 
 from __future__ import annotations
