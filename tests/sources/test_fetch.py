@@ -120,7 +120,7 @@ def test_a_cut_transfer_goes_on_where_it_stopped(site: Site, home: Path, monkeyp
 def test_after_too_many_cuts_the_next_command_goes_on(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, f"{site.url}/data.bin")
     site.cuts = fetching.ATTEMPTS
-    with pytest.raises(MemobenchError, match="cut.*what came is kept"):
+    with pytest.raises(MemobenchError, match=r"cut.*what came is kept"):
         fetch("chestmnist", say=print)
     fetch("chestmnist", say=print)
     assert site.asked[-1].startswith("bytes=")
@@ -231,7 +231,7 @@ def test_two_processes_at_once_transfer_once(site: Site, home: Path) -> None:
 
 
 def test_what_cannot_be_fetched_says_how_to_get_it() -> None:
-    with pytest.raises(UsageError, match="mrnet cannot be fetched .registration.. How to get it: register at"):
+    with pytest.raises(UsageError, match=r"mrnet cannot be fetched .registration.. How to get it: register at"):
         fetch("mrnet", say=print)
     with pytest.raises(UsageError, match='unknown data source "mrnett"; did you mean "mrnet"'):
         fetch("mrnett", say=print)
