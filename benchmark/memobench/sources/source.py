@@ -200,4 +200,5 @@ def to_unit(raw: NDArray[Any], recipe: Recipe) -> NDArray[np.float32]:
         low, high = (float(value) for value in np.percentile(raw, (0.5, 99.5)))
     if not high > low:  # an image of one value, or NaN
         raise ValueError("it holds one value only, or NaN")
-    return np.clip((raw.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
+    unit: NDArray[np.float32] = np.clip((raw.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
+    return unit
