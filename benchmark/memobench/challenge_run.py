@@ -25,6 +25,7 @@ from memobench.generator import Context, Track, silent
 from memobench.results import DetectorScores, Metric
 from memobench.seeds import derive_seed
 from memobench.sources import load_splits
+from memobench.sources.source import data_kind
 from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
 from memobench.store import Store, write_json, writing_into
 from memobench.task import TASKS, Splits, TaskInfo
@@ -39,7 +40,7 @@ class ChallengeSettings:
 
     Attributes:
         task: Name of the task.
-        data: "phantom" or a folder.
+        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
         size: Side length; None for the task's own.
         detectors: Names, or none for all that are registered.
         strength: "weak", "medium" or "strong".
@@ -236,7 +237,7 @@ def _identity(
         version=CHALLENGE_VERSION,
         task=task.name,
         task_version=task.version,
-        data="phantom" if settings.data == "phantom" else "folder",
+        data=data_kind(settings.data),
         shape=splits.train.shape,
         split_digest=splits.digest,
         detectors={name: {"version": kind.VERSION, "code": code_digest(kind)} for name, kind in kinds.items()},

@@ -40,7 +40,7 @@ def list_command(kind: str | None, as_json: bool) -> None:
 @bench.command("run")
 @click.option("--model", required=True, help="A model of `bench list models`.")
 @click.option("--task", required=True, help="A task of `bench list tasks`.")
-@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--data", default="phantom", show_default=True, help="phantom, NAME[=DIR], or a folder.")
 @click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
 @click.option("--preset", help="Named hyper-parameters. [default: quick]")
 @click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set one field; may be repeated.")
@@ -133,7 +133,7 @@ def check_command(name: str, device: str) -> None:
 
 @bench.command("challenge")
 @click.option("--task", required=True, help="A task of `bench list tasks`.")
-@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--data", default="phantom", show_default=True, help="phantom, NAME[=DIR], or a folder.")
 @click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
 @click.option("--detectors", default="all", show_default=True, help="NAME,NAME of `bench list detectors`, or all.")
 @click.option("--strength", default="medium", show_default=True, help="weak, medium or strong.")
@@ -177,7 +177,7 @@ def challenge_command(
 
 @bench.command("study")
 @click.option("--task", required=True, help="A task of `bench list tasks`.")
-@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--data", default="phantom", show_default=True, help="phantom, NAME[=DIR], or a folder.")
 @click.option("--model", default="ldm", show_default=True, help="The model that the findings are about.")
 @click.option("--against", default="vae,gan", show_default=True, help="The models that it is compared with.")
 @click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
@@ -381,7 +381,20 @@ def calibrate_command(
 
 @bench.group("data")
 def data_group() -> None:
-    """Look at image data before they are used."""
+    """Get image data, and look at them before they are used."""
+
+
+@data_group.command("fetch")
+@click.argument("name")
+def data_fetch_command(name: str) -> None:
+    """Download an open data set NAME of `bench list data`, after saying its size and licence.
+
+    It goes on after a cut, is checked against the publisher's checksum, and lies in MEMOBENCH_HOME.
+    """
+    from memobench.progress import say, track
+    from memobench.sources.fetch import fetch
+
+    click.echo(fetch(name, say=say, track=track))
 
 
 @data_group.command("check")

@@ -14,6 +14,7 @@ from memobench.copies.detectors import DETECTORS
 from memobench.errors import UsageError
 from memobench.features import FEATURES
 from memobench.generator import GENERATORS
+from memobench.sources.source import SOURCES
 from memobench.task import TASKS
 
 Row = dict[str, Any]
@@ -73,10 +74,31 @@ def _tasks() -> list[Row]:
 
 
 def _data() -> list[Row]:
-    return [
-        {"name": "phantom", "about": "embedded: patients drawn by a parametric anatomy engine; the default"},
-        {"name": "DIR", "about": "a folder of PNG or NPZ files with a manifest.csv (file, patient_id, scan_id)"},
+    own = [
+        ("phantom", "patients drawn by a parametric anatomy engine; the default", "2D, 3D", "Apache-2.0", "embedded"),
+        ("DIR", "PNG or NPZ files with a manifest.csv (file, patient_id, scan_id)", "2D, 3D", "yours", "yours"),
     ]
+    rows: list[Row] = [
+        {"name": name, "images": images, "dim": dim, "size": "", "licence": licence, "access": access}
+        for name, images, dim, licence, access in own
+    ]
+    for name in SOURCES.names():
+        try:
+            source = SOURCES.get(name)
+        except UsageError as error:  # a broken plug-in is listed, and harms nobody
+            rows.append({"name": name, "images": f"unavailable: {error}"})
+            continue
+        rows.append(
+            {
+                "name": name,
+                "images": source.modality,
+                "dim": f"{source.dim}D",
+                "size": source.size,
+                "licence": source.licence,
+                "access": source.access,
+            }
+        )
+    return rows
 
 
 def _detectors() -> list[Row]:

@@ -25,6 +25,7 @@ from memobench.processes import device_of_process, launched, together, told
 from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost
 from memobench.seeds import derive_seed
 from memobench.sources import load_splits
+from memobench.sources.source import data_kind, named_source
 from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
 from memobench.store import Store, write_json, writing_into
 from memobench.task import TASKS, Splits, TaskInfo
@@ -39,7 +40,7 @@ class RunSettings:
     Attributes:
         model: Name of the generator.
         task: Name of the task.
-        data: "phantom" or a folder.
+        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
         size: Side length; None for the task's own.
         preset: Named set of hyper-parameters, of the generator and of the detector.
         settings: Fields of the generator set by hand, as text.
@@ -162,7 +163,13 @@ def plan(settings: RunSettings) -> str:
     """What a run would do, after checking its words; nothing is drawn, read or trained."""
     task, _, generator = _entries(settings)
     shape = task.shape_at(settings.size)
-    if settings.data != "phantom":
+    if named := named_source(settings.data):
+        from memobench.sources.prepared import list_records
+
+        source, root = named
+        records = list_records(source, root)
+        data = f"{len(records)} images of {len({one.patient for one in records})} patients of {source.title} in {root}"
+    elif settings.data != "phantom":
         from memobench.sources.folder import read_manifest
 
         manifest = read_manifest(Path(settings.data))
@@ -205,7 +212,7 @@ def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, split
         version=IDENTITY_VERSION,
         task=task.name,
         task_version=task.version,
-        data="phantom" if settings.data == "phantom" else "folder",
+        data=data_kind(settings.data),
         shape=splits.train.shape,
         split_digest=splits.digest,
         model=settings.model,

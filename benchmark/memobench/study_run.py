@@ -16,6 +16,7 @@ from memobench.report.words import entry_of, shown
 from memobench.results import Finite, Strict
 from memobench.run import RunSettings
 from memobench.sources import load_splits
+from memobench.sources.source import data_kind
 from memobench.store import Store, digest_of, write_json, writing_into
 from memobench.study.compare import Estimate, difference, estimate, patient_draws, verdict
 from memobench.study.figures import draw_factor, draw_pareto
@@ -33,7 +34,7 @@ class StudySettings:
 
     Attributes:
         task: Name of the task.
-        data: "phantom" or a folder.
+        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
         model: The model that the findings are about.
         against: The models that it is compared with.
         size: Side length; None for the task's own.
@@ -151,7 +152,7 @@ def run_study(
     result = StudyResult(
         study_id=_study_id(settings, arms, whole.digest, done),
         task=settings.task,
-        data="phantom" if settings.data == "phantom" else "folder",
+        data=data_kind(settings.data),
         split_digest=whole.digest,
         preset=settings.preset,
         seeds=list(settings.seeds),

@@ -1,4 +1,4 @@
-"""Where a task's images come from: the embedded phantom, or a folder with a manifest.
+"""Where a task's images come from: the embedded phantom, a public data set, or a folder with a manifest.
 
 :func:`load_splits` is the one door: it gives a task's images side by side, from the store when they are there.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from memobench.errors import DataError, MemobenchError
 from memobench.generator import silent
 from memobench.images import Images
-from memobench.sources import folder, phantom
+from memobench.sources import folder, phantom, prepared
+from memobench.sources.source import named_source
 from memobench.store import Store, write_json
 from memobench.task import Splits, TaskInfo
 
@@ -35,7 +35,7 @@ def load_splits(
 
     Args:
         task: The task.
-        data: "phantom", or the path of a folder with a manifest.
+        data: "phantom", NAME or NAME=DIR of a public data set, or the path of a folder with a manifest.
         size: Side length in pixels; None for the task's own.
         store: Where the images are kept between runs.
         track: Shows progress.
@@ -49,16 +49,10 @@ def load_splits(
         MemobenchError: The phantom draws other bytes here than the task promises.
     """
     shape = task.shape_at(size)
-    if data == "phantom":
-        key = phantom.key(task, shape)
-        build: Callable[[], Sides] = partial(phantom.draw_sides, task, shape, track)
-    else:
-        manifest = folder.read_manifest(Path(data))
-        key = folder.key(manifest, shape)
-        build = partial(folder.read_sides, manifest, shape, track)
+    key, build = _plan(task, data, shape, track)
 
     def write(into: Path, scratch: Path) -> None:
-        sides, notes = build()
+        sides, notes = build(scratch)
         if data == "phantom":
             check_promise(task, shape, digest(sides))
         for name in SIDES:
@@ -69,6 +63,23 @@ def load_splits(
 
     path, stored = store.get("data", key, write)
     return read_splits(path), path, stored
+
+
+def _plan(
+    task: TaskInfo, data: str, shape: tuple[int, ...], track: Callable[..., Iterator[Any]]
+) -> tuple[dict[str, Any], Callable[[Path], Sides]]:
+    """What the sides depend on, and the function that makes them, given a folder for unfinished work."""
+    if data == "phantom":
+        return phantom.key(task, shape), lambda _: phantom.draw_sides(task, shape, track)
+    if named := named_source(data):
+        source, root = named
+        records = prepared.list_records(source, root)
+        return (
+            prepared.key(source, root, records, shape),
+            lambda scratch: prepared.read_sides(source, root, records, shape, scratch, track),
+        )
+    manifest = folder.read_manifest(Path(data))
+    return folder.key(manifest, shape), lambda _: folder.read_sides(manifest, shape, track)
 
 
 def check_promise(task: TaskInfo, shape: tuple[int, ...], drawn: str) -> None:
