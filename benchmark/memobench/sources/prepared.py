@@ -156,7 +156,7 @@ def read_pixels(
     if not marks.exists():
         np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=(len(records), *shape)).flush()
         np.save(marks, np.zeros(len(records), dtype=np.uint8))
-    pixels = np.load(target, mmap_mode="r+")
+    pixels: NDArray[np.float32] = np.load(target, mmap_mode="r+")
     done = np.load(marks, mmap_mode="r+")
     open_jobs = np.flatnonzero(done == 0).tolist()
 
@@ -204,7 +204,7 @@ def shaped(raw: Raw, recipe: Recipe, shape: tuple[int, ...]) -> NDArray[np.float
     if values.dtype == np.uint8 and values.ndim == 2 and recipe == Recipe():  # resampled in 8 bit, four times faster
         if values.min() == values.max():
             raise ValueError("it holds one value only")
-        small = Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR)
+        small = Image.fromarray(values).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
         return np.asarray(small, dtype=np.float32) / np.float32(255)
     unit = to_unit(values, recipe)
     if recipe.field_mm is not None and spacing is not None:
