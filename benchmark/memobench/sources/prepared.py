@@ -156,7 +156,7 @@ def read_pixels(
     if not marks.exists():
         np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=(len(records), *shape)).flush()
         np.save(marks, np.zeros(len(records), dtype=np.uint8))
-    pixels: NDArray[np.float32] = np.load(target, mmap_mode="r+")
+    pixels = np.load(target, mmap_mode="r+")
     done = np.load(marks, mmap_mode="r+")
     open_jobs = np.flatnonzero(done == 0).tolist()
 
@@ -173,7 +173,8 @@ def read_pixels(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     pixels.flush()
-    return pixels
+    filled: NDArray[np.float32] = pixels
+    return filled
 
 
 def read_one(source: Source, root: Path, record: Record, shape: tuple[int, ...]) -> NDArray[np.float32]:
