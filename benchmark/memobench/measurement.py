@@ -88,7 +88,7 @@ def measure(
     samples: NDArray[np.float32],
     splits: Splits,
     detector: Detector,
-    generator: Generator,
+    generator: Generator | None,
     features: Mapping[str, Features],
     *,
     null_images: int | None = None,
@@ -100,7 +100,8 @@ def measure(
         samples: (N, *S) float32 in [0, 1].
         splits: The task's images.
         detector: Trained without knowing who is a member.
-        generator: The fitted generator; its losses, where it has any, are used for membership inference.
+        generator: The fitted generator; its losses, where it has any, are used for membership inference. None where
+            only samples are there.
         features: Further features to measure quality on, by name.
         null_images: Real images that are matched as if they were new patients', at most; None for all.
         track: Shows progress.
@@ -259,7 +260,7 @@ def _centred(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     return rows
 
 
-def _membership(generator: Generator, splits: Splits, seed: int) -> dict[str, Metric]:
+def _membership(generator: Generator | None, splits: Splits, seed: int) -> dict[str, Metric]:
     """Membership inference from the generator's loss, where it has one."""
     if (loss := getattr(generator, "loss", None)) is None:
         return {}
