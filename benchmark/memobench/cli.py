@@ -15,6 +15,7 @@ import click
 
 import memobench
 from memobench.errors import MemobenchError, UsageError
+from memobench.submitting.commands import submit_command, verify_command
 
 KINDS = ("models", "tasks", "data", "detectors", "features")
 
@@ -331,6 +332,10 @@ def calibrate_command(
         task, data, draws=draws, strength=strength, seed=seed, device=device, out=out, track=track, say=say
     )
     click.echo(json.dumps(planted.as_json(), indent=1) if as_json else own_images_text(planted))
+
+
+bench.add_command(submit_command)
+bench.add_command(verify_command)
 
 
 @bench.group("data")

@@ -178,7 +178,7 @@ def measure_copies(
     decisions = decide(
         in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
     )
-    pools = Pools(train.patients, holdout.patients, _content(train), _content(holdout))
+    pools = Pools(train.patients, holdout.patients, content(train), content(holdout))
     metrics = rates(decisions, pools, seed=seed)
     metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
     metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
@@ -238,7 +238,7 @@ def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector,
     return reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
 
 
-def _content(images: Images) -> NDArray[np.int64]:
+def content(images: Images) -> NDArray[np.int64]:
     """(N,) a number for each different image: equal pixels, equal number."""
     flat = np.asarray(images.pixels).reshape(len(images), -1)
     number: NDArray[np.int64] = np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)

@@ -30,7 +30,7 @@ def exactly(metric: Metric) -> float:
 def remeasured(metric: Metric) -> float:
     """The tolerance of a metric that is measured again from the samples, the same for its value and its interval.
 
-    >>> remeasured(Metric(value=0.5, low=0.4, high=0.6, better="lower"))
+    >>> round(remeasured(Metric(value=0.5, low=0.4, high=0.6, better="lower")), 3)
     0.05
     """
     floor = max(LEAST, OF_NUMBER * max(abs(metric.value), abs(metric.null or 0.0)))

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Generator, build
-from memobench.results import SCHEMA_VERSION, Identity, Result
+from memobench.results import SCHEMA_VERSION, Result
 from memobench.run import IDENTITY_VERSION
 from memobench.sources.phantom import scan_count
 from memobench.stages import code_digest, source_digest
@@ -40,7 +40,9 @@ def result_problems(result: Result, *, practice: bool = False) -> list[str]:
     if not NAME.fullmatch(identity.model):
         problems.append("the model's name is no name; use letters, digits, _, . and -, 64 at most")
     if result.run_id != identity.run_id:
-        problems.append(f"run_id is {result.run_id}, but the identity's hash makes it {identity.run_id}: it was changed")
+        problems.append(
+            f"run_id is {result.run_id}, but the identity's hash makes it {identity.run_id}: it was changed"
+        )
     if identity.task not in TASKS.files():
         return [*problems, f'"{identity.task[:64]}" is no task of memobench ({", ".join(sorted(TASKS.files()))})']
     task = TASKS.get(identity.task)
@@ -118,7 +120,9 @@ def code_problems(result: Result, source: Source, file: Path | None) -> list[str
     """
     identity = result.identity
     if (source == "entry") != (identity.model in GENERATORS.files()):
-        return [f'the model "{identity.model}" and the source "{source}" disagree; entries of memobench alone are "entry"']
+        return [
+            f'the model "{identity.model}" and the source "{source}" disagree; entries of memobench alone are "entry"'
+        ]
     if source != "entry" and result.control:
         return ["control is true, but controls are memobench's own; submit it as a generator"]
     if source == "file":

@@ -77,9 +77,7 @@ def pools_of(arrays: Arrays) -> Pools:
 
 def decisions_of(arrays: Arrays, tau: float) -> Decisions:
     """What each sample matches, decided anew from the scores."""
-    return decide(
-        arrays["train_score"], arrays["train_index"], arrays["holdout_score"], arrays["holdout_index"], tau
-    )
+    return decide(arrays["train_score"], arrays["train_index"], arrays["holdout_score"], arrays["holdout_index"], tau)
 
 
 def check_arrays(arrays: Arrays, samples: int) -> None:

@@ -37,7 +37,9 @@ def parse_json(data: bytes) -> Any:
     {'a': [1, 2.5]}
     """
     if len(data) > JSON_BYTES:
-        raise DataError(f"the file has {len(data)} bytes, more than {JSON_BYTES}; nothing in a submission needs as much")
+        raise DataError(
+            f"the file has {len(data)} bytes, more than {JSON_BYTES}; nothing in a submission needs as much"
+        )
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
     except RecursionError:
@@ -65,7 +67,7 @@ def _bounded(value: Any, depth: int) -> None:
     if isinstance(value, str):
         if len(value) > TEXT:
             raise DataError(f"a text has {len(value)} characters, more than {TEXT}: {value[:40]!r}...; shorten it")
-        if any(ord(letter) < 32 and letter not in "\n\t" or 127 <= ord(letter) < 160 for letter in value):
+        if any((ord(letter) < 32 and letter not in "\n\t") or 127 <= ord(letter) < 160 for letter in value):
             raise DataError(f"a text holds control characters: {value[:40]!r}; take them out")
     elif isinstance(value, float) and not math.isfinite(value):  # 1e999 is infinite without its name
         raise DataError("a number is too large; a submission holds finite numbers alone")
@@ -114,7 +116,9 @@ def parse_arrays(data: bytes, name: str, wanted: Mapping[str, str], most: int) -
             _check_members(members, name, wanted, most)
             return {member.filename[:-4]: _array(archive, member, name, wanted) for member in members}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise DataError(f"{name} is no npz archive: {str(error)[:200]}; write it with numpy.savez_compressed") from error
+        raise DataError(
+            f"{name} is no npz archive: {str(error)[:200]}; write it with numpy.savez_compressed"
+        ) from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], name: str, wanted: Mapping[str, str], most: int) -> None:
