@@ -100,7 +100,7 @@ def test_scores_of_another_run(forgery: Any) -> None:
         order = np.random.default_rng(0).permutation(len(arrays["side"]))
         arrays["train_index"] = arrays["train_index"][order]
 
-    assert "memorized_patients" in differing(forgery.rescore(change))
+    assert "copy_evidence" in differing(forgery.rescore(change))
 
 
 def test_patients_moved_between_the_pools(forgery: Any) -> None:
