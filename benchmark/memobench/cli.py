@@ -18,6 +18,7 @@ from memobench.commands.boards import leaderboard_command
 from memobench.commands.data import data_group
 from memobench.commands.detectors import calibrate_command, challenge_command
 from memobench.commands.generators import check_command, run_command, study_command
+from memobench.commands.submissions import submit_command, verify_command
 from memobench.errors import MemobenchError
 
 KINDS = ("models", "tasks", "data", "detectors", "features")
@@ -48,6 +49,8 @@ for command in (
     calibrate_command,
     audit_command,
     data_group,
+    submit_command,
+    verify_command,
     leaderboard_command,
 ):
     bench.add_command(command)

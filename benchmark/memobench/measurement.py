@@ -88,7 +88,7 @@ def measure(
     samples: NDArray[np.float32],
     splits: Splits,
     detector: Detector,
-    generator: Generator,
+    generator: Generator | None,
     features: Mapping[str, Features],
     *,
     null_images: int | None = None,
@@ -100,7 +100,8 @@ def measure(
         samples: (N, *S) float32 in [0, 1].
         splits: The task's images.
         detector: Trained without knowing who is a member.
-        generator: The fitted generator; its losses, where it has any, are used for membership inference.
+        generator: The fitted generator; its losses, where it has any, are used for membership inference. None where
+            only samples are there.
         features: Further features to measure quality on, by name.
         null_images: Real images that are matched as if they were new patients', at most; None for all.
         track: Shows progress.
@@ -177,7 +178,7 @@ def measure_copies(
     decisions = decide(
         in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
     )
-    pools = Pools(train.patients, holdout.patients, _content(train), _content(holdout))
+    pools = Pools(train.patients, holdout.patients, content(train), content(holdout))
     metrics = rates(decisions, pools, seed=seed)
     metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
     metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
@@ -237,7 +238,7 @@ def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector,
     return reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
 
 
-def _content(images: Images) -> NDArray[np.int64]:
+def content(images: Images) -> NDArray[np.int64]:
     """(N,) a number for each different image: equal pixels, equal number."""
     flat = np.asarray(images.pixels).reshape(len(images), -1)
     number: NDArray[np.int64] = np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)
@@ -259,7 +260,7 @@ def _centred(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     return rows
 
 
-def _membership(generator: Generator, splits: Splits, seed: int) -> dict[str, Metric]:
+def _membership(generator: Generator | None, splits: Splits, seed: int) -> dict[str, Metric]:
     """Membership inference from the generator's loss, where it has one."""
     if (loss := getattr(generator, "loss", None)) is None:
         return {}

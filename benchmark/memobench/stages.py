@@ -102,7 +102,11 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
 
 def code_digest(kind: type) -> str:
     """SHA-256 over an entry's source file, what it imports beside it, ``_*.py`` there, and the training loop."""
-    file = Path(inspect.getfile(kind))
+    return source_digest(Path(inspect.getfile(kind)))
+
+
+def source_digest(file: Path) -> str:
+    """:func:`code_digest` of the entry that a file holds, which is read and not imported."""
     sha = hashlib.sha256()
     for source in [*_sources(file), Path(__file__).parent / "training.py"]:
         sha.update(source.name.encode() + b"\x1f" + source.read_bytes())

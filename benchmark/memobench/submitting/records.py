@@ -6,7 +6,7 @@ A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``:
 |---|---|
 | ``submission.json`` | a :class:`Submission` |
 | ``scores.npz`` | per sample: what it matches, and how strongly; and who stands in the pools, as numbers |
-| ``generator.py`` | the generator's source, where it is no entry of memobench itself |
+| ``<name>.py`` | the generator's plug-in file under its own name, which its digest holds; where it was such a file |
 
 A verification is one file beside all submissions, ``leaderboard/verified/<run_id>.json``, written by whoever verified,
 never by the submitter; it names by digest the submission that it is about, so that an edited submission loses it.
@@ -96,7 +96,8 @@ class Submission(Strict):
         submitted: The day, as YYYY-MM-DD.
         command: What reproduces the result, to be typed as it stands.
         source: Where the generator comes from: "entry" of memobench, "package" (an entry point; ``command`` needs it
-            installed), or "file" (``generator.py`` beside).
+            installed), or "file" (a plug-in file beside).
+        source_file: The name of that file, where it is one.
         result: The run's result, unchanged.
         scores_sha256: Over the bytes of ``scores.npz``.
         attack: The attack, where this is one.
@@ -109,6 +110,7 @@ class Submission(Strict):
     disclosures: Disclosures
     command: Paragraph
     source: Literal["entry", "package", "file"]
+    source_file: Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9][A-Za-z0-9_]*\.py)?$")] = ""
     result: Result
     samples: SamplesRecord
     scores_sha256: Digest

@@ -1,0 +1,117 @@
+"""``bench submit`` and ``bench verify``: words in, calls out, no logic. Nothing heavy is imported early."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from memobench.submitting.records import Level
+
+LEVELS = ("self-reported", "rescored", "reproduced")
+
+
+@click.command("submit")
+@click.argument("run_folder", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Who submits: a person or a group.")
+@click.option("--contact", default="", help="Where questions go.")
+@click.option("--link", default="", help="A page about the method (https).")
+@click.option("--other-training-data", default="", metavar="TEXT", help="What else it learned from, weights too.")
+@click.option("--tuned-on-test", is_flag=True, help="Some choice was made by looking at numbers measured on test.")
+@click.option("--comment", default="", help="Anything else that a reader should know.")
+@click.option("--samples-at", default="", metavar="URL", help="Where samples.npz can be had (https).")
+@click.option("--plugin", type=click.Path(path_type=Path), help="The file that registers the model, if it is yours.")
+@click.option("--into", type=click.Path(path_type=Path), default="leaderboard/submissions", show_default=True)
+def submit_command(
+    run_folder: Path,
+    name: str,
+    contact: str,
+    link: str,
+    other_training_data: str,
+    tuned_on_test: bool,
+    comment: str,
+    samples_at: str,
+    plugin: Path | None,
+    into: Path,
+) -> None:
+    """Make a submission to the leaderboard of a finished run (runs/<run_id>)."""
+    from memobench.submitting.submit import SubmitSettings, next_steps, submit
+
+    asked = SubmitSettings(
+        run=run_folder,
+        name=name,
+        contact=contact,
+        link=link,
+        other_training_data=other_training_data,
+        tuned_on_test=tuned_on_test,
+        comment=comment,
+        samples_at=samples_at,
+        plugin=plugin,
+        into=into,
+    )
+    click.echo(next_steps(submit(asked)[1]))
+
+
+@click.command("verify")
+@click.argument("submission", type=click.Path(path_type=Path), required=False)
+@click.option("--level", type=click.Choice(LEVELS), default="self-reported", show_default=True)
+@click.option("--samples", type=click.Path(path_type=Path), help="For rescored: samples.npz. [default: fetched]")
+@click.option("--run-their-code", is_flag=True, help="For reproduced: execute the submission's own plug-in file.")
+@click.option("--write", is_flag=True, help="Write leaderboard/verified/<run_id>.json.")
+@click.option(
+    "--changed",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Check a change: `git diff --name-status` output.",
+)
+@click.option("--root", type=click.Path(path_type=Path), default=".", help="With --changed: the changed checkout.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+def verify_command(
+    submission: Path | None,
+    level: Level,
+    samples: Path | None,
+    run_their_code: bool,
+    write: bool,
+    changed: Path | None,
+    root: Path,
+    device: str,
+    out: Path,
+) -> None:
+    """Verify a SUBMISSION (leaderboard/submissions/<task>/<run_id>), or all that a change adds."""
+    from memobench.errors import UsageError
+    from memobench.progress import say, track
+    from memobench.submitting.changes import verify_changes
+    from memobench.submitting.compare import differences_text
+    from memobench.submitting.verify import verify, write_verification
+
+    if (submission is None) == (changed is None):
+        raise UsageError("give one SUBMISSION, or --changed FILE")
+    if changed is not None:
+        if not changed.is_file():
+            raise UsageError(f"{changed} is no file; write it with git diff --name-status --no-renames BASE...HEAD")
+        problems = verify_changes(changed.read_text(encoding="utf-8"), root)
+        click.echo("\n".join(problems) or "the change adds submissions alone, and each passes")
+        sys.exit(1 if problems else 0)
+    assert submission is not None  # noqa: S101  # for mypy: checked above
+    found = verify(
+        submission,
+        level,
+        samples=samples,
+        out=out,
+        device=device,
+        run_their_code=run_their_code,
+        track=track,
+        say=say,
+    )
+    for problem in found.problems:
+        click.echo(f"- {problem}")
+    click.echo(differences_text(found.differences))
+    click.echo(f"{'passed' if found.passed else 'FAILED'} as {found.level}")
+    if write:
+        say(f"File: {write_verification(found, submission)}")
+    if not found.passed:
+        sys.exit(1)

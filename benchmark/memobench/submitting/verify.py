@@ -1,0 +1,208 @@
+"""Verifying a submission: its own words, then its samples, then its generator."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import memobench
+from memobench.errors import DataError, MemobenchError, UsageError
+from memobench.features import FEATURES
+from memobench.generator import Track, silent
+from memobench.registry import load_plugin
+from memobench.results import Metric
+from memobench.run import RunSettings, fit_detector, run
+from memobench.sources import load_splits
+from memobench.stages import device_of
+from memobench.store import Store, write_json
+from memobench.submitting.check import Checked, check_submission
+from memobench.submitting.compare import differences, overlaps, remeasured
+from memobench.submitting.records import Difference, Level, Submission, Verification
+from memobench.submitting.scores import samples_digest
+from memobench.submitting.untrusted import parse_arrays, read_bytes
+from memobench.task import TASKS
+
+TIMEOUT = 30  # seconds without a byte
+CALLS = 0.05  # share of samples that a detector trained anew may call otherwise
+
+
+def verify(
+    folder: Path,
+    level: Level = "self-reported",
+    *,
+    samples: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    run_their_code: bool = False,
+    practice: bool = False,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
+) -> Verification:
+    """Verify a submission at a level, which holds the levels below it.
+
+    Args:
+        folder: ``.../submissions/<task>/<run_id>``.
+        level: How far to go.
+        samples: The samples, for "rescored"; None to fetch them from where the submission says.
+        out: Where stages are stored.
+        device: A torch device, or "auto".
+        run_their_code: For "reproduced": a plug-in file of the submission may be executed.
+        practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do.
+        track: Shows progress within a stage.
+        say: Is told one line per stage.
+
+    Raises:
+        MemobenchError: It cannot be verified at that level here (samples or device missing); nothing is said about
+            the submission.
+    """
+    checked = check_submission(folder, practice=practice)
+    submission = checked.submission
+    if level != "self-reported" and checked.passed and submission is not None:
+        if level == "rescored":
+            checked = _rescored(checked, submission, samples, out, device, track)
+        else:
+            checked = _reproduced(checked, submission, folder, out, device, run_their_code, track, say)
+    return Verification(
+        run_id=folder.name[:200],
+        level=level,
+        submission_sha256=checked.sha256,
+        passed=checked.passed,
+        verified=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        memobench=memobench.__version__,
+        differences=checked.differences,
+        problems=checked.problems,
+    )
+
+
+def write_verification(verification: Verification, folder: Path) -> Path:
+    """Write ``verified/<run_id>.json`` beside all submissions, and give its path."""
+    into = folder.resolve().parents[2] / "verified"
+    into.mkdir(exist_ok=True)
+    file = into / f"{folder.resolve().name}.json"
+    write_json(file, verification.model_dump(mode="json"))
+    return file
+
+
+def _rescored(
+    checked: Checked, submission: Submission, samples: Path | None, out: Path, device: str, track: Track
+) -> Checked:
+    """Measure the samples again, with the task's own detector."""
+    from memobench import measurement
+    from memobench.copies.detector import Detector
+    from memobench.copies.parameters import EmbeddingParameters
+    from memobench.stages import load_arrays
+
+    identity = submission.result.identity
+    pixels = read_samples(submission, samples)
+    if samples_digest(pixels) != submission.samples.sha256:
+        problem = "the samples are not those of the submission: their digest differs"
+        return replace(checked, problems=[problem])
+    device, store = device_of(device), Store(out / ".stages")
+    splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
+    path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
+    parameters = EmbeddingParameters(**identity.detector)
+    detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
+    extra = {name: FEATURES.get(name)(device=device) for name in identity.features}
+    measured = measurement.measure(
+        pixels, splits, detector, None, extra, null_images=parameters.null_images, track=track
+    )
+    rows = differences(submission.result.metrics, measured.metrics, remeasured)
+    scores = checked.scores or {}
+    for name in ("side", "called"):
+        rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
+    # what was claimed beyond what samples can show needs the fitted generator
+    loose = {*submission.result.metrics} - {*measured.metrics}
+    problems = [
+        f"{name[:64]!r} is no metric that these samples give"
+        for name in sorted(loose)
+        if not name.startswith("membership_")
+    ]
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems)
+
+
+def _share(name: str, claimed: NDArray[np.generic], found: NDArray[np.generic]) -> Difference:
+    same = float(np.mean(claimed == found))
+    return Difference(metric=name, claimed=1.0, found=same, tolerance=CALLS, agrees=same >= 1 - CALLS)
+
+
+def read_samples(submission: Submission, file: Path | None) -> NDArray[np.float32]:
+    """The samples of a submission, (N, *S), from a file or from its https address; never more than they can need.
+
+    Raises:
+        DataError: They cannot be read, or are of another shape or type.
+        MemobenchError: They lie nowhere.
+    """
+    identity = submission.result.identity
+    shape = (identity.samples, *identity.shape)
+    most = 4 * math.prod(shape) + 100_000
+    where = submission.samples.location
+    if file is not None:
+        data = read_bytes(file, most)
+    elif where.startswith("https://"):
+        data = fetch(where, most)
+    else:
+        raise MemobenchError("the samples lie at no address; ask the submitter for them and give --samples FILE")
+    pixels = parse_arrays(data, "samples.npz", {"samples": "<f4"}, most)["samples"]
+    if pixels.shape != shape:
+        raise DataError(f"samples.npz holds an array of shape {pixels.shape}, not {shape}")
+    return pixels
+
+
+def fetch(address: str, most: int) -> bytes:
+    """What lies at an address, at most ``most`` bytes.
+
+    Raises:
+        DataError: It cannot be had, takes too long, or is larger.
+    """
+    if not address.startswith(("https://", "http://127.0.0.1:")):
+        raise DataError("only https addresses are fetched")
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
+            data: bytes = answer.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise DataError(f"the samples cannot be fetched: {str(error)[:200]}; give --samples FILE") from error
+    if len(data) > most:
+        raise DataError(f"the samples take more than the {most} bytes that they can need")
+    return data
+
+
+def _reproduced(
+    checked: Checked,
+    submission: Submission,
+    folder: Path,
+    out: Path,
+    device: str,
+    run_their_code: bool,
+    track: Track,
+    say: Callable[[str], None],
+) -> Checked:
+    """Train and sample again with the same seed, and see whether the intervals meet."""
+    result = submission.result
+    if submission.source_file:
+        if not run_their_code:
+            raise UsageError("this would execute the submission's own code; read it, then add --run-their-code")
+        load_plugin(folder / submission.source_file)
+    identity = result.identity
+    asked = RunSettings(
+        model=identity.model,
+        task=identity.task,
+        preset=result.preset,
+        settings=result.settings,
+        samples=identity.samples,
+        seed=identity.seed,
+        device=device,
+        features=identity.features,
+        out=out / "reproduced",
+    )
+    again, _ = run(asked, track=track, say=say)
+    claimed: dict[str, Metric] = result.metrics
+    rows = overlaps(claimed, again.metrics)
+    problems = [] if again.run_id == result.run_id else [f"the same command gives another run, {again.run_id}"]
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems)
