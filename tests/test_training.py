@@ -227,6 +227,16 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
             fit(other, Context(seed=seed, checkpoints=tmp_path), identity=identity)
 
 
+def test_a_checkpoint_of_another_version_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training, context = Training(steps=3, learning_rate=0.03), Context(seed=1, checkpoints=tmp_path)
+    monkeypatch.setattr("memobench.training.FORMAT", "0")
+    first, _ = fit(training, context)
+    monkeypatch.undo()
+    again, losses = fit(training, context)  # from the beginning, to the same end
+    assert len(losses) == 3
+    assert all(np.array_equal(a, b) for a, b in zip(weights(first), weights(again), strict=True))
+
+
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
     net = network()
 

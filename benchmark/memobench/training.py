@@ -325,14 +325,16 @@ def _load(
     average: EMAModel,
     losses: Tensor,
 ) -> _Progress:
-    """Take up what :func:`_save` wrote."""
+    """Take up what :func:`_save` wrote; begin anew where another version of it did."""
     try:
         with safe_open(file, framework="pt") as stored:
             metadata = stored.metadata() or {}
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError) as error:
         raise MemobenchError(f"checkpoint {file} cannot be read ({error}); delete it to train anew") from error
-    if (metadata.get("format"), metadata.get("identity")) != (FORMAT, identity):
+    if metadata.get("format") != FORMAT:  # of another version of this program, which nobody can go on with
+        return _Progress()
+    if metadata.get("identity") != identity:
         raise MemobenchError(f"checkpoint {file} is of another training; delete it to train anew")
     try:
         progress = _Progress(**json.loads(metadata["progress"]))
