@@ -88,6 +88,13 @@ class Images:
             np.concatenate([self.scans, other.scans]),
         )
 
+    @property
+    def contents(self) -> NDArray[np.int64]:
+        """(N,) a number for each different image: equal pixels, equal number."""
+        flat = np.asarray(self.pixels).reshape(len(self), -1)
+        number: NDArray[np.int64] = np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)
+        return number
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over ids and 8-bit rounded pixels: equal sets have equal digests on every platform."""

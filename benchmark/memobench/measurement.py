@@ -21,14 +21,12 @@ from memobench.features import Features
 from memobench.generator import Generator, Track, silent
 from memobench.images import Images
 from memobench.memorization.calls import Calls, single_calls
-from memobench.memorization.ceiling import memorized_ceiling
-from memobench.memorization.evidence import copy_evidence
+from memobench.memorization.counted import counted, with_sensitivity
 from memobench.memorization.membership import membership
 from memobench.memorization.other_scores import other_scores
 from memobench.memorization.published import published_metrics
-from memobench.memorization.rates import Pools, rates
+from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
-from memobench.memorization.sensitivity import corrected, corrected_patients
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
 from memobench.seeds import derive_seed, generator_for
@@ -178,10 +176,8 @@ def measure_copies(
     decisions = decide(
         in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
     )
-    pools = Pools(train.patients, holdout.patients, content(train), content(holdout))
-    metrics = rates(decisions, pools, seed=seed)
-    metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
-    metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
+    pools = Pools.of(train, holdout)
+    metrics = counted(decisions, pools, seed=seed)
     unseen = holdout.some_patients(null_images or len(holdout), generator_for(seed, "unseen"))
     unseen_scores = detector.match(unseen.pixels, train, track=track).score[:, 0]
     calls = single_calls(decisions, pools, unseen_scores, unseen.patients)
@@ -214,14 +210,7 @@ def measure_sensitivity(
         tau=copies.threshold.tau,
     )
     sensitivity = planted.summary["sensitivity"]
-    metrics = {"sensitivity": sensitivity}
-    if sensitivity.value > 0 and sensitivity.low is not None and sensitivity.high is not None:
-        found = (sensitivity.value, sensitivity.low, sensitivity.high)
-        metrics["copy_rate_corrected"] = corrected(copies.metrics["copy_rate"], found)
-        metrics["memorized_patients_corrected"] = corrected_patients(
-            copies.metrics["memorized_patients"], copies.decisions, copies.pools, found
-        )
-    return planted, metrics
+    return planted, with_sensitivity(copies.metrics, sensitivity, copies.decisions, copies.pools)
 
 
 def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector, track: Track) -> Metric | None:
@@ -236,13 +225,6 @@ def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector,
     wanted = min(matches_needed(train.patients, train.scans), len(train))
     index = detector.match(copies, train, k=wanted, track=track).index
     return reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
-
-
-def content(images: Images) -> NDArray[np.int64]:
-    """(N,) a number for each different image: equal pixels, equal number."""
-    flat = np.asarray(images.pixels).reshape(len(images), -1)
-    number: NDArray[np.int64] = np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)
-    return number
 
 
 def _published(samples: NDArray[np.float32], splits: Splits, detector: Detector, seed: int) -> dict[str, Metric]:

@@ -9,6 +9,7 @@ subtracted, and the odds of the train share are divided by T / H. Labels are dea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from memobench.copies.decide import Decisions
 from memobench.errors import DataError
 from memobench.exchange import ExactTest, Floats, keep_null, per_patient, permutation_tests
+from memobench.images import Images
 from memobench.memorization.intervals import (
     Interval,
     beyond_chance,
@@ -47,6 +49,11 @@ class Pools:
     holdout: NDArray[np.str_]
     train_content: NDArray[np.generic] | None = None
     holdout_content: NDArray[np.generic] | None = None
+
+    @classmethod
+    def of(cls, train: Images, holdout: Images) -> Self:
+        """The pools of a measurement."""
+        return cls(train.patients, holdout.patients, train.contents, holdout.contents)
 
     @property
     def names(self) -> NDArray[np.str_]:

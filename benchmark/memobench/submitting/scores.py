@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from memobench.copies.decide import TAIL, Decisions, Threshold, decide, threshold
 from memobench.errors import DataError
 from memobench.memorization.calls import Calls, single_calls
-from memobench.memorization.ceiling import memorized_ceiling
-from memobench.memorization.evidence import copy_evidence
-from memobench.memorization.rates import Pools, rates
-from memobench.memorization.sensitivity import corrected, corrected_patients
+from memobench.memorization.counted import counted, with_sensitivity
+from memobench.memorization.rates import Pools
 from memobench.results import Metric
 from memobench.seeds import derive_seed
 
@@ -127,19 +125,11 @@ def recomputed(arrays: Arrays, tau: float, sensitivity: Metric | None) -> tuple[
     """
     seed = derive_seed(0, "inference")
     decisions, pools = decisions_of(arrays, tau), pools_of(arrays)
-    metrics = rates(decisions, pools, seed=seed)
-    metrics["copy_evidence"] = copy_evidence(decisions, pools, seed=seed)
-    metrics["memorized_ceiling"] = memorized_ceiling(decisions, pools, metrics["memorized_patients"])
+    metrics = counted(decisions, pools, seed=seed)
     # the p-values of single samples need images; the list's words do not
     calls = single_calls(decisions, pools, arrays["holdout_score"][:1], pools.holdout[:1])
     if sensitivity is not None:
-        metrics["sensitivity"] = sensitivity
-        if sensitivity.value > 0 and sensitivity.low is not None and sensitivity.high is not None:
-            found = (sensitivity.value, sensitivity.low, sensitivity.high)
-            metrics["copy_rate_corrected"] = corrected(metrics["copy_rate"], found)
-            metrics["memorized_patients_corrected"] = corrected_patients(
-                metrics["memorized_patients"], decisions, pools, found
-            )
+        metrics |= with_sensitivity(metrics, sensitivity, decisions, pools)
     return metrics, calls
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import ValidationError
 
 from memobench.errors import DataError, MemobenchError, UsageError
-from memobench.images import Images
 from memobench.memorization.rates import Pools
 from memobench.results import Result
 from memobench.sources import load_splits
@@ -135,15 +134,7 @@ def _arrays(folder: Path, result: Result) -> tuple[np.ndarray, dict[str, np.ndar
     if samples.shape != (result.identity.samples, *result.identity.shape) or samples.dtype != np.float32:
         raise DataError(f"{folder}/samples.npz holds {samples.dtype} {samples.shape}: it was changed; run it again")
     splits, _, _ = load_splits(TASKS.get(result.identity.task), store=Store(folder.parent / ".stages"))
-    train, holdout = splits.train, splits.holdout
-    pools = Pools(train.patients, holdout.patients, _content(train), _content(holdout))
-    return samples, {**scores, **pool_arrays(pools)}
-
-
-def _content(images: Images) -> np.ndarray:
-    from memobench.measurement import content
-
-    return content(images)
+    return samples, {**scores, **pool_arrays(Pools.of(splits.train, splits.holdout))}
 
 
 def _write(asked: SubmitSettings, submission: Submission, scores: bytes, practice: bool) -> Path:
