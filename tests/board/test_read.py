@@ -4,8 +4,9 @@ import json
 from collections.abc import Callable
 
 import pytest
-from memobench.board.read import MOST_BYTES, frame_of, read_submissions, tasks_of
+from memobench.board.read import frame_of, read_submissions, tasks_of
 from memobench.errors import DataError, MemobenchError, UsageError
+from memobench.submitting.untrusted import JSON_BYTES
 
 from .conftest import Shelf
 
@@ -51,18 +52,18 @@ def _unknown(text: str) -> str:
 
 
 def _large(text: str) -> str:
-    return text + " " * MOST_BYTES
+    return text + " " * JSON_BYTES
 
 
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (_nan, "no finite number"),
+        (_nan, "is no number; a submission holds finite numbers"),
         (_parameter, "folder named by its identity"),
-        (_endless, "no finite number"),
-        (_huge, "no finite number"),
+        (_endless, "is no number; a submission holds finite numbers"),
+        (_huge, "a number is too large"),
         (_unknown, "surprise"),
-        (_large, "more than 4 MB"),
+        (_large, "bytes, more than the"),
         (lambda text: text[:-40], "cannot be read"),
         (lambda text: text.replace('"task": "xray"', '"task": "ct"'), "another task than its folder"),
     ],
@@ -83,7 +84,7 @@ def test_a_link_is_refused(shelf: Shelf) -> None:
     folder = shelf.submissions / "xray" / put.name
     folder.rename(folder.parent.parent / "elsewhere")
     folder.symlink_to(folder.parent.parent / "elsewhere")
-    with pytest.raises(DataError, match="is a link"):
+    with pytest.raises(DataError, match="behind a link"):
         read_submissions(shelf.submissions, ["xray"])
 
 

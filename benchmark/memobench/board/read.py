@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,9 @@ from memobench.challenge_results import ChallengeResult
 from memobench.errors import DataError, MemobenchError
 from memobench.results import Identity, Strict
 from memobench.submitting.records import Submission, Verification
+from memobench.submitting.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.task import TASKS
 
-MOST_BYTES = 4_000_000  # of one record: no honest one is a tenth of it
 Record = TypeVar("Record", bound=Strict)
 
 
@@ -163,27 +161,16 @@ def _listed(file: Path, root: Path) -> Listed:
 
 
 def _record(file: Path, kind: type[Record]) -> tuple[Record, str]:
-    if file.is_symlink() or file.parent.is_symlink():
-        raise DataError(f"{file} is a link; put the file itself there")
+    if file.parent.is_symlink():
+        raise DataError(f"{file} lies behind a link; put the folder itself there")
     try:
-        if file.stat().st_size > MOST_BYTES:
-            raise DataError(f"{file} holds more than {MOST_BYTES / 1e6:.0f} MB; a record is far smaller")
-        content = file.read_bytes()
-        json.loads(content, parse_constant=_finite, parse_float=_finite)  # pydantic lets NaN pass where Any stands
-        return kind.model_validate_json(content), hashlib.sha256(content).hexdigest()
+        content = read_bytes(file, JSON_BYTES)
+        return kind.model_validate(parse_json(content)), hashlib.sha256(content).hexdigest()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))[:100]
         raise DataError(f"{file} cannot be read: {where}: {first['msg']}; write it with bench") from error
-    except (ValueError, RecursionError) as error:  # no JSON, no text, or a number that is none
-        raise DataError(f"{file} cannot be read: {str(error)[:200]}; write it with bench") from error
+    except DataError as error:
+        raise DataError(f"{file} cannot be read: {error}; write it with bench") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _finite(text: str) -> float:
-    """A JSON number, refusing NaN, infinity and what is too large to be finite."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is no finite number")
-    return number

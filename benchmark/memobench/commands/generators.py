@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
+from memobench.acceleration import PRECISIONS
 from memobench.commands.words import fields, names, seeds_of
-
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @click.command("run")

@@ -233,13 +233,13 @@ class CoarseSearch:
         width = len(real) if near is None else near.shape[1]
         best = torch.full((len(queries) * width, 2), -1.0, device=flat.device)
         number = torch.zeros(len(queries) * width, 2, dtype=torch.int32, device=flat.device)
-        if near is None:
-            near = torch.arange(width, device=flat.device).expand(len(queries), -1)
-        pairs = near.flatten().argsort(stable=True)  # by real image, so that its poses are made once
-        ends = torch.bincount(near.flatten(), minlength=len(real)).cumsum(0).tolist()
+        if near is not None:
+            pairs = near.flatten().argsort(stable=True)  # by real image, so that its poses are made once
+            ends = [0, *torch.bincount(near.flatten(), minlength=len(real)).cumsum(0).tolist()]
         half = len(mask) // 2  # plain poses come first
+        everyone = torch.arange(len(queries), device=flat.device) * width
         for column in track(range(len(real)), "searching poses"):
-            own = pairs[ends[column - 1] if column else 0 : ends[column]]
+            own = everyone + column if near is None else pairs[ends[column] : ends[column + 1]]
             if not len(own):
                 continue
             image = real[column]
@@ -247,7 +247,7 @@ class CoarseSearch:
             template = self._windows(values[:, 0]).mul_(mask)  # (poses, pixels)
             template.addcmul_(mask, (template.sum(dim=1) / count.clamp(min=1))[:, None], value=-1)
             template /= template.norm(dim=1, keepdim=True).clamp(min=TINY)
-            for part in own.split(QUERIES):  # type: ignore[no-untyped-call]
+            for part in own.split(QUERIES):
                 rows = part // width
                 found = (flat[rows] @ template.T).mul_(spread[rows])  # (n, poses)
                 for side, poses in enumerate((found[:, :half], found[:, half:])):

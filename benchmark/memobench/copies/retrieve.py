@@ -28,7 +28,7 @@ UNMOVED = {2: 2, 3: 1}  # and that the finer grid gives
 HALF_STEPS = 8
 FULL_STEPS = {2: 5, 3: 3}
 PIXELS = 1 << 19  # held at once while pairs are registered
-PAIRS = 1 << 23  # whose correlations are held at once, of a whole pool
+PAIRS = 1 << 23  # whose correlations are held at once
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,7 @@ def candidates(
     coarse = _searched(SearchGrid.of(dim), max(COARSE[dim], least), queries, real, allowed, near, track)
     moved = narrow(queries, real, coarse, max(MOVED[dim], least), track=track)
     fine = SearchGrid.unmoved(dim) if near is None else SearchGrid.still(dim)
-    rows = max(1, PAIRS // len(real))
-    blocks = [slice(start, start + rows) for start in range(0, len(queries), rows)]
-    found = [
-        _searched(fine, UNMOVED[dim], queries[b], real, None if allowed is None else allowed[b], None, track)
-        for b in blocks
-    ]
-    unmoved = _joined([replace(part, rows=part.rows + b.start) for part, b in zip(found, blocks, strict=True)])
+    unmoved = _searched(fine, UNMOVED[dim], queries, real, allowed, None, track)
     as_found = replace(unmoved, settled=torch.ones_like(unmoved.settled))
     return _joined([moved, unmoved, as_found])
 
@@ -98,16 +92,24 @@ def _searched(
 ) -> Candidates:
     """The real images that agree best with each query in some pose of a grid, in their best pose."""
     search = CoarseSearch(queries.shape[2:], grid, queries.device)
-    scores, numbers = search.scores(search.prepare(queries), search.prepare(real), near, track)
-    best, side = scores.max(dim=2)  # plain or mirrored, (N, K)
-    if allowed is not None:
-        best = best.masked_fill(~(allowed if near is None else allowed.gather(1, near)), -torch.inf)
-    value, place = best.topk(min(wanted, best.shape[1]), dim=1)
-    rows, rank = torch.nonzero(value > -torch.inf, as_tuple=True)
-    places = place[rows, rank]
-    poses = search.pose(numbers[rows, places, side[rows, places]].long())
-    columns = places if near is None else near[rows, places]
-    return Candidates(rows, columns, poses, torch.zeros_like(rows, dtype=torch.bool))
+    asked, pool = search.prepare(queries), search.prepare(real)
+    step = max(1, PAIRS // (len(real) if near is None else near.shape[1]))
+    parts = []
+    for start in range(0, len(queries), step):
+        block = slice(start, start + step)
+        among = None if near is None else near[block]
+        scores, numbers = search.scores(asked[block], pool, among, track)
+        best, side = scores.max(dim=2)  # plain or mirrored, (N, K)
+        if allowed is not None:
+            own = allowed[block]
+            best = best.masked_fill(~(own if among is None else own.gather(1, among)), -torch.inf)
+        value, place = best.topk(min(wanted, best.shape[1]), dim=1)
+        rows, rank = torch.nonzero(value > -torch.inf, as_tuple=True)
+        places = place[rows, rank]
+        poses = search.pose(numbers[rows, places, side[rows, places]].long())
+        columns = places if among is None else among[rows, places]
+        parts.append(Candidates(rows + start, columns, poses, torch.zeros_like(rows, dtype=torch.bool)))
+    return _joined(parts)
 
 
 def narrow(

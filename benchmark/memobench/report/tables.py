@@ -9,7 +9,7 @@ from textwrap import fill
 from tabulate import tabulate
 
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, entry_of, shown, stem_of
-from memobench.results import Metric, NetworkCost, Result, TrainingCost  # noqa: F401  # NetworkCost: in a doctest
+from memobench.results import Metric, Result, TrainingCost
 
 WIDTH = 120  # characters of a line of text
 
@@ -42,6 +42,7 @@ def summary(result: Result) -> str:
 def training_line(cost: TrainingCost) -> str:
     """Throughput and memory of a fit in one line.
 
+    >>> from memobench.results import NetworkCost
     >>> network = NetworkCost(steps=2, images=64, seconds=0.5, images_per_second=128.0)
     >>> cost = TrainingCost(networks={"vae": network}, peak_memory=3 * 2**29, peak_memory_of="GPU", processes=2,
     ...     precision="bfloat16", compiled=False)

@@ -65,7 +65,7 @@ def differences(
 
 
 def overlaps(claimed: Mapping[str, Metric], found: Mapping[str, Metric]) -> list[Difference]:
-    """Whether the intervals of a second training meet the claimed ones; metrics without interval are shown only.
+    """Whether the intervals of a second training meet the claimed ones; metrics without interval are left out.
 
     The distance between two intervals is compared with 0, so ``tolerance`` is the sum of the reaches toward each other.
     """

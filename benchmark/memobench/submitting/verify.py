@@ -45,7 +45,7 @@ def verify(
     track: Track = silent,
     say: Callable[[str], None] = lambda text: None,
 ) -> Verification:
-    """Verify a submission at a level, which holds the levels below it.
+    """Verify a submission: as self-reported first, then at the level that is asked for.
 
     Args:
         folder: ``.../submissions/<task>/<run_id>``.
