@@ -8,6 +8,7 @@ import pytest
 from memobench.board.build import TaskBoard, build_board
 from memobench.board.formats import csv_board, text_board
 from memobench.board.read import Frame
+from memobench.errors import DataError
 from memobench.submitting.records import Submitter
 
 from .conftest import Shelf, figures
@@ -39,16 +40,21 @@ def test_the_csv_holds_every_number(filled: Shelf, frame: MakeFrame) -> None:
 
 
 def test_names_from_outside_are_harmless_in_text(shelf: Shelf, frame: MakeFrame) -> None:
-    name = "=cmd|'x'!A1 <img src=x onerror=alert(1)> @all [a](javascript:b) \x1b[31m"
+    name = "=cmd|'x'!A1 <img src=x onerror=alert(1)> @all [a](javascript:b)"
     shelf.put("ldm", 0, submitter=Submitter(name=name))
     boards = _boards(shelf, frame)
-    assert "\x1b" not in text_board(boards, "simple")
     markdown = text_board(boards, "github")
     assert "<img" not in markdown
     assert "[a](" not in markdown.replace("\\[a\\]", "")
     assert "@all" not in markdown
     (row,) = csv.DictReader(io.StringIO(csv_board(boards)))
     assert row["submitter"].startswith("'=")
+
+
+def test_control_characters_do_not_get_as_far(shelf: Shelf) -> None:
+    shelf.put("ldm", 0, submitter=Submitter(name="A group \x1b[31m"))
+    with pytest.raises(DataError, match="control characters"):
+        build_board(shelf.submissions)
 
 
 def test_a_metric_nobody_knows_is_shown_by_its_name(shelf: Shelf, frame: MakeFrame) -> None:
