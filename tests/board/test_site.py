@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -97,11 +99,13 @@ def test_a_site_replaces_a_site_and_nothing_else(filled: Shelf, frame: MakeFrame
 
 
 def _with_picture(shelf: Shelf, **fields: object) -> Listed:
-    put = shelf.put("ldm", 0, **fields)  # type: ignore[arg-type]
-    file = shelf.submissions / "xray" / put.name / "gallery.png"
-    secret = PngImagePlugin.PngInfo()
+    secret, drawn = PngImagePlugin.PngInfo(), io.BytesIO()
     secret.add_text("Patient", "SECRET NAME")
-    Image.new("L", (8, 8), 128).save(file, pnginfo=secret)
+    Image.new("L", (8, 8), 128).save(drawn, "PNG", pnginfo=secret)
+    named = {"gallery_sha256": hashlib.sha256(drawn.getvalue()).hexdigest()}
+    put = shelf.put("ldm", 0, changes=named, **fields)  # type: ignore[arg-type]
+    file = shelf.submissions / "xray" / put.name / "gallery.png"
+    file.write_bytes(drawn.getvalue())
     return Listed(put.name, put.submission, put.sha256, put.verification, file)
 
 
@@ -120,5 +124,7 @@ def test_a_gallery_carries_pixels_only_and_no_other_file(shelf: Shelf) -> None:
     assert png is not None
     assert b"SECRET" not in base64.b64decode(png)
     assert one.gallery is not None
+    Image.new("L", (8, 8), 0).save(one.gallery)  # another picture than the submission names
+    assert gallery(one, FRAME) is None
     one.gallery.write_text("<svg onload=alert(1)>")
     assert gallery(one, FRAME) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
@@ -250,3 +251,15 @@ def test_a_change_is_verified_too(forgery: Any, tmp_path: Path) -> None:
     listed = f"A\t{folder}/submission.json\nA\t{folder}/scores.npz\n"
     assert any("only tests the path" in problem for problem in verify_changes(listed, root))
     assert verify_changes("", root) == ["nothing is changed"]
+
+
+def test_a_gallery_is_the_one_that_the_submission_names(forgery: Any) -> None:
+    picture = forgery.folder / "gallery.png"
+    picture.write_bytes(b"drawn")
+    (problem,) = check_submission(forgery.folder, practice=True).problems
+    assert "gallery.png" in problem  # not named, so not allowed
+    forgery.edit(lambda value: value.update(gallery_sha256=hashlib.sha256(b"drawn").hexdigest()))
+    assert check_submission(forgery.folder, practice=True).passed
+    picture.write_bytes(b"another")
+    (problem,) = check_submission(forgery.folder, practice=True).problems
+    assert "it was changed" in problem

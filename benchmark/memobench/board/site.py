@@ -158,15 +158,19 @@ def _groups(row: Row) -> list[dict[str, Any]]:
 def gallery(one: Listed, frame: Frame) -> str | None:
     """The gallery beside a submission as base64 PNG, or None.
 
-    Only of phantom data with the board's own digest, and only where a verifier passed the submission: no picture of
-    a real patient belongs here. The picture is decoded and encoded anew, so that nothing but pixels comes through.
+    Only the very picture that the submission names, of phantom data with the board's own digest, and only where a
+    verifier passed the submission: no picture of a real patient belongs here. The picture is decoded and encoded anew,
+    so that nothing but pixels comes through.
     """
     identity = one.submission.result.identity
     embedded = identity.data == "phantom" and bool(frame.split_digest) and identity.split_digest == frame.split_digest
     if one.gallery is None or not embedded or one.level in ("failed", "unverified") or one.gallery.is_symlink():
         return None
     try:
-        with Image.open(one.gallery, formats=["PNG"]) as picture:
+        content = one.gallery.read_bytes()
+        if hashlib.sha256(content).hexdigest() != one.submission.gallery_sha256:
+            return None
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 return None
             pixels = picture.convert("RGB")

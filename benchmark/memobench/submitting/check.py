@@ -35,6 +35,7 @@ from memobench.submitting.untrusted import JSON_BYTES, parse_arrays, parse_json,
 from memobench.task import TASKS
 
 SOURCE_BYTES = 1_000_000
+GALLERY_BYTES = 4_000_000
 LOCATION = re.compile(r"(https://[^\s/?#@]+/\S*|[A-Za-z0-9][A-Za-z0-9_.-]*\.npz)?")
 Scores = dict[str, NDArray[Any]]
 
@@ -122,6 +123,11 @@ def _check_files(folder: Path, submission: Submission) -> None:
     if submission.source_file:
         wanted.add(submission.source_file)
         read_bytes(folder / submission.source_file, SOURCE_BYTES)
+    if submission.gallery_sha256:
+        wanted.add("gallery.png")
+        picture = read_bytes(folder / "gallery.png", GALLERY_BYTES)
+        if hashlib.sha256(picture).hexdigest() != submission.gallery_sha256:
+            raise DataError("gallery.png is not the picture that the submission names: it was changed")
     there = {file.name for file in folder.iterdir()}
     if odd := sorted(there ^ wanted):
         raise DataError(f"the folder must hold {', '.join(sorted(wanted))} alone; what differs: {odd[0][:64]!r}")

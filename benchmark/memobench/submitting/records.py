@@ -6,6 +6,7 @@ A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``:
 |---|---|
 | ``submission.json`` | a :class:`Submission` |
 | ``scores.npz`` | per sample: what it matches, and how strongly; and who stands in the pools, as numbers |
+| ``gallery.png`` | the strongest matches as the run drew them, where there is one |
 | ``<name>.py`` | the generator's plug-in file under its own name, which its digest holds; where it was such a file |
 
 A verification is one file beside all submissions, ``leaderboard/verified/<run_id>.json``, written by whoever verified,
@@ -100,6 +101,7 @@ class Submission(Strict):
         source_file: The name of that file, where it is one.
         result: The run's result, unchanged.
         scores_sha256: Over the bytes of ``scores.npz``.
+        gallery_sha256: Over the bytes of ``gallery.png``; empty where there is none.
         attack: The attack, where this is one.
     """
 
@@ -114,6 +116,7 @@ class Submission(Strict):
     result: Result
     samples: SamplesRecord
     scores_sha256: Digest
+    gallery_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     attack: Attack | None = None
 
 

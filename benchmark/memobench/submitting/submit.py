@@ -78,6 +78,8 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
     samples, scores = _arrays(asked.run, result)
     packed = io.BytesIO()
     np.savez_compressed(packed, **scores)  # type: ignore[arg-type]  # no key is allow_pickle
+    drawn = asked.run / "gallery.png"  # of phantoms: no other data are accepted
+    gallery = drawn.read_bytes() if drawn.is_file() else b""
     source_file = asked.plugin.name if source == "file" and asked.plugin is not None else ""
     try:
         submission = Submission(
@@ -94,11 +96,12 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
             result=result,
             samples=SamplesRecord(sha256=samples_digest(samples), count=len(samples), location=asked.samples_at),
             scores_sha256=hashlib.sha256(packed.getvalue()).hexdigest(),
+            gallery_sha256=hashlib.sha256(gallery).hexdigest() if gallery else "",
         )
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; change that word") from error
-    return submission, _write(asked, submission, packed.getvalue(), practice)
+    return submission, _write(asked, submission, packed.getvalue(), gallery, practice)
 
 
 def next_steps(folder: Path) -> str:
@@ -137,7 +140,7 @@ def _arrays(folder: Path, result: Result) -> tuple[np.ndarray, dict[str, np.ndar
     return samples, {**scores, **pool_arrays(Pools.of(splits.train, splits.holdout))}
 
 
-def _write(asked: SubmitSettings, submission: Submission, scores: bytes, practice: bool) -> Path:
+def _write(asked: SubmitSettings, submission: Submission, scores: bytes, gallery: bytes, practice: bool) -> Path:
     """Write beside the place, check there as the board will, then move: what stands under its name is whole."""
     result = submission.result
     final = asked.into / result.identity.task / result.run_id
@@ -149,6 +152,8 @@ def _write(asked: SubmitSettings, submission: Submission, scores: bytes, practic
             partial = Path(scratch) / "submissions" / result.identity.task / result.run_id
             partial.mkdir(parents=True)
             (partial / "scores.npz").write_bytes(scores)
+            if gallery:
+                (partial / "gallery.png").write_bytes(gallery)
             if asked.plugin is not None and submission.source_file:
                 shutil.copyfile(asked.plugin, partial / submission.source_file)
             write_json(partial / "submission.json", submission.model_dump(mode="json"))
