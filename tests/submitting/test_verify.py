@@ -98,3 +98,13 @@ def test_scores_that_agree_with_each_other_are_caught_by_measuring_again(
     )
     assert not found.passed
     assert "copy_rate" in {row.metric for row in found.differences if not row.agrees}
+
+
+@pytest.mark.slow
+def test_training_again_meets_an_honest_result_and_not_a_forged_one(forgery: Any, tmp_path: Path) -> None:
+    honest = verify(forgery.folder, "reproduced", out=tmp_path / "runs", device="cpu", practice=True)
+    assert honest.passed, honest
+    assert "copy_rate" in {row.metric for row in honest.differences}
+    forged = verify(forgery.without_copies(), "reproduced", out=tmp_path / "runs", device="cpu", practice=True)
+    assert not forged.passed
+    assert "copy_rate" in {row.metric for row in forged.differences if not row.agrees}
