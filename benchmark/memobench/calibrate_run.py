@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from memobench.calibration.own_images import OwnImagesCalibration, calibrate_stock, take_stock
-from memobench.copies.detector import Detector
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.copies.perturb import STRENGTHS
 from memobench.errors import UsageError, suggest
 from memobench.generator import Track, silent
-from memobench.run import fit_detector
+from memobench.run import fit_detector, load_detector
 from memobench.sources import load_splits
-from memobench.stages import Clock, device_of, load_arrays
+from memobench.stages import Clock, device_of
 from memobench.store import Store
 from memobench.task import TASKS
 
@@ -61,7 +60,7 @@ def calibrate_task(
         words = json.loads(json.dumps(dataclasses.asdict(parameters)))
         path, clock.stored = fit_detector(splits, words, store=store, device=device, track=track)
     with clock("stock"):
-        detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
+        detector = load_detector(path, words, device=device)
         stock = take_stock(detector, splits, strength=strength, seed=seed, track=track)
     with clock("draws"):
         return calibrate_stock(stock, draws=draws, seed=seed, track=track)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from memobench.sources.source import data_kind, named_source
 from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
 from memobench.store import Store, write_json, writing_into
 from memobench.task import TASKS, Splits, TaskInfo
+
+if TYPE_CHECKING:
+    from memobench.copies.detector import Detector
 
 IDENTITY_VERSION = 1
 
@@ -247,6 +250,15 @@ def fit_detector(
     return store.get("detector", key, write)
 
 
+def load_detector(path: Path, parameters: Mapping[str, Any], *, device: str) -> Detector:
+    """The detector that :func:`fit_detector` stored."""
+    from memobench.copies.detector import Detector
+    from memobench.copies.parameters import EmbeddingParameters
+
+    arrays = load_arrays(path / "detector.safetensors")
+    return Detector.restore(arrays, EmbeddingParameters(**parameters), device=device)
+
+
 def measure(
     identity: Identity,
     splits: Splits,
@@ -265,17 +277,13 @@ def measure(
 
     def write(into: Path, scratch: Path) -> None:
         from memobench import measurement
-        from memobench.copies.detector import Detector
-        from memobench.copies.parameters import EmbeddingParameters
         from memobench.memorization.calls import calls_csv
 
-        arrays = load_arrays(detector_path / "detector.safetensors")
-        parameters = EmbeddingParameters(**identity.detector)
-        detector = Detector.restore(arrays, parameters, device=device)
+        detector = load_detector(detector_path, identity.detector, device=device)
         generator.restore(load_arrays(fit_path / "state.safetensors"), device=device)
         samples = _load_samples(sample_path)
         measured = measurement.measure(
-            samples, splits, detector, generator, extra, null_images=parameters.null_images, track=track
+            samples, splits, detector, generator, extra, null_images=identity.detector["null_images"], track=track
         )
         write_json(
             into / "metrics.json",

@@ -91,8 +91,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def writing_into(folder: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one line that names the folder, the reason and the fix."""
+def writing_into(folder: Path, instead: str = "choose another --out") -> Iterator[None]:
+    """Turn a full or read-only disk into one line that names the folder, the reason and the fix.
+
+    Args:
+        folder: What is written into.
+        instead: How another folder is chosen.
+    """
     try:
         yield
     except OSError as error:
@@ -101,7 +106,7 @@ def writing_into(folder: Path) -> Iterator[None]:
             raise
         reason = os.strerror(error.errno) if error.errno else str(error)  # NumPy gives no number for a short write
         raise MemobenchError(
-            f"cannot write into {folder}: {reason}; free space there or choose another --out. What was finished is kept"
+            f"cannot write into {folder}: {reason}; free space there or {instead}. What was finished is kept"
         ) from error
 
 

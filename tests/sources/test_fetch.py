@@ -175,7 +175,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_came(site: Site, home: Path, mon
         yield next(blocks)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(MemobenchError, match="No space left on device; free space there, or set MEMOBENCH_HOME"):
+    with pytest.raises(MemobenchError, match="No space left on device; free space there or set MEMOBENCH_HOME"):
         fetch("chestmnist", say=print, track=full)
     assert (home / ".data.bin.part").stat().st_size == fetching.BLOCK
     fetch("chestmnist", say=print)

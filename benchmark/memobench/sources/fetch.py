@@ -18,13 +18,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from memobench.errors import DataError, MemobenchError, UsageError
 from memobench.generator import silent
 from memobench.sources.source import SOURCES, Download, Source, data_folder
+from memobench.store import writing_into
 
 BLOCK = 1 << 20
 ATTEMPTS = 5
@@ -58,7 +58,7 @@ def fetch(name: str, *, say: Say, track: Track = silent) -> Path:
             f"{name} cannot be fetched ({source.access}). How to get it: {source.how_to_get} Put it into {folder}"
         )
     say(f"{source.title}: {source.size}; licence: {source.licence}; cite: {source.citation}")
-    with writing(folder):
+    with writing_into(folder, "set MEMOBENCH_HOME to another one"):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits, and then finds everything
@@ -177,16 +177,3 @@ def unpack(archive: Path, folder: Path) -> None:
         raise DataError(f"{archive.name} cannot be unpacked ({error}); nothing of it was kept") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one line that names the folder and the fix."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise MemobenchError(
-            f"cannot write into {folder}: {reason}; free space there, or set MEMOBENCH_HOME to another folder. What "
-            "came is kept, and the same command goes on"
-        ) from error

@@ -18,7 +18,7 @@ from memobench.features import FEATURES
 from memobench.generator import Track, silent
 from memobench.registry import load_plugin
 from memobench.results import Metric
-from memobench.run import RunSettings, fit_detector, run
+from memobench.run import RunSettings, fit_detector, load_detector, run
 from memobench.sources import load_splits
 from memobench.stages import device_of
 from memobench.store import Store, write_json
@@ -95,9 +95,6 @@ def _rescored(
 ) -> Checked:
     """Measure the samples again, with the task's own detector."""
     from memobench import measurement
-    from memobench.copies.detector import Detector
-    from memobench.copies.parameters import EmbeddingParameters
-    from memobench.stages import load_arrays
 
     identity = submission.result.identity
     pixels = read_samples(submission, samples)
@@ -107,11 +104,10 @@ def _rescored(
     device, store = device_of(device), Store(out / ".stages")
     splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
-    parameters = EmbeddingParameters(**identity.detector)
-    detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
+    detector = load_detector(path, identity.detector, device=device)
     extra = {name: FEATURES.get(name)(device=device) for name in identity.features}
     measured = measurement.measure(
-        pixels, splits, detector, None, extra, null_images=parameters.null_images, track=track
+        pixels, splits, detector, None, extra, null_images=identity.detector["null_images"], track=track
     )
     rows = differences(submission.result.metrics, measured.metrics, remeasured)
     scores = checked.scores or {}
