@@ -20,7 +20,7 @@ import torch
 from memobench.errors import MemobenchError
 from memobench.generator import Context, Generator
 from memobench.images import Images
-from memobench.processes import mine, pooled
+from memobench.processes import drawn
 from memobench.seeds import derive_seed
 from memobench.training import Training, Watch, batch_indices, seeded, step_generator, train_loop
 from numpy.typing import NDArray
@@ -281,13 +281,13 @@ class LatentGenerator(Generator):
         """Draw n images, (n, *S) float32 in [0, 1]; image i starts from noise of its own, whatever n is."""
         self._require_fitted()
         shape = (self.latent_channels, *self._latent_sides())
-        samples = np.zeros((n, *self.shape_), dtype=np.float32)
+
+        def draw(members: range) -> NDArray[np.float32]:
+            noise = [torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members]
+            return self._decode(self._solve(torch.stack(noise).to(self.device_)))
+
         with reproducible():
-            for first in mine(range(0, n, self.batch_)):
-                members = range(first, min(n, first + self.batch_))
-                noise = [torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members]
-                samples[first : members.stop] = self._decode(self._solve(torch.stack(noise).to(self.device_)))
-        return pooled(samples)
+            return drawn(n, self.shape_, self.batch_, draw)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from diffusers import DDPMScheduler
 from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
-from memobench.processes import mine, pooled
+from memobench.processes import drawn
 from memobench.seeds import derive_seed
 from memobench.training import batch_indices, seeded, step_generator, train_loop
 from numpy.typing import NDArray
@@ -167,15 +167,15 @@ class DDPM(Generator):
         self._require_fitted()
         multiple = self._multiple()
         shape = (1, *[-(-side // multiple) * multiple for side in self.shape_])
-        samples = np.zeros((n, *self.shape_), dtype=np.float32)
+
+        def draw(members: range) -> NDArray[np.float32]:
+            noise = torch.stack([torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members])
+            folded = to_patches(noise.to(self.device_), self.patch_)
+            made = follow_flow(self.unet_, folded, self._schedule_settings(), self.sampling_steps)
+            return to_images(from_patches(made, self.patch_), self.shape_)
+
         with reproducible():
-            for first in mine(range(0, n, self.batch_)):
-                members = range(first, min(n, first + self.batch_))
-                noise = torch.stack([torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members])
-                folded = to_patches(noise.to(self.device_), self.patch_)
-                made = follow_flow(self.unet_, folded, self._schedule_settings(), self.sampling_steps)
-                samples[first : members.stop] = to_images(from_patches(made, self.patch_), self.shape_)
-        return pooled(samples)
+            return drawn(n, self.shape_, self.batch_, draw)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

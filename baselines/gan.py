@@ -31,7 +31,7 @@ import torch
 from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
-from memobench.processes import mine, pooled
+from memobench.processes import drawn
 from memobench.seeds import derive_seed
 from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
 from monai.networks.layers.factories import Conv
@@ -219,14 +219,13 @@ class GAN(Generator):
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
         """Draw n images, (n, *S) float32 in [0, 1]; image i is made of noise of its own, whatever n is."""
         self._require_fitted()
-        samples = np.zeros((n, *self.shape_), dtype=np.float32)
+
+        def draw(members: range) -> NDArray[np.float32]:
+            noise = [torch.randn(self.noise, generator=step_generator(seed, "sample", i)) for i in members]
+            return to_images(self.generator_(torch.stack(noise).to(self.device_)), self.shape_)
+
         with reproducible():
-            for first in mine(range(0, n, self.batch_)):
-                members = range(first, min(n, first + self.batch_))
-                noise = [torch.randn(self.noise, generator=step_generator(seed, "sample", i)) for i in members]
-                made = self.generator_(torch.stack(noise).to(self.device_))
-                samples[first : members.stop] = to_images(made, self.shape_)
-        return pooled(samples)
+            return drawn(n, self.shape_, self.batch_, draw)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

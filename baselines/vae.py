@@ -30,7 +30,7 @@ import torch
 from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
-from memobench.processes import mine, pooled
+from memobench.processes import drawn
 from memobench.seeds import derive_seed
 from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
 from monai.networks.nets import VarAutoEncoder
@@ -233,15 +233,14 @@ class VAE(Generator):
         These are the mean images g(z): pixel noise of the likelihood's standard deviation would only add grain.
         """
         self._require_fitted()
-        samples = np.zeros((n, *self.shape_), dtype=np.float32)
+
+        def draw(members: range) -> NDArray[np.float32]:
+            noise = [torch.randn(self.latent, generator=step_generator(seed, "sample", i)) for i in members]
+            latent = self.mean_ + torch.stack(noise).to(self.device_) @ self.factor_.T  # (B, Z)
+            return to_images(self._decode(latent), self.shape_)
+
         with reproducible():
-            for first in mine(range(0, n, self.batch_)):
-                members = range(first, min(n, first + self.batch_))
-                noise = [torch.randn(self.latent, generator=step_generator(seed, "sample", i)) for i in members]
-                latent = self.mean_ + torch.stack(noise).to(self.device_) @ self.factor_.T  # (B, Z)
-                made = self._decode(latent)
-                samples[first : members.stop] = to_images(made, self.shape_)
-        return pooled(samples)
+            return drawn(n, self.shape_, self.batch_, draw)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

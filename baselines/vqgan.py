@@ -23,7 +23,7 @@ import torch
 from memobench.errors import MemobenchError
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
-from memobench.processes import mine, pooled
+from memobench.processes import drawn
 from memobench.seeds import derive_seed
 from memobench.training import batch_indices, seeded, step_generator, train_loop
 from numpy.typing import NDArray
@@ -273,17 +273,17 @@ class VQGAN(Generator):
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
         """Draw n images, (n, *S) float32 in [0, 1]; image i has random numbers of its own, whatever n is."""
         self._require_fitted()
-        samples = np.zeros((n, *self.shape_), dtype=np.float32)
+        size = (math.prod(self.grid_), self.codes)
+
+        def draw(members: range) -> NDArray[np.float32]:
+            uniform = torch.stack([torch.rand(size, generator=step_generator(seed, "sample", i)) for i in members])
+            with autocast(self.device_):
+                codes = self.transformer_.draw(uniform.to(self.device_), self.temperature, self.top_k)
+                made = self.autoencoder_.decode(codes.reshape(-1, *self.grid_))
+            return to_images(from_patches(made.float(), self.patch_), self.shape_)
+
         with reproducible():
-            for first in mine(range(0, n, self.sampling_batch)):
-                members = range(first, min(n, first + self.sampling_batch))
-                size = (math.prod(self.grid_), self.codes)
-                uniform = torch.stack([torch.rand(size, generator=step_generator(seed, "sample", i)) for i in members])
-                with autocast(self.device_):
-                    codes = self.transformer_.draw(uniform.to(self.device_), self.temperature, self.top_k)
-                    made = self.autoencoder_.decode(codes.reshape(-1, *self.grid_))
-                samples[first : members.stop] = to_images(from_patches(made.float(), self.patch_), self.shape_)
-        return pooled(samples)
+            return drawn(n, self.shape_, self.sampling_batch, draw)
 
     @torch.no_grad()
     def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ The exchange itself is accelerate's: gloo between CPUs, NCCL between GPUs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -131,6 +131,28 @@ def pooled(array: NDArray[np.float32]) -> NDArray[np.float32]:
 
     whole: NDArray[np.float32] = _summed(torch.from_numpy(array)).numpy()
     return whole
+
+
+def drawn(
+    n: int, shape: Sequence[int], batch: int, draw: Callable[[range], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Draw n images batch by batch, the batches shared by the processes; every process gets all images.
+
+    Args:
+        n: How many.
+        shape: Of one image.
+        batch: Images at once.
+        draw: ``draw(members)`` gives the images with the numbers ``members``, (len(members), *shape), which may depend
+            on nothing but these numbers.
+
+    >>> drawn(3, (1,), 2, lambda members: np.array([[i] for i in members], dtype=np.float32)).ravel()
+    array([0., 1., 2.], dtype=float32)
+    """
+    images = np.zeros((n, *shape), dtype=np.float32)
+    for first in mine(range(0, n, batch)):
+        members = range(first, min(n, first + batch))
+        images[first : members.stop] = draw(members)
+    return pooled(images)
 
 
 def sum_in_place(tensors: Sequence[Tensor]) -> None:
