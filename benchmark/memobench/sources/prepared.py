@@ -37,7 +37,7 @@ def list_records(source: Source, root: Path) -> list[Record]:
             path leaves the folder.
     """
     if not root.is_dir():
-        raise source.missing(root, "there is no such folder: no data")
+        raise source.missing(root, "no data")
     records = sorted(source.records(root), key=lambda one: (one.patient, one.scan))
     if not records:
         raise source.missing(root, "no image was found in the publisher's layout")
