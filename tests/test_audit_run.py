@@ -137,3 +137,14 @@ def test_the_package_imports_no_torch_for_the_name() -> None:
     code = "import sys, memobench; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.smoke
+def test_inverted_images_are_noted(tmp_path: Path) -> None:
+    body = np.linspace(0.2, 0.8, 32, dtype=np.float32)[None, :, None] * np.ones((1, 1, 32), dtype=np.float32)
+    train, holdout, made = (0.7 * body + 0.2 * pixels for pixels in (TRAIN, HOLDOUT, OTHER))
+    inverted = audit(1 - made, train, holdout, preset="smoke", out=tmp_path / "a").result.notes
+    assert any("the synthetic images are inverted against the training images" in note for note in inverted)
+    assert not any("held-out images are inverted" in note for note in inverted)
+    upright = audit(made, train, holdout, preset="smoke", out=tmp_path / "a").result.notes
+    assert not any("inverted" in note for note in upright)

@@ -25,7 +25,7 @@ from memobench.errors import DataError
 from memobench.generator import Context, Track, silent
 from memobench.images import Images
 from memobench.intake.inspect import Inspection, inspect_folder
-from memobench.intake.prepare import common_shape, prepare
+from memobench.intake.prepare import common_shape, contrast_agrees, prepare
 from memobench.report.gallery import strongest
 from memobench.seeds import derive_seed
 from memobench.stages import Clock, device_of, environment, load_arrays, rounded, save_arrays
@@ -223,6 +223,7 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
     train, holdout = sides.train, sides.holdout
     if holdout is not None:
         _check_apart(train, holdout)
+    sides = dataclasses.replace(sides, notes=[*sides.notes, *_contrast_notes(sides)])
     device = device_of(device)
     parameters = EmbeddingParameters.preset(preset)
     pool = train if holdout is None else train.joined(holdout)
@@ -246,6 +247,17 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
         pairs = _pairs(sides, audited, result, detector)
         html = html_report(result, score_plot(audited), pairs)
     return AuditReport(result, html)
+
+
+def _contrast_notes(sides: _Sides) -> list[str]:
+    """Which sets are bright where the training images are dark: copies of such are seen less surely."""
+    others = {"synthetic": sides.synthetic, "held-out": sides.holdout}
+    return [
+        f"the {name} images are inverted against the training images, bright where those are dark; invert one of the "
+        "two and audit again, since copies are found less surely so"
+        for name, images in others.items()
+        if images is not None and not contrast_agrees(images, sides.train)
+    ]
 
 
 def _check_apart(train: Images, holdout: Images) -> None:

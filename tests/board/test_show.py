@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 from memobench.board.show import make_site, show_board, show_runs
-from memobench.errors import UsageError
+from memobench.errors import MemobenchError, UsageError
 
 from .conftest import Shelf
 
@@ -32,6 +33,18 @@ def test_the_site_says_where_it_begins(filled: Shelf, tmp_path: Path) -> None:
 def test_local_runs_have_three_formats(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="use table, github or json"):
         show_runs(tmp_path, None, "latex")
+
+
+def test_local_runs_of_an_older_version_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    old = Path(__file__).parents[1] / "data" / "result_schema_2.json"
+    value = json.loads(old.read_text())
+    del value["challenge"], value["identity"]["measure_version"]
+    (tmp_path / "old" / "result.json").write_text(json.dumps({**value, "schema_version": 1}))
+    assert "fresh (control)" in show_runs(tmp_path, None, "table")
+    (tmp_path / "old" / "result.json").write_text("{")
+    with pytest.raises(MemobenchError, match=r"result\.json cannot be read"):
+        show_runs(tmp_path, None, "table")
 
 
 def test_the_board_needs_no_torch(filled: Shelf) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from memobench.errors import MemobenchError
+from memobench.errors import DataError, MemobenchError
 from memobench.report.tables import board
 from memobench.results import Result
+from memobench.submitting.older import read_result
 from memobench.task import TASKS
 
 
 def local_results(out: Path, task: str | None = None) -> list[Result]:
-    """The results of all finished runs under a folder.
+    """The results of all finished runs under a folder, those of older schema versions too.
 
     Raises:
         UsageError: The task is unknown.
@@ -27,10 +26,9 @@ def local_results(out: Path, task: str | None = None) -> list[Result]:
         if file.parent.name.startswith("challenge-"):  # of detectors, not of models
             continue
         try:
-            result = Result.model_validate_json(file.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0]
-            raise MemobenchError(f"{file} is no result of this version ({reason}); delete that folder") from error
+            result = read_result(file.read_bytes())
+        except DataError as error:
+            raise MemobenchError(f"{file} cannot be read: {error}; delete that folder") from error
         if task in (None, result.identity.task):
             results.append(result)
     if not results:
