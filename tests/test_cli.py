@@ -69,7 +69,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--model", "replay", "--task", "xray", "--set", "share"], "--set takes FIELD=VALUE", 2),
         (["run", "--model", "noise", "--task", "xray", "--preset", "big"], 'no preset "big"', 2),
         (["run", "--model", "noise", "--task", "xray", "--size", "7"], "--size 7 is no size of task xray", 2),
-        (["run", "--model", "noise", "--task", "xray", "--seeds", "4-1"], "--seeds takes A-B", 2),
+        (["run", "--model", "noise", "--task", "xray", "--seeds", "4-1"], "--seeds takes one seed, or A-B", 2),
         (["run", "--model", "noise", "--task", "xray", "--samples", "0"], "--samples", 2),
         (["run", "--model", "noise", "--task", "xray", "--data", "none"], "there is no folder none", 1),
         (["run", "--model", "noise", "--task", "xray", "--plugin", "none.py"], "plug-in none.py is no file", 2),

@@ -33,17 +33,18 @@ def names(words: str) -> tuple[str, ...]:
 
 
 def seeds_of(seed: int, seeds: str | None) -> range:
-    """A-B to the seeds from A to B; without it the one seed.
+    """A-B to the seeds from A to B, A to the one seed A; without it the one seed that stands alone.
 
     Raises:
-        UsageError: It is no A-B.
+        UsageError: It is neither A-B nor A.
 
-    >>> list(seeds_of(7, None)), list(seeds_of(0, "1-3"))
-    ([7], [1, 2, 3])
+    >>> list(seeds_of(7, None)), list(seeds_of(0, "1-3")), list(seeds_of(0, "2"))
+    ([7], [1, 2, 3], [2])
     """
     if seeds is None:
         return range(seed, seed + 1)
     first, dash, last = seeds.partition("-")
-    if not (first.isdigit() and dash and last.isdigit() and int(first) <= int(last)):
-        raise UsageError(f'--seeds takes A-B with A <= B, not "{seeds}"; for example --seeds 0-4')
+    last = last if dash else first
+    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+        raise UsageError(f'--seeds takes one seed, or A-B with A <= B, not "{seeds}"; for example --seeds 0-4')
     return range(int(first), int(last) + 1)
