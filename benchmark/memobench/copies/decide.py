@@ -15,14 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from memobench.errors import DataError
 
 TAIL = 0.001
 EMPIRICAL = 20  # images expected beyond tau, from which on the empirical quantile is used
-EXTRAPOLATED = 1  # images expected beyond tau, below which it lies beyond all data and is set with confidence
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Threshold:
         start: Where the fitted tail begins (Pareto only).
         shape: Shape of the fitted tail (Pareto only).
         scale: Scale of the fitted tail (Pareto only).
-        widened: What the scale was multiplied by for tau, 1 where the data reach as far as tau does (Pareto only).
+        widened: What the scale was multiplied by for tau because it is estimated from few scores (Pareto only).
         misfit: Largest distance between the fitted and the empirical distribution of the tail (Pareto only).
         capped: True where tau was lowered to the score of exact copies.
     """
@@ -69,11 +66,11 @@ def threshold(
     of log odds is taken as it comes: an empirical quantile where at least 20 null scores are expected beyond it, else
     a generalized Pareto law fitted to the largest tenth (at least 20) by L-moments (Hosking & Wallis 1987, eq. 8).
 
-    Where fewer than one null score is expected beyond tau, the data do not reach there, and what a misjudged scale
-    does to tau grows with the distance. The scale is then replaced by its upper 95 % limit, exact for k exponential
-    excesses, 2k / chi2(5 %; 2k) times the mean (Epstein & Sobel 1953): a pool of 80 patients has a real image of
-    nobody in it that matches beyond the fitted quantile oftener than it should, and a generator that repeats itself
-    would repeat it.
+    The scale is an estimate, and a quantile far out suffers more from one that is too small than it gains from one
+    that is too large: with 20 excesses a new image would reach it 1.6 times too often. For exponential excesses E and
+    the sum S of k others, P(E > c S) = (1 + c)^-k exactly, so tau at start + S (p^(-1/k) - 1) is reached with
+    probability p on average (the predictive limit; Barndorff-Nielsen & Cox 1996). The scale of every tail is widened
+    by the factor that this asks for.
 
     Args:
         null_scores: (N,) the best score of each real image against other patients.
@@ -105,7 +102,7 @@ def threshold(
     excess = scores[-k:] - start
     shape, scale = _pareto(excess)
     probability = share * n / k  # of lying beyond tau, given the tail
-    widened = float(2 * k / stats.chi2.ppf(1 - CONFIDENCE, 2 * k)) if n * share < EXTRAPOLATED else 1.0
+    widened = float(k * np.expm1(-np.log(probability) / k) / -np.log(probability))
     exponential = abs(shape) < 1e-6  # the limit of the law at shape 0
     beyond = widened * scale * (-np.log(probability) if exponential else (probability**-shape - 1) / shape)
     fitted = 1 - _survival(excess, shape, scale)
