@@ -341,6 +341,7 @@ def _result(
 def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, measure_path: Path) -> None:
     """Write the run's folder; ``result.json`` comes last, so that where it is, all is."""
     from memobench.report.gallery import draw_gallery
+    from memobench.report.sheet import draw_sheet
 
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
@@ -348,7 +349,9 @@ def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, mea
     for name, source in [("samples.npz", sample_path), ("scores.npz", measure_path), ("calls.csv", measure_path)]:
         (folder / f".{name}.part").write_bytes((source / name).read_bytes())
         (folder / f".{name}.part").replace(folder / name)
-    draw_gallery(folder / "gallery.png", _load_samples(sample_path), splits, scores, result)
+    samples = _load_samples(sample_path)
+    draw_gallery(folder / "gallery.png", samples, splits, scores, result)
+    draw_sheet(folder / "samples.png", samples, splits.test.pixels, result)
     write_json(folder / "result.json", result.model_dump(mode="json"))
 
 

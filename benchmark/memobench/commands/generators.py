@@ -89,7 +89,7 @@ def run_command(
             continue
         result, folder = run(asked, track=track, say=say)
         click.echo(summary(result))
-        click.echo(f"Files: {folder}/ (result.json, gallery.png, calls.csv, samples.npz, scores.npz)")
+        click.echo(f"Files: {folder}/ (result.json, gallery.png, samples.png, calls.csv, samples.npz, scores.npz)")
 
 
 @click.command("check")
