@@ -42,8 +42,9 @@ SOURCE = SOURCES.register("chestxray14")(
         patients="30,805",
         images="112,120",
         size="about 45 GB",
-        licence="usage unrestricted, attribution asked for",
-        licence_source="as it is commonly cited; the publisher's page was not opened, and mirrors say unknown",
+        licence="usage unrestricted; name and link NIH Clinical Center, cite the paper",
+        licence_source="NIH's FAQ_CHESTXRAY.pdf, question 4, beside the images, as others quote it; so does "
+        "cloud.google.com/healthcare-api/docs/resources/public-datasets/nih-chest",
         access="open",
         citation="Wang et al., ChestX-ray8, CVPR 2017, arXiv:1705.02315",
         how_to_get="download all images_*.tar.gz, Data_Entry_2017*.csv and test_list.txt from "
