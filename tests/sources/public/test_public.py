@@ -20,6 +20,8 @@ from memobench.sources.source import SOURCES, Recipe, data_kind
 from memobench.store import Store
 from memobench.task import TASKS, Splits
 
+from .conftest import LISTED, PATIENTS, SLICES
+
 ACCESS = {"open", "registration", "private"}
 Build = Callable[[str], Path]
 
@@ -52,7 +54,7 @@ def test_the_official_test_patients_are_kept_apart(name: str, miniature: Build, 
     source, root = SOURCES.get(name), miniature(name)
     listed = {record.patient for record in source.records(root) if record.test}
     splits, *_ = load_splits(TASKS.get(source.tasks[0]), f"{name}={root}", 32, store=Store(tmp_path / "store"))
-    assert len(listed) == 10
+    assert len(listed) == LISTED
     assert sides(splits)[2] | sides(splits)[3] == listed
 
 
@@ -80,7 +82,7 @@ def test_dicom_slices_are_sorted_by_place_and_windowed(miniature: Build) -> None
     raw = source.read(root, record)
     assert raw.spacing == (20.0, 16.0, 16.0)
     assert raw.values.min() >= -1024
-    assert raw.values.shape == (12, 16, 16)
+    assert raw.values.shape == (SLICES, 16, 16)
     planes = [pydicom.dcmread(root / file) for file in record.files]
     upward = sorted(planes, key=lambda plane: plane.ImagePositionPatient[2])
     np.testing.assert_array_equal(raw.values, np.stack([plane.pixel_array for plane in upward]) - 1024.0)
@@ -118,7 +120,7 @@ def test_an_interrupted_preparation_goes_on(miniature: Build, tmp_path: Path) ->
     files[-1].write_bytes(b"\0" * len(broken))
     os.utime(files[-1], ns=(status.st_atime_ns, status.st_mtime_ns))
     store = Store(tmp_path / "store")
-    with pytest.raises(DataError, match=r"ixi: IXI-T1/IXI023.* cannot be read"):
+    with pytest.raises(DataError, match=rf"ixi: IXI-T1/IXI{PATIENTS - 1:03d}.* cannot be read"):
         load_splits(TASKS.get("mr"), f"ixi={root}", 32, store=store)
     files[-1].write_bytes(broken)
     os.utime(files[-1], ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -149,16 +151,33 @@ def test_the_kits_stand_as_folders_and_the_hippocampi_of_a_subject_stay_together
             assert all(left == right for left, right in pairs)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "task"), [("chestxray14", "xray"), ("decathlon_hippocampus", "mr")])
-def test_a_whole_run(
-    name: str, task: str, miniature: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+RUNS = [
+    pytest.param(name, marks=pytest.mark.smoke if name == "chestmnist" else pytest.mark.slow)
+    for name in SOURCES.names()
+]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_source_runs_to_a_result(
+    name: str, miniature: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """In 2D, which is quickest; a volume gives its middle slice, and copies of train must be found to be copies."""
     root, out = miniature(name), tmp_path / "runs"
-    words = f"run --model fresh --task {task} --size 32 --preset smoke --samples 8 --device cpu"
+    task = min(SOURCES.get(name).tasks, key=lambda one: TASKS.get(one).dim)
+    words = f"run --model replay --task {task} --size 32 --preset smoke --samples 8 --device cpu"
     with pytest.raises(SystemExit) as ended:
         main([*words.split(), "--data", f"{name}={root}", "--out", str(out)])
     assert ended.value.code == 0, capsys.readouterr().err
     result = json.loads(next(out.glob("*/result.json")).read_text())
-    assert result["identity"]["data"] == name
+    assert (result["identity"]["data"], result["identity"]["task"]) == (name, task)
     assert str(root) not in json.dumps(result)
+    counts = result["counts"]
+    assert counts["samples"] == 8
+    assert counts["train_patients"] == counts["holdout_patients"] >= 5
+    assert sum(count for kind, count in counts.items() if kind.endswith("_patients")) == len(
+        {record.patient for record in SOURCES.get(name).records(root)}
+    )
+    assert not any("not measured" in note for note in result["notes"])
+    assert {"fd_ssl", "kid_ssl", "precision", "authenticity", "sensitivity"} <= set(result["metrics"])
+    assert result["metrics"]["copy_rate"]["value"] >= 0.75
+    assert result["metrics"]["train_share"]["value"] >= 0.75
