@@ -7,6 +7,7 @@ read too.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from memobench.sources.public._readers import read_raster, rows
@@ -20,10 +21,14 @@ def records(root: Path) -> list[Record]:
         return []
     listed = root / "test_list.txt"
     test = set(listed.read_text().split()) if listed.is_file() else set()
+    folders = [
+        one for pattern in ("images", "images_*", "images_*/images") for one in root.glob(pattern) if one.is_dir()
+    ]
     files = {
-        file.name: file.relative_to(root).as_posix()
-        for pattern in ("images/*.png", "images_*/*.png", "images_*/images/*.png")
-        for file in root.glob(pattern)
+        name: f"{folder.relative_to(root).as_posix()}/{name}"
+        for folder in folders
+        for name in os.listdir(folder)  # noqa: PTH208  (names are enough, and there are 112,120 of them)
+        if name.endswith(".png")
     }
     return [
         Record((files[row["Image Index"]],), row["Patient ID"], row["Image Index"], row["Image Index"] in test)
