@@ -41,12 +41,12 @@ def table(file: Path, rows: list[dict[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def nifti(file: Path, seed: int, low: int = 0, channels: int = 0) -> None:
+def nifti(file: Path, seed: int, low: int = 0, channels: int = 0, steps: tuple[float, ...] = (1.0, 1.0, 2.5)) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     values = blocks(seed, (20, 24, 16)).astype(np.int16) * 4 + low
     if channels:
         values = np.stack([values] * channels, axis=-1)
-    nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 1.0, 2.5, 1.0])), file)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([*steps, 1.0])), file)
 
 
 def chestxray14(root: Path) -> None:
@@ -148,8 +148,9 @@ def decathlon(name: str) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         task = SOURCES.get(name).title.rpartition(" ")[2]
         stem, channels = task.partition("_")[2].lower(), 4 if name.endswith("brain") else 0
-        training = [f"./imagesTr/{stem}_{number:03d}.nii.gz" for number in range(1, OTHERS + 1)]
-        test = [f"./imagesTs/{stem}_{number:03d}.nii.gz" for number in range(OTHERS + 1, PATIENTS + 1)]
+        each = 2 if name.endswith("hippocampus") else 1  # volumes of a patient
+        training = [f"./imagesTr/{stem}_{number:03d}.nii.gz" for number in range(1, each * OTHERS + 1)]
+        test = [f"./imagesTs/{stem}_{number:03d}.nii.gz" for number in range(each * OTHERS + 1, each * PATIENTS + 1)]
         for number, file in enumerate(training + test):
             nifti(root / task / file, number, -600 if task in ("Task06_Lung",) else -160, channels)
         about = {"training": [{"image": f, "label": f.replace("images", "labels")} for f in training], "test": test}
@@ -163,8 +164,9 @@ def ct_rate(root: Path) -> None:
     for part, patients in (("train", range(1, OTHERS + 1)), ("valid", range(1, LISTED + 1))):
         for number in patients:
             folder = root / "dataset" / f"{part}_fixed" / f"{part}_{number}" / f"{part}_{number}_a"
-            for reconstruction in (1, 2):
-                nifti(folder / f"{part}_{number}_a_{reconstruction}.nii.gz", number + 100 * (part == "valid"), -600)
+            for reconstruction in (1, 2):  # of a whole chest, 240x240x256 mm
+                file, seed = folder / f"{part}_{number}_a_{reconstruction}.nii.gz", number + 100 * (part == "valid")
+                nifti(file, seed, -600, steps=(12.0, 10.0, 16.0))
 
 
 def mrnet(root: Path) -> None:
