@@ -48,6 +48,26 @@ def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("words", [["list"], ["list", "data"], ["list", "data", "--json"]])
+def test_what_there_is_is_listed_without_network(words: list[str]) -> None:
+    """Any socket or name look-up in the fresh interpreter, and any heavy import, ends it with an error."""
+    code = (
+        "import socket, sys\n"
+        "def refuse(*_, **__):\n    raise AssertionError('the network was asked')\n"
+        "socket.socket.__init__ = refuse\nsocket.getaddrinfo = socket.create_connection = refuse\n"
+        "from memobench.cli import main\ntry:\n"
+        f"    main({words!r})\nexcept SystemExit as end:\n    assert end.code in (0, None), end.code\n"
+        "heavy = ('torch', 'monai', 'medmnist', 'pooch', 'nibabel', 'pydicom', 'h5py')\n"
+        "found = [m for m in heavy if m in sys.modules]\n"
+        "assert not found, found\n"
+    )
+    path = f"import sys; sys.path.insert(0, {str(ROOT / 'benchmark')!r})\n"
+    done = subprocess.run([sys.executable, "-c", path + code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "CC BY-SA 4.0" in done.stdout
+    assert "decathlon_hippocampus" in done.stdout
+
+
 def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = _bench(capsys, "list", "--json")
     entries = json.loads(out)

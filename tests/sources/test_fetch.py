@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import re
+import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -17,6 +20,7 @@ from pathlib import Path
 
 import memobench
 import pytest
+from memobench.cli import main
 from memobench.errors import DataError, MemobenchError, UsageError
 from memobench.sources import fetch as fetching
 from memobench.sources.fetch import fetch
@@ -33,6 +37,8 @@ class Site:
     cuts: int = 0
     ranges: bool = True
     pause: float = 0.0
+    pieces: int = 1
+    rest: float = 0.0
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -61,7 +67,9 @@ def site() -> Iterator[Site]:
                 state.cuts -= 1
                 body = body[: len(body) // 2]
             time.sleep(state.pause)
-            self.wfile.write(body)
+            for start in range(0, len(body), -(-len(body) // state.pieces)):
+                self.wfile.write(body[start : start + -(-len(body) // state.pieces)])
+                time.sleep(state.rest)
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""
@@ -87,9 +95,14 @@ def offer(monkeypatch: pytest.MonkeyPatch, url: str, content: bytes = CONTENT, u
     monkeypatch.setitem(SOURCES._loaded, "chestmnist", changed)
 
 
-def archive(name: str) -> bytes:
+def archive(name: str, links_to: str = "") -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
+        if links_to:
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, links_to
+            tar.addfile(link)
+            name += "/escaped.txt"
         member = tarfile.TarInfo(name)
         member.size = 5
         tar.addfile(member, io.BytesIO(b"hello"))
@@ -161,6 +174,32 @@ def test_a_server_that_sends_nothing_is_given_up(site: Site, monkeypatch: pytest
     assert len(site.asked) == 2
 
 
+def test_a_slow_server_is_waited_for(site: Site, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole takes longer than the time allowed without a byte, no pause does."""
+    offer(monkeypatch, f"{site.url}/data.bin")
+    monkeypatch.setattr(fetching, "TIMEOUT", 1.5)
+    site.pieces, site.rest = 20, 0.1
+    fetch("chestmnist", say=print)
+    assert (home / "data.bin").read_bytes() == CONTENT
+    assert site.asked == [""]
+
+
+def test_without_a_network_the_command_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "fetch", "chestmnist"])
+    said = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 1
+    assert "licence: CC BY 4.0" in said[0]
+    assert re.search(r"Temporary failure in name resolution.*zenodo.*--data phantom needs no data", said[-1])
+    assert len(said) == 2
+
+
 def test_offline_says_how_to_get_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, "http://127.0.0.1:9/data.bin")
     monkeypatch.setattr(fetching, "ATTEMPTS", 1)
@@ -210,6 +249,33 @@ def test_an_archive_that_leaves_its_folder_is_refused(
     with pytest.raises(DataError, match="cannot be unpacked"):
         fetch("chestmnist", say=print)
     assert not list(home.parents[2].rglob("escaped.txt"))
+
+
+@pytest.mark.parametrize("links_to", ["../../..", "/tmp"])  # noqa: S108  (nothing is written there: that is the test)
+def test_an_archive_that_links_out_of_its_folder_is_refused(
+    links_to: str, site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.files["/set.tar"] = archive("Task", links_to)
+    offer(monkeypatch, f"{site.url}/set.tar", site.files["/set.tar"], unpack=True)
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        fetch("chestmnist", say=print)
+    assert not list(home.parents[2].rglob("escaped.txt"))
+    assert not (home / "Task").exists()
+
+
+@pytest.mark.parametrize(("file", "unpack"), [("data.bin", False), ("set.tar", True)])
+def test_what_was_deleted_is_fetched_again(
+    file: str, unpack: bool, site: Site, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.files["/set.tar"] = archive("Task/one.txt")
+    offer(monkeypatch, f"{site.url}/{file}", site.files[f"/{file}"], unpack)
+    for _ in range(2):
+        fetch("chestmnist", say=print)
+        if unpack:
+            shutil.rmtree(home / "Task")
+        else:
+            (home / "data.bin").unlink()
+    assert len(site.asked) == 2
 
 
 def test_two_processes_at_once_transfer_once(site: Site, home: Path) -> None:

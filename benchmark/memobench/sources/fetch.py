@@ -75,8 +75,10 @@ def get(download: Download, folder: Path, source: Source, track: Track = silent)
         MemobenchError: The transfer failed.
     """
     done = folder / f".{download.name}.done"
-    if done.exists() and done.read_text() == download.md5:
-        return
+    if done.exists():
+        md5, *names = done.read_text().splitlines()
+        if md5 == download.md5 and all((folder / name).exists() for name in names):
+            return
     partial = folder / f".{download.name}.part"
     transfer(download, partial, source, track)
     found = md5_of(partial)
@@ -87,11 +89,12 @@ def get(download: Download, folder: Path, source: Source, track: Track = silent)
             "again"
         )
     if download.unpack:
-        unpack(partial, folder)
+        names = unpack(partial, folder)
         partial.unlink()
     else:
+        names = [download.name]
         partial.replace(folder / download.name)
-    done.write_text(download.md5)
+    done.write_text("\n".join([download.md5, *names]))  # what is deleted later is fetched again
 
 
 def transfer(download: Download, partial: Path, source: Source, track: Track = silent) -> None:
@@ -156,8 +159,8 @@ def md5_of(file: Path) -> str:
         return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive into a folder, all or nothing.
+def unpack(archive: Path, folder: Path) -> list[str]:
+    """Unpack a tar archive into a folder, all or nothing, and give the names of what it put there.
 
     Raises:
         DataError: It is no archive, or a member would leave the folder or is no plain file or folder.
@@ -169,10 +172,12 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as opened:
             opened.extractall(scratch, filter="data")
-        for entry in scratch.iterdir():
-            if (folder / entry.name).is_dir():
-                shutil.rmtree(folder / entry.name)
-            entry.replace(folder / entry.name)
+        names = sorted(entry.name for entry in scratch.iterdir())
+        for name in names:
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+            (scratch / name).replace(folder / name)
+        return names
     except tarfile.TarError as error:
         raise DataError(f"{archive.name} cannot be unpacked ({error}); nothing of it was kept") from error
     finally:

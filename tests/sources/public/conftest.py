@@ -15,7 +15,10 @@ from memobench.sources.source import SOURCES
 from numpy.typing import NDArray
 from PIL import Image
 
-PATIENTS = 24
+PATIENTS = 32
+LISTED = 12  # of them on the publisher's test list: then test has images enough for every metric of a run
+OTHERS = PATIENTS - LISTED
+SLICES = 8  # of a DICOM series; with fewer it counts as a scout
 
 
 def blocks(seed: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -38,12 +41,12 @@ def table(file: Path, rows: list[dict[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def nifti(file: Path, seed: int, low: int = 0, channels: int = 0) -> None:
+def nifti(file: Path, seed: int, low: int = 0, channels: int = 0, steps: tuple[float, ...] = (1.0, 1.0, 2.5)) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     values = blocks(seed, (20, 24, 16)).astype(np.int16) * 4 + low
     if channels:
         values = np.stack([values] * channels, axis=-1)
-    nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 1.0, 2.5, 1.0])), file)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([*steps, 1.0])), file)
 
 
 def chestxray14(root: Path) -> None:
@@ -56,7 +59,7 @@ def chestxray14(root: Path) -> None:
             rows.append(
                 {"Image Index": name, "Finding Labels": "No Finding", "Follow-up #": visit, "Patient ID": patient}
             )
-            test += [name] if patient > PATIENTS - 10 else []
+            test += [name] if patient > OTHERS else []
     table(root / "Data_Entry_2017_v2020.csv", rows)
     (root / "test_list.txt").write_text("\n".join(test))
     (root / "train_val_list.txt").write_text("\n".join(r["Image Index"] for r in rows if r["Image Index"] not in test))
@@ -64,7 +67,7 @@ def chestxray14(root: Path) -> None:
 
 def chexpert(root: Path) -> None:
     """The columns Path, Sex, Age, Frontal/Lateral, AP/PA: huggingface.co/datasets/danjacobellis/chexpert."""
-    for name, patients in (("train", range(14)), ("valid", range(14, PATIENTS))):
+    for name, patients in (("train", range(OTHERS)), ("valid", range(OTHERS, PATIENTS))):
         rows = []
         for patient in patients:
             for view in ("frontal", "lateral"):
@@ -81,7 +84,12 @@ def mimic_cxr_jpg(root: Path) -> None:
         subject, study, dicom = 10000032 + number, 50414267 + number, f"02aa804e-{number:08x}"
         raster(root / f"files/p{subject}"[:-6] / f"p{subject}" / f"s{study}" / f"{dicom}.jpg", number)
         split.append(
-            {"dicom_id": dicom, "study_id": study, "subject_id": subject, "split": "train" if number < 14 else "test"}
+            {
+                "dicom_id": dicom,
+                "study_id": study,
+                "subject_id": subject,
+                "split": "train" if number < OTHERS else "test",
+            }
         )
         meta.append({"dicom_id": dicom, "subject_id": subject, "study_id": study, "ViewPosition": "PA"})
     table(root / "mimic-cxr-2.0.0-split.csv.gz", split)
@@ -94,7 +102,7 @@ def medmnist(name: str) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         shape = (64,) * (3 if name.endswith("3d") else 2)
-        parts = {"train": range(12), "val": range(12, 14), "test": range(14, PATIENTS)}
+        parts = {"train": range(OTHERS - 2), "val": range(OTHERS - 2, OTHERS), "test": range(OTHERS, PATIENTS)}
         images = {f"{part}_images": np.stack([blocks(i, shape) for i in rows]) for part, rows in parts.items()}
         labels = {f"{part}_labels": np.zeros((len(rows), 1), np.uint8) for part, rows in parts.items()}
         np.savez_compressed(root / f"{name}_64.npz", **images, **labels)
@@ -109,11 +117,11 @@ def series(collection: str) -> Callable[[Path], None]:
         from pydicom.dataset import Dataset, FileMetaDataset
         from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-        for patient in range(12):
+        for patient in range(PATIENTS):
             name = f"{collection}-{patient:04d}"
             folder = root / collection / name / "01-01-2000-NA-NA-30178" / "3000566.000000-NA-03192"
             folder.mkdir(parents=True)
-            volume = blocks(patient, (12, 16, 16)).astype(np.int16) * 4
+            volume = blocks(patient, (SLICES, 16, 16)).astype(np.int16) * 4
             for number, plane in enumerate(volume):
                 one = Dataset()
                 one.file_meta = FileMetaDataset()
@@ -127,9 +135,9 @@ def series(collection: str) -> Callable[[Path], None]:
                 one.PhotometricInterpretation = "MONOCHROME2"
                 one.RescaleSlope, one.RescaleIntercept = 1, -1024
                 one.PixelSpacing, one.ImageOrientationPatient = [16.0, 16.0], [1, 0, 0, 0, 1, 0]
-                one.ImagePositionPatient, one.InstanceNumber = [0, 0, 20.0 * number], 12 - number
+                one.ImagePositionPatient, one.InstanceNumber = [0, 0, 20.0 * number], SLICES - number
                 one.PixelData = plane.tobytes()
-                one.save_as(folder / f"1-{12 - number:02d}.dcm", enforce_file_format=True)
+                one.save_as(folder / f"1-{SLICES - number:02d}.dcm", enforce_file_format=True)
 
     return make
 
@@ -140,8 +148,9 @@ def decathlon(name: str) -> Callable[[Path], None]:
     def make(root: Path) -> None:
         task = SOURCES.get(name).title.rpartition(" ")[2]
         stem, channels = task.partition("_")[2].lower(), 4 if name.endswith("brain") else 0
-        training = [f"./imagesTr/{stem}_{number:03d}.nii.gz" for number in range(1, 21)]
-        test = [f"./imagesTs/{stem}_{number:03d}.nii.gz" for number in range(21, 33)]
+        each = 2 if name.endswith("hippocampus") else 1  # volumes of a patient
+        training = [f"./imagesTr/{stem}_{number:03d}.nii.gz" for number in range(1, each * OTHERS + 1)]
+        test = [f"./imagesTs/{stem}_{number:03d}.nii.gz" for number in range(each * OTHERS + 1, each * PATIENTS + 1)]
         for number, file in enumerate(training + test):
             nifti(root / task / file, number, -600 if task in ("Task06_Lung",) else -160, channels)
         about = {"training": [{"image": f, "label": f.replace("images", "labels")} for f in training], "test": test}
@@ -152,16 +161,17 @@ def decathlon(name: str) -> Callable[[Path], None]:
 
 def ct_rate(root: Path) -> None:
     """Listings of huggingface.co data sets that derive from CT-RATE: dataset/train_fixed/train_1/train_1_a/..."""
-    for part, patients in (("train", range(1, 15)), ("valid", range(1, 11))):
+    for part, patients in (("train", range(1, OTHERS + 1)), ("valid", range(1, LISTED + 1))):
         for number in patients:
             folder = root / "dataset" / f"{part}_fixed" / f"{part}_{number}" / f"{part}_{number}_a"
-            for reconstruction in (1, 2):
-                nifti(folder / f"{part}_{number}_a_{reconstruction}.nii.gz", number + 100 * (part == "valid"), -600)
+            for reconstruction in (1, 2):  # of a whole chest, 240x240x256 mm
+                file, seed = folder / f"{part}_{number}_a_{reconstruction}.nii.gz", number + 100 * (part == "valid")
+                nifti(file, seed, -600, steps=(12.0, 10.0, 16.0))
 
 
 def mrnet(root: Path) -> None:
     """https://stanfordmlgroup.github.io/competitions/mrnet/."""
-    for part, exams in (("train", range(14)), ("valid", range(1130, 1140))):
+    for part, exams in (("train", range(OTHERS)), ("valid", range(1130, 1130 + LISTED))):
         folder = root / "MRNet-v1.0" / part / "sagittal"
         folder.mkdir(parents=True)
         for exam in exams:
@@ -171,7 +181,7 @@ def mrnet(root: Path) -> None:
 def fastmri(root: Path) -> None:
     """github.com/facebookresearch/fastMRI, fastmri/data/README.md."""
     h5py = pytest.importorskip("h5py", reason='needs the extra "public" (h5py)')
-    for part, files in (("train", range(14)), ("val", range(14, PATIENTS)), ("test", range(99, 100))):
+    for part, files in (("train", range(OTHERS)), ("val", range(OTHERS, PATIENTS)), ("test", range(99, 100))):
         folder = root / f"singlecoil_{part}"
         folder.mkdir(parents=True)
         for number in files:
@@ -179,12 +189,14 @@ def fastmri(root: Path) -> None:
                 opened.attrs["patient_id"] = f"{number:064x}"
                 opened["kspace"] = np.zeros((12, 40, 32), np.complex64)
                 if part != "test":
-                    opened["reconstruction_esc"] = blocks(number, (12, 32, 32)).astype(np.float32) * 1e-6
+                    target = blocks(number, (12, 32, 32)).astype(np.float32) * 1e-6
+                    opened.attrs["max"], opened.attrs["norm"] = target.max(), np.linalg.norm(target)
+                    opened["reconstruction_rss"], opened["reconstruction_esc"] = target, target
 
 
 def acdc(root: Path) -> None:
     """github.com/mathpluscode/CineMA, cinema/data/acdc/README.md."""
-    for part, patients in (("training", range(1, 15)), ("testing", range(101, 111))):
+    for part, patients in (("training", range(1, OTHERS + 1)), ("testing", range(101, 101 + LISTED))):
         for number in patients:
             for frame in (1, 12):
                 stem = root / "database" / part / f"patient{number:03d}" / f"patient{number:03d}_frame{frame:02d}"

@@ -20,6 +20,8 @@ from memobench.sources.source import SOURCES, Recipe, data_kind
 from memobench.store import Store
 from memobench.task import TASKS, Splits
 
+from .conftest import LISTED, PATIENTS, SLICES
+
 ACCESS = {"open", "registration", "private"}
 Build = Callable[[str], Path]
 
@@ -52,7 +54,7 @@ def test_the_official_test_patients_are_kept_apart(name: str, miniature: Build, 
     source, root = SOURCES.get(name), miniature(name)
     listed = {record.patient for record in source.records(root) if record.test}
     splits, *_ = load_splits(TASKS.get(source.tasks[0]), f"{name}={root}", 32, store=Store(tmp_path / "store"))
-    assert len(listed) == 10
+    assert len(listed) == LISTED
     assert sides(splits)[2] | sides(splits)[3] == listed
 
 
@@ -80,7 +82,7 @@ def test_dicom_slices_are_sorted_by_place_and_windowed(miniature: Build) -> None
     raw = source.read(root, record)
     assert raw.spacing == (20.0, 16.0, 16.0)
     assert raw.values.min() >= -1024
-    assert raw.values.shape == (12, 16, 16)
+    assert raw.values.shape == (SLICES, 16, 16)
     planes = [pydicom.dcmread(root / file) for file in record.files]
     upward = sorted(planes, key=lambda plane: plane.ImagePositionPatient[2])
     np.testing.assert_array_equal(raw.values, np.stack([plane.pixel_array for plane in upward]) - 1024.0)
@@ -118,7 +120,7 @@ def test_an_interrupted_preparation_goes_on(miniature: Build, tmp_path: Path) ->
     files[-1].write_bytes(b"\0" * len(broken))
     os.utime(files[-1], ns=(status.st_atime_ns, status.st_mtime_ns))
     store = Store(tmp_path / "store")
-    with pytest.raises(DataError, match=r"ixi: IXI-T1/IXI023.* cannot be read"):
+    with pytest.raises(DataError, match=rf"ixi: IXI-T1/IXI{PATIENTS - 1:03d}.* cannot be read"):
         load_splits(TASKS.get("mr"), f"ixi={root}", 32, store=store)
     files[-1].write_bytes(broken)
     os.utime(files[-1], ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -134,31 +136,67 @@ def test_an_interrupted_preparation_goes_on(miniature: Build, tmp_path: Path) ->
 
 
 @pytest.mark.kits
-def test_the_kits_stand_as_folders_and_the_hippocampi_of_a_subject_stay_together(kits: Path) -> None:
-    for name in ("xray", "ct", "ct3d", "mr", "mr3d"):
-        manifest = read_manifest(kits / name)
-        dealt = deal(np.array(manifest.patients))
-        assert sum(map(len, dealt.values())) == len(set(manifest.patients))
-        if name == "mr3d":
-            of = {
-                int(re.findall(r"\d+", file.stem)[-1]): who
-                for file, who in zip(manifest.files, manifest.patients, strict=True)
-            }
-            pairs = [(of[k], of[k + 1]) for k in of if k % 2 and k + 1 in of]
-            assert len(pairs) > 50
-            assert all(left == right for left, right in pairs)
+@pytest.mark.parametrize("name", ["xray", "ct", "ct3d", "mr", "mr3d"])
+def test_the_kits_stand_as_folders_and_no_patient_stands_on_two_sides(name: str, kits: Path) -> None:
+    manifest = read_manifest(kits / name)
+    dealt = deal(np.array(manifest.patients))
+    assert sum(map(len, dealt.values())) == len(set(manifest.patients))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "task"), [("chestxray14", "xray"), ("decathlon_hippocampus", "mr")])
-def test_a_whole_run(
+@pytest.mark.kits
+def test_the_splits_of_the_hippocampus_kit_never_separate_two_halves(kits: Path, tmp_path: Path) -> None:
+    """The volumes 2k-1 and 2k, by their numbers alone, from the folder as a run reads it."""
+    splits, *_ = load_splits(TASKS.get("mr"), str(kits / "mr3d"), 32, store=Store(tmp_path / "store"))
+    every = [splits.train, splits.holdout, splits.test, splits.fresh, splits.dev]
+    side = {
+        int(re.findall(r"\d+", scan)[-1]): number
+        for number, images in enumerate(every)
+        if images is not None
+        for scan in images.scans.tolist()
+    }
+    assert len(side) == len(read_manifest(kits / "mr3d").files)
+    pairs = [(side[k], side[k + 1]) for k in side if k % 2 and k + 1 in side]
+    assert len(pairs) > 50
+    assert len({left for left, _ in pairs}) == 4
+    assert all(left == right for left, right in pairs)
+
+
+RUNS = [(name, task) for name in SOURCES.names() for task in SOURCES.get(name).tasks if TASKS.get(task).dim == 2]
+
+
+def test_every_source_has_its_run() -> None:
+    assert [name for name, _ in RUNS] == SOURCES.names()
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        *(
+            pytest.param(name, task, marks=pytest.mark.smoke if name == "chestmnist" else pytest.mark.slow)
+            for name, task in RUNS
+        ),
+        pytest.param("mrnet", "mr", marks=pytest.mark.slow),  # one in 3D, which takes some fifteen times as long
+    ],
+)
+def test_every_source_runs_to_a_result(
     name: str, task: str, miniature: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A volume gives its middle slice in 2D, and copies of train must be found to be copies."""
     root, out = miniature(name), tmp_path / "runs"
-    words = f"run --model fresh --task {task} --size 32 --preset smoke --samples 8 --device cpu"
+    words = f"run --model replay --task {task} --size 32 --preset smoke --samples 8 --device cpu"
     with pytest.raises(SystemExit) as ended:
         main([*words.split(), "--data", f"{name}={root}", "--out", str(out)])
     assert ended.value.code == 0, capsys.readouterr().err
     result = json.loads(next(out.glob("*/result.json")).read_text())
-    assert result["identity"]["data"] == name
+    assert (result["identity"]["data"], result["identity"]["task"]) == (name, task)
     assert str(root) not in json.dumps(result)
+    counts = result["counts"]
+    assert counts["samples"] == 8
+    assert counts["train_patients"] == counts["holdout_patients"] >= 5
+    assert sum(count for kind, count in counts.items() if kind.endswith("_patients")) == len(
+        {record.patient for record in SOURCES.get(name).records(root)}
+    )
+    assert not any("not measured" in note for note in result["notes"])
+    assert {"fd_ssl", "kid_ssl", "precision", "authenticity", "sensitivity"} <= set(result["metrics"])
+    assert result["metrics"]["copy_rate"]["value"] >= 0.75
+    assert result["metrics"]["train_share"]["value"] >= 0.75

@@ -1,8 +1,9 @@
 """What the sources of the Medical Segmentation Decathlon share: dataset.json, imagesTr/ and imagesTs/*.nii.gz.
 
-Layout, addresses and checksums: monai.apps.DecathlonDataset. Labels are not read, so the images of imagesTs, whose
-labels are secret, are used like the others. Of volumes with several channels (BrainTumour, Prostate) the first is
-taken; that it is FLAIR and T2 is what dataset.json's "modality" says.
+Layout, addresses and checksums: monai.apps.DecathlonDataset. Licence: http://medicaldecathlon.com. The numbers of
+labelled volumes are those of dataset.json; where the publisher's page counts otherwise the source says so. Labels are
+not read, so the images of imagesTs, whose labels are secret, are used like the others. Of volumes with several channels
+(BrainTumour, Prostate) the first is taken; that it is FLAIR and T2 is what dataset.json's "modality" says.
 """
 
 from __future__ import annotations
@@ -84,8 +85,7 @@ def decathlon(
             images=f"{labelled} with labels, and those of imagesTs",
             size=size,
             licence="CC BY-SA 4.0",
-            licence_source="huggingface.co/datasets/YongchengYAO/MSD-Lite, which redistributes it under that licence; "
-            "the publisher's page was not opened",
+            licence_source="the publisher's page, medicaldecathlon.com, under Data",
             access="open",
             citation="Antonelli et al., Nature Communications 2022; Simpson et al., arXiv:1902.09063",
             how_to_get=f"download {folder}.tar from http://medicaldecathlon.com and unpack it.",

@@ -31,7 +31,7 @@ def medmnist(
             images=f"{images:,}",
             size=f"at most {images * 64**dim / 1e9:.1f} GB",
             licence="CC BY 4.0",
-            licence_source="medmnist.info.INFO (github.com/MedMNIST/MedMNIST)",
+            licence_source="the publisher's package, medmnist/info.py (github.com/MedMNIST/MedMNIST)",
             access="open",
             citation="Yang et al., MedMNIST v2, Scientific Data 2023, doi:10.1038/s41597-022-01721-8",
             how_to_get=f"download {name}_64.npz from https://zenodo.org/records/10519652.",

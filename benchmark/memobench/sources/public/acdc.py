@@ -33,9 +33,9 @@ SOURCE = SOURCES.register("acdc")(
         patients="150",
         images="300",
         size="about 2 GB",
-        licence="unknown (the publisher asks for the citation; a mirror says CC BY-NC-SA 4.0)",
-        licence_source="creatis.insa-lyon.fr/Challenge/acdc/databasesClassification.html; "
-        "huggingface.co/datasets/chehablab/ACDC",
+        licence="unknown (by redistributors CC BY-NC-SA 4.0)",
+        licence_source="huggingface.co/datasets/YongchengYAO/ACDC, which links a licence in the publisher's data base, "
+        "humanheart-project.creatis.insa-lyon.fr; that one was not opened",
         access="open",
         citation="Bernard et al., IEEE TMI 2018, doi:10.1109/TMI.2018.2837502",
         how_to_get="download acdc.zip from https://humanheart-project.creatis.insa-lyon.fr/database/ and unpack it.",

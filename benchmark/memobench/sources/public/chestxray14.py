@@ -7,6 +7,7 @@ read too.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from memobench.sources.public._readers import read_raster, rows
@@ -20,10 +21,14 @@ def records(root: Path) -> list[Record]:
         return []
     listed = root / "test_list.txt"
     test = set(listed.read_text().split()) if listed.is_file() else set()
+    folders = [
+        one for pattern in ("images", "images_*", "images_*/images") for one in root.glob(pattern) if one.is_dir()
+    ]
     files = {
-        file.name: file.relative_to(root).as_posix()
-        for pattern in ("images/*.png", "images_*/*.png", "images_*/images/*.png")
-        for file in root.glob(pattern)
+        name: f"{folder.relative_to(root).as_posix()}/{name}"
+        for folder in folders
+        for name in os.listdir(folder)  # noqa: PTH208  (names are enough, and there are 112,120 of them)
+        if name.endswith(".png")
     }
     return [
         Record((files[row["Image Index"]],), row["Patient ID"], row["Image Index"], row["Image Index"] in test)
@@ -42,8 +47,9 @@ SOURCE = SOURCES.register("chestxray14")(
         patients="30,805",
         images="112,120",
         size="about 45 GB",
-        licence="usage unrestricted, attribution asked for",
-        licence_source="as it is commonly cited; the publisher's page was not opened, and mirrors say unknown",
+        licence="usage unrestricted; name and link NIH Clinical Center, cite the paper",
+        licence_source="NIH's FAQ_CHESTXRAY.pdf, question 4, beside the images, as others quote it; so does "
+        "cloud.google.com/healthcare-api/docs/resources/public-datasets/nih-chest",
         access="open",
         citation="Wang et al., ChestX-ray8, CVPR 2017, arXiv:1705.02315",
         how_to_get="download all images_*.tar.gz, Data_Entry_2017*.csv and test_list.txt from "

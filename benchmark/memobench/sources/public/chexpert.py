@@ -40,8 +40,9 @@ SOURCE = SOURCES.register("chexpert")(
         patients="65,240",
         images="224,316, frontal ones are used",
         size="11 GB (small version)",
-        licence="unknown (Stanford's research use agreement, agreed to on registration)",
-        licence_source="TensorFlow Datasets, chexpert: registration and user agreement needed; its text was not opened",
+        licence="Stanford's CheXpert Dataset Research Use Agreement: no redistribution; the rest unknown",
+        licence_source="tensorflow.org/datasets/catalog/chexpert: to be agreed to before the download; of its text one "
+        "clause was read, as others quote it",
         access="registration",
         citation="Irvin et al., CheXpert, AAAI 2019, arXiv:1901.07031",
         how_to_get="register at https://stanfordmlgroup.github.io/competitions/chexpert/ and unpack the small version.",

@@ -1,8 +1,8 @@
 """CT-RATE: dataset/train_fixed/train_1/train_1_a/train_1_a_1.nii.gz, as Hugging Face gives it.
 
-Paths after the listings of huggingface.co/datasets/ibrahimhamamci/CT-RATE in derived data sets. The older folders
-train/ and valid/ hold values that are not rescaled to Hounsfield units and are not read. Of the reconstructions of a
-scan (train_1_a_1, train_1_a_2) the first is taken.
+Paths after the listings of huggingface.co/datasets/ibrahimhamamci/CT-RATE in derived data sets, licence and terms after
+its card. The older folders train/ and valid/ hold values that are not rescaled to Hounsfield units and are not read. Of
+the reconstructions of a scan (train_1_a_1, train_1_a_2) the first is taken.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ SOURCE = SOURCES.register("ct_rate")(
         images="25,692 scans",
         size="over 10 TB, a part will do",
         licence="CC BY-NC-SA 4.0",
-        licence_source="derived data sets on Hugging Face carry it; the publisher's card was not opened",
+        licence_source="the publisher's card, huggingface.co/datasets/ibrahimhamamci/CT-RATE (README.md); its terms of "
+        "access also forbid redistribution and re-identification",
         access="registration",
         citation="Hamamci et al., arXiv:2403.17834",
         how_to_get="accept the terms at https://huggingface.co/datasets/ibrahimhamamci/CT-RATE and "

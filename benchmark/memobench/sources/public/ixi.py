@@ -1,6 +1,7 @@
 """IXI, T1: IXI002-Guys-0828-T1.nii.gz and so on, side by side or in IXI-T1/.
 
-The names (IXI, subject, hospital, number, contrast) are widely used; the publisher's page was not opened.
+The names (IXI, subject, hospital, number, contrast) are widely used; the publisher's page was not opened. Of the T1
+volumes torchio counts 581 (a comment in its torchio/datasets/ixi.py).
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ SOURCE = SOURCES.register("ixi")(
         modality="brain MR, T1",
         dim=3,
         tasks=("mr", "mr2d"),
-        patients="about 580",
-        images="about 580",
+        patients="581",
+        images="581",
         size="about 4.5 GB",
         licence="CC BY-SA 3.0",
-        licence_source="FLamby, flamby/datasets/fed_ixi/README.md, which quotes brain-development.org/ixi-dataset",
+        licence_source="torchio (torchio/datasets/ixi.py) and FLamby (fed_ixi/README.md), which both quote the "
+        "publisher's page, brain-development.org/ixi-dataset; the page itself was not opened",
         access="open",
         citation="IXI data set, https://brain-development.org/ixi-dataset/",
         how_to_get="download IXI-T1.tar from https://brain-development.org/ixi-dataset/ and "

@@ -3,6 +3,8 @@
 The four levels of folders are those of the NBIA Data Retriever; their names differ between its versions, and only
 the first, the patient, is used. Radiographs and scouts in the tree are passed over. The cube about the scan's centre
 is kept in place of the study's sub-volumes around vessels.
+
+Scans: the abstract of Armato et al.; patients as the data set's users count them, TCIA's page was not opened.
 """
 
 from functools import partial
@@ -21,7 +23,8 @@ SOURCE = SOURCES.register("lidc_idri")(
         images="1,018 CT scans",
         size="about 125 GB",
         licence="CC BY 3.0",
-        licence_source="as it is commonly cited; the publisher's page was not opened",
+        licence_source="luna16.grand-challenge.org/Data and concepttoclinic.drivendata.org/about-the-data, which both "
+        "name it; TCIA's page was not opened",
         access="open",
         citation="Armato et al., Medical Physics 2011, doi:10.7937/K9/TCIA.2015.LO9QL9SX",
         how_to_get="download the collection LIDC-IDRI with the NBIA Data Retriever (descriptive folder names) "

@@ -2,7 +2,7 @@
 
 Layout and tables after PhysioNet, https://physionet.org/content/mimic-cxr-jpg/2.1.0 (mimic-cxr-2.0.0-split.csv.gz
 with dicom_id, study_id, subject_id, split; mimic-cxr-2.0.0-metadata.csv.gz with dicom_id, ViewPosition). The metadata
-table is optional; without it all views are taken.
+table is optional; without it all views are taken. Patients: the abstract of MIMIC-CXR, from which these images come.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ SOURCE = SOURCES.register("mimic_cxr_jpg")(
         modality="chest radiograph",
         dim=2,
         tasks=("xray",),
-        patients="about 65,000",
+        patients="65,379",
         images="377,110, frontal ones are used",
         size="about 570 GB",
         licence="PhysioNet Credentialed Health Data License",
-        licence_source="physionet.org/content/mimic-cxr-jpg/2.1.0: credentialed access; the licence's version was not "
-        "read",
+        licence_source="physionet.org/content/mimic-cxr-jpg/2.1.0: credentialed access; the licence's name as others "
+        "cite it, its text was not opened",
         access="registration",
         citation="Johnson et al., MIMIC-CXR-JPG, PhysioNet 2024, doi:10.13026/jsn5-t979; arXiv:1901.07042",
         how_to_get="become a credentialed user of https://physionet.org, sign the agreement of mimic-cxr-jpg 2.1.0, "

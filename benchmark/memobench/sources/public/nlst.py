@@ -3,6 +3,9 @@
 The four levels of folders are those of the NBIA Data Retriever; their names differ between its versions, and only
 the first, the patient, is used. Radiographs and scouts in the tree are passed over. The cube about the scan's centre
 is kept in place of the study's sub-volumes around vessels.
+
+Patients: TCIA's wiki, pageId=5800702; studies: the Imaging Data Commons' notes of its release; open access:
+datascience.cancer.gov/news-events/news/access-publicly-available-imaging-data-national-lung-screening-trial.
 """
 
 from functools import partial
@@ -17,15 +20,17 @@ SOURCE = SOURCES.register("nlst")(
         modality="chest CT",
         dim=3,
         tasks=("ct", "ct2d"),
-        patients="about 26,000",
-        images="about 75,000 CT scans",
-        size="over 10 TB, a part will do",
-        licence="unknown",
-        licence_source="not confirmed; see TCIA's page of the collection",
+        patients="26,254",
+        images="over 73,000 CT studies",
+        size="11.3 TB, a part will do",
+        licence="CC BY 4.0",
+        licence_source="a series' record in NCI's Imaging Data Commons (source doi:10.7937/TCIA.HMQ8-J677), as others "
+        "quote it; TCIA's page was not opened",
         access="open",
-        citation="National Lung Screening Trial Research Team, NEJM 2011, doi:10.1056/NEJMoa1102873",
+        citation="National Lung Screening Trial Research Team, TCIA 2013, doi:10.7937/TCIA.HMQ8-J677; NEJM 2011, "
+        "doi:10.1056/NEJMoa1102873",
         how_to_get="download patients of the collection NLST with the NBIA Data Retriever "
-        "from The Cancer Imaging Archive.",
+        "from The Cancer Imaging Archive, https://doi.org/10.7937/TCIA.HMQ8-J677.",
         stands_for="PCCTA (private CT)",
         split="patient ids",
         records=partial(ct_series, collection="NLST"),

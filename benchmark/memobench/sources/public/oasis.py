@@ -2,6 +2,9 @@
 
 Names as OASIS-1's users know them; the publisher's fact sheet was not opened. Analyze files carry no reliable
 orientation, so left and right may be exchanged, alike in all. MR2 is a second visit of the same subject.
+
+Open access: the publisher's github.com/NrgXnat/oasis-scripts, by which OASIS-1 needs no account; size: the 12 archives
+of github.com/FahimFBA/organize-OASIS, 1.5 GB each.
 """
 
 from __future__ import annotations
@@ -31,10 +34,11 @@ SOURCE = SOURCES.register("oasis")(
         tasks=("mr", "mr2d"),
         patients="416",
         images="436",
-        size="about 16 GB",
-        licence="unknown (OASIS data use agreement)",
-        licence_source="the agreement's text was not opened",
-        access="registration",
+        size="about 18 GB, 12 archives",
+        licence="unknown (OASIS Data Use Agreement)",
+        licence_source="nilearn's datasets/description/oasis1.rst names it and its place, sites.wustl.edu/oasisbrains; "
+        "its text was not opened",
+        access="open",
         citation="Marcus et al., Journal of Cognitive Neuroscience 2007, doi:10.1162/jocn.2007.19.9.1498",
         how_to_get="agree to the terms at https://sites.wustl.edu/oasisbrains/ and unpack the discs of OASIS-1.",
         stands_for="MRNet",
