@@ -25,6 +25,7 @@ from memobench.errors import DataError
 from memobench.generator import Context, Track, silent
 from memobench.images import Images
 from memobench.intake.inspect import Inspection, inspect_folder
+from memobench.intake.picture import SCALING_VERSION, stretched
 from memobench.intake.prepare import common_shape, contrast_agrees, prepare
 from memobench.report.gallery import strongest
 from memobench.seeds import derive_seed
@@ -181,7 +182,8 @@ def audit(
     """Audit synthetic images from Python: arrays, or folders as ``bench audit`` takes them.
 
     Args:
-        synthetic: (N, *S) values in [0, 1], S being (H, W) or (D, H, W); or a folder.
+        synthetic: (N, *S) values in [0, 1], S being (H, W) or (D, H, W), scaled as :mod:`memobench.intake.picture`
+            says; or a folder.
         train: The images that the generator learned from, likewise.
         holdout: Images of other patients, likewise; None where there are none.
         train_patients: (n,) the patient of each training image; None if each is of another patient.
@@ -365,7 +367,8 @@ def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, trac
     def write(into: Path, scratch: Path) -> None:
         prepare(inspection, shape, track=track).save(into)
 
-    path, stored = store.get("images", {"content": sha.hexdigest(), "shape": list(shape)}, write)
+    key = {"content": sha.hexdigest(), "shape": list(shape), "scaling": SCALING_VERSION}
+    path, stored = store.get("images", key, write)
     return Images.load(path), stored
 
 
@@ -376,4 +379,7 @@ def _names(inspection: Inspection) -> list[str]:
 def _images(pixels: NDArray[np.floating], patients: Sequence[str] | None, name: str) -> Images:
     owners = [f"{name} {k}" for k in range(len(pixels))] if patients is None else list(patients)
     scans = np.array([f"{name} {k}" for k in range(len(pixels))], dtype=np.str_)
-    return Images(np.ascontiguousarray(pixels, dtype=np.float32), np.array(owners, dtype=np.str_), scans)
+    images = Images(np.ascontiguousarray(pixels, dtype=np.float32), np.array(owners, dtype=np.str_), scans)
+    # as the same images are scaled when they come as files
+    scaled = [image if image.min() == image.max() else stretched(image) for image in images.pixels]
+    return dataclasses.replace(images, pixels=np.stack(scaled) if scaled else images.pixels)
