@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from memobench.errors import DataError
 from memobench.generator import Context, Track, silent
 from memobench.images import Images
 from memobench.intake.inspect import Inspection, inspect_folder
-from memobench.intake.picture import SCALING_VERSION, stretched
+from memobench.intake.picture import IN_WINDOW, SCALING_VERSION, stretched
 from memobench.intake.prepare import common_shape, contrast_agrees, prepare
+from memobench.intake.walk import shown
 from memobench.report.gallery import strongest
 from memobench.seeds import derive_seed
 from memobench.stages import Clock, device_of, environment, load_arrays, rounded, save_arrays
@@ -116,42 +117,43 @@ def audit_folders(
     Raises:
         DataError: A folder or file cannot be used; the message names it, the reason and the fix.
     """
-    given = [path for path in (settings.synthetic, settings.train, settings.holdout) if path is not None]
+    folders = {"train": settings.train, "synthetic": settings.synthetic}
+    if settings.holdout is not None:
+        folders["holdout"] = settings.holdout
+        if settings.holdout.resolve() == settings.train.resolve():
+            raise DataError(
+                f"--holdout {shown(str(settings.holdout))} is the folder of --train; give images of patients whom the "
+                "generator never saw, or leave --holdout out"
+            )
     if settings.clean is not None:
-        check_target(settings.clean, given)
+        check_target(settings.clean, list(folders.values()))
     store, clock = Store(settings.out / ".stages"), Clock(say)
+    found: dict[str, Inspection] = {}
     with clock("inspect"):
-        # the training images say whether all are images or volumes
-        first = _inspect(settings.train, settings, settings.dim, track)
-        found = {
-            path: first if path == settings.train else _inspect(path, settings, first.dim, track) for path in given
-        }
+        for side in folders:  # the training images come first: they say whether all are images or volumes
+            found[side] = _inspect(folders[side], side, settings, found["train"].dim if found else settings.dim, track)
         shape = common_shape(list(found.values()), settings.size)
     with clock("read"):
         images, stored = {}, []
-        for path, inspection in found.items():
+        for side, inspection in found.items():
             read, done = _prepared(inspection, shape, store, track)
             if not inspection.patients_known:  # names of files, which may be the same in two folders
-                read = dataclasses.replace(read, patients=np.char.add(f"{path.name}/", read.patients))
-            images[path] = read
+                read = dataclasses.replace(read, patients=np.char.add(f"{side}/", read.patients))
+            images[side] = read
             stored.append(done)
         clock.stored = all(stored)
-    holdout = None if settings.holdout is None else images[settings.holdout]
-    synthetic = found[settings.synthetic]
-    real = [inspection for path, inspection in found.items() if path != settings.synthetic]
     sides = _Sides(
-        images[settings.synthetic],
-        images[settings.train],
-        holdout,
-        _names(synthetic),
-        _names(found[settings.train]),
-        all(inspection.patients_known for inspection in real),
+        images["synthetic"],
+        images["train"],
+        images.get("holdout"),
+        _names(found["synthetic"]),
+        _names(found["train"]),
+        all(inspection.patients_known for side, inspection in found.items() if side != "synthetic"),
+        [(f"{side}/{file}", reason) for side, inspection in found.items() for file, reason in inspection.unreadable],
         [
-            (f"{path.name}/{file}", reason)
-            for path, inspection in found.items()
-            for file, reason in inspection.unreadable
+            *(f"{side}: {note}" for side, inspection in found.items() for note in inspection.notes),
+            *_scaling_notes(found),
         ],
-        [f"{path.name}: {note}" for path, inspection in found.items() for note in inspection.notes],
     )
     report = _audit(sides, settings.preset, settings.device, store, clock, track)
     with writing_into(settings.out):
@@ -161,7 +163,7 @@ def audit_folders(
         write_json(settings.out / "audit.json", report.result.model_dump(mode="json"))
     if settings.clean is None:
         return report
-    files = [item.files for item in synthetic.items]
+    files = [item.files for item in found["synthetic"].items]
     cleaned = write_clean(settings.clean, settings.synthetic, report.result.images, files)
     return dataclasses.replace(report, cleaned=cleaned)
 
@@ -262,6 +264,21 @@ def _contrast_notes(sides: _Sides) -> list[str]:
     ]
 
 
+def _scaling_notes(found: Mapping[str, Inspection]) -> list[str]:
+    """Whether one set is shown through DICOM windows and another is not, which clips them differently."""
+    windowed = {
+        side: sum(kind.count for kind in inspection.found if kind.scaling.startswith(IN_WINDOW)) / len(inspection.items)
+        for side, inspection in found.items()
+    }
+    if max(windowed.values()) - min(windowed.values()) < 0.5:
+        return []
+    words = ", ".join(f"{100 * share:.0f} % of {side}" for side, share in windowed.items())
+    return [
+        f"not all sets are shown in a DICOM window ({words}); if values beyond the window are cut off in one set and "
+        "not in another, copies are found less surely, so export all sets in one way"
+    ]
+
+
 def _check_apart(train: Images, holdout: Images) -> None:
     """Refuse a holdout that is no holdout.
 
@@ -345,12 +362,12 @@ def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detec
     return pairs
 
 
-def _inspect(path: Path, settings: AuditSettings, dim: int | None, track: Track) -> Inspection:
+def _inspect(path: Path, side: str, settings: AuditSettings, dim: int | None, track: Track) -> Inspection:
     """A folder's images; whose the synthetic ones are is not asked."""
     return inspect_folder(
         path,
         dim=dim,
-        patient_regex=None if path == settings.synthetic else settings.patient_regex,
+        patient_regex=None if side == "synthetic" else settings.patient_regex,
         skip_unreadable=settings.skip_unreadable,
         track=track,
     )
