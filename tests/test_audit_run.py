@@ -117,7 +117,7 @@ def test_a_holdout_that_is_none_is_refused(write: Write, tmp_path: Path) -> None
     train, both = write("train", TRAIN), write("both", np.concatenate([HOLDOUT, TRAIN[:2]]))
     with pytest.raises(DataError, match="2 images stand in train and in holdout"):
         audit_folders(AuditSettings(write("syn", OTHER), train, both, preset="smoke", out=tmp_path / "out"))
-    with pytest.raises(DataError, match='patient "x" stands in train and in holdout'):
+    with pytest.raises(DataError, match=r'1 patient stands in train and in holdout \("x" for one'):
         audit(
             OTHER, TRAIN, HOLDOUT, train_patients=["x"] * 24, holdout_patients=["x"] * 24, preset="smoke", out=tmp_path
         )

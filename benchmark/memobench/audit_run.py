@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.auditing.agreement import check_apart, contrast_notes, window_notes
 from memobench.auditing.clean import Cleaned, check_target, write_clean
 from memobench.auditing.measure import Audited, measure_audit
 from memobench.auditing.plots import pair_picture, score_plot
@@ -25,8 +26,8 @@ from memobench.errors import DataError
 from memobench.generator import Context, Track, silent
 from memobench.images import Images
 from memobench.intake.inspect import Inspection, inspect_folder
-from memobench.intake.picture import IN_WINDOW, SCALING_VERSION, stretched
-from memobench.intake.prepare import common_shape, contrast_agrees, prepare
+from memobench.intake.picture import SCALING_VERSION, stretched
+from memobench.intake.prepare import common_shape, prepare
 from memobench.intake.walk import shown
 from memobench.report.gallery import strongest
 from memobench.seeds import derive_seed
@@ -152,7 +153,7 @@ def audit_folders(
         [(f"{side}/{file}", reason) for side, inspection in found.items() for file, reason in inspection.unreadable],
         [
             *(f"{side}: {note}" for side, inspection in found.items() for note in inspection.notes),
-            *_scaling_notes(found),
+            *window_notes(found),
         ],
     )
     report = _audit(sides, settings.preset, settings.device, store, clock, track)
@@ -226,8 +227,8 @@ def audit(
 def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, track: Track) -> AuditReport:
     train, holdout = sides.train, sides.holdout
     if holdout is not None:
-        _check_apart(train, holdout)
-    sides = dataclasses.replace(sides, notes=[*sides.notes, *_contrast_notes(sides)])
+        check_apart(train, holdout)
+    sides = dataclasses.replace(sides, notes=[*sides.notes, *contrast_notes(sides.synthetic, train, holdout)])
     device = device_of(device)
     parameters = EmbeddingParameters.preset(preset)
     pool = train if holdout is None else train.joined(holdout)
@@ -251,52 +252,6 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
         pairs = _pairs(sides, audited, result, detector)
         html = html_report(result, score_plot(audited), pairs)
     return AuditReport(result, html)
-
-
-def _contrast_notes(sides: _Sides) -> list[str]:
-    """Which sets are bright where the training images are dark: copies of such are seen less surely."""
-    others = {"synthetic": sides.synthetic, "held-out": sides.holdout}
-    return [
-        f"the {name} images are inverted against the training images, bright where those are dark; invert one of the "
-        "two and audit again, since copies are found less surely so"
-        for name, images in others.items()
-        if images is not None and not contrast_agrees(images, sides.train)
-    ]
-
-
-def _scaling_notes(found: Mapping[str, Inspection]) -> list[str]:
-    """Whether one set is shown through DICOM windows and another is not, which clips them differently."""
-    windowed = {
-        side: sum(kind.count for kind in inspection.found if kind.scaling.startswith(IN_WINDOW)) / len(inspection.items)
-        for side, inspection in found.items()
-    }
-    if max(windowed.values()) - min(windowed.values()) < 0.5:
-        return []
-    words = ", ".join(f"{100 * share:.0f} % of {side}" for side, share in windowed.items())
-    return [
-        f"not all sets are shown in a DICOM window ({words}); if values beyond the window are cut off in one set and "
-        "not in another, copies are found less surely, so export all sets in one way"
-    ]
-
-
-def _check_apart(train: Images, holdout: Images) -> None:
-    """Refuse a holdout that is no holdout.
-
-    Raises:
-        DataError: A patient, or an image, stands on both sides.
-    """
-    if shared := sorted(set(train.patients.tolist()) & set(holdout.patients.tolist())):
-        raise DataError(
-            f'patient "{shared[0]}" stands in train and in holdout, as do {len(shared)} in all; give a holdout of '
-            "patients whom the generator never saw"
-        )
-    contents = [[hashlib.sha256(image.tobytes()).digest() for image in images.pixels] for images in (train, holdout)]
-    if same := set(contents[0]) & set(contents[1]):
-        first = next(k for k, content in enumerate(contents[1]) if content in same)
-        raise DataError(
-            f"{len(same)} images stand in train and in holdout (one is of holdout patient "
-            f'"{holdout.patients[first]}"); take them out of one of the two'
-        )
 
 
 def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, float], name: str) -> AuditResult:
