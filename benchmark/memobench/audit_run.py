@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.auditing.agreement import check_apart, contrast_notes, window_notes
+from memobench.auditing.agreement import balance_notes, check_apart, check_enough, contrast_notes, window_notes
 from memobench.auditing.clean import Cleaned, check_target, write_clean
 from memobench.auditing.measure import Audited, measure_audit
 from memobench.auditing.plots import pair_picture, score_plot
@@ -156,6 +156,8 @@ def audit_folders(
             *window_notes(found),
         ],
     )
+    if sides.unreadable:
+        say(f"{len(sides.unreadable)} files cannot be used and were passed over; the report names them")
     report = _audit(sides, settings.preset, settings.device, store, clock, track)
     with writing_into(settings.out):
         settings.out.mkdir(parents=True, exist_ok=True)
@@ -226,9 +228,13 @@ def audit(
 
 def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, track: Track) -> AuditReport:
     train, holdout = sides.train, sides.holdout
+    if not len(sides.synthetic):
+        raise DataError("there are no synthetic images to audit; give at least one")
     if holdout is not None:
         check_apart(train, holdout)
-    sides = dataclasses.replace(sides, notes=[*sides.notes, *contrast_notes(sides.synthetic, train, holdout)])
+    check_enough(train, holdout)
+    notes = [*sides.notes, *balance_notes(train, holdout), *contrast_notes(sides.synthetic, train, holdout)]
+    sides = dataclasses.replace(sides, notes=notes)
     device = device_of(device)
     parameters = EmbeddingParameters.preset(preset)
     pool = train if holdout is None else train.joined(holdout)

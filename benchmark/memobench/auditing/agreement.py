@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from memobench.copies.detector import FOLDS
+from memobench.copies.embed import MIN_PATIENTS
 from memobench.errors import DataError
 from memobench.images import Images
 from memobench.intake.inspect import Inspection
@@ -13,6 +15,41 @@ from memobench.intake.prepare import contrast_agrees
 from memobench.intake.walk import shown
 
 _APART = 0.5  # shares of images shown in a window that differ by more are worth a note
+_FEWER = 0.5  # held-out patients per training patient, below which a note says what that costs
+
+
+def check_enough(train: Images, holdout: Images | None) -> None:
+    """Refuse real images of too few patients to learn a detector from, or to measure chance by.
+
+    Raises:
+        DataError: There are fewer than the detector needs for each of its folds, or next to no decoys.
+    """
+    if holdout is None and train.patient_count < FOLDS * MIN_PATIENTS:
+        raise DataError(
+            f"the training images are of {_patients(train)}, too few to learn from what tells a copy from another "
+            f"patient's image; give at least {FOLDS * MIN_PATIENTS}"
+        )
+    for name, images in {"training": train, "held-out": holdout}.items():
+        if images is not None and images.patient_count < MIN_PATIENTS:
+            remedy = ", or leave --holdout out and take the weaker guarantee" if images is holdout else ""
+            raise DataError(
+                f"the {name} images are of {_patients(images)}, too few to tell copies from chance; give at least "
+                f"{MIN_PATIENTS}, best as many in train as held out{remedy}"
+            )
+
+
+def balance_notes(train: Images, holdout: Images | None) -> list[str]:
+    """What few held-out patients cost."""
+    if holdout is None or holdout.patient_count >= _FEWER * train.patient_count:
+        return []
+    return [
+        f"only {_patients(holdout)} were held out against {_patients(train)} in train: what chance does is known less "
+        "surely, so intervals are wide and few copies may stay unseen; hold out as many as are trained on"
+    ]
+
+
+def _patients(images: Images) -> str:
+    return "1 patient" if images.patient_count == 1 else f"{images.patient_count} patients"
 
 
 def check_apart(train: Images, holdout: Images) -> None:
