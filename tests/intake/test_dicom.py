@@ -9,7 +9,7 @@ import pytest
 from memobench.intake.decode import decode, header
 from memobench.intake.picture import Unreadable, stretched
 from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
 from pydicom.uid import JPEG2000Lossless
 
 Draw = Callable[..., np.ndarray]
@@ -241,3 +241,84 @@ def test_nothing_left_in_the_window(tmp_path: Path, draw: Draw, save_dicom: Save
     file = save_dicom(tmp_path / "a", draw(), WindowCenter=5000, WindowWidth=10)
     with pytest.raises(Unreadable, match="is constant once it is shown in its DICOM window"):
         decode([file], None, 2)
+
+
+def _as_pydicom_shows(file: Path) -> np.ndarray:
+    """Rescaled, windowed and inverted by pydicom alone."""
+    dataset = pydicom.dcmread(file)
+    units = apply_modality_lut(dataset.pixel_array, dataset)
+    shown = apply_voi_lut(units, dataset, index=0).astype(np.float64)
+    return -shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("693_J2KI.dcm", "openjpeg"),  # JPEG 2000, 14 bit, window 40 to 100
+        ("J2K_pixelrep_mismatch.dcm", "openjpeg"),  # signed values stored as unsigned, three windows
+        ("JPEG2000.dcm", "openjpeg"),
+        ("JPGExtended.dcm", "libjpeg"),
+        ("JPEGLSNearLossless_08.dcm", "libjpeg"),
+        ("JPEGLSNearLossless_16.dcm", "libjpeg"),
+        ("MR_small.dcm", ""),
+        ("CT_small.dcm", ""),
+        ("examples_overlay.dcm", ""),  # 12 bit, two windows
+        ("image_dfl.dcm", ""),  # deflated
+        ("liver_1frame.dcm", ""),  # 1 bit
+        ("dicomdirtests/77654033/CR1/6154", ""),  # MONOCHROME1
+        ("dicomdirtests/77654033/CT2/17106", ""),
+    ],
+)
+def test_what_pydicom_ships_is_shown_as_pydicom_shows_it(shipped: Shipped, name: str, needs: str) -> None:
+    if needs:
+        pytest.importorskip(needs)
+    file = shipped(name)
+    assert np.allclose(decode([file], None, 2).pixels, stretched(_as_pydicom_shows(file)), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "same", "error"),
+    [
+        ("liver_expb_1frame.dcm", "liver_1frame.dcm", 0),
+        ("rtdose_expb_1frame.dcm", "rtdose_1frame.dcm", 0),
+        ("rtdose_rle_1frame.dcm", "rtdose_1frame.dcm", 0),
+        ("SC_rgb_rle.dcm", "SC_rgb_rle_16bit.dcm", 1e-5),
+        ("SC_rgb_rle.dcm", "SC_rgb_rle_32bit.dcm", 1e-5),
+        ("SC_rgb_rle.dcm", "SC_rgb_gdcm_KY.dcm", 0.02),
+        ("SC_rgb_rle.dcm", "SC_rgb_jpeg_gdcm.dcm", 0.02),
+        ("SC_rgb_rle.dcm", "SC_rgb_jpeg_dcmtk.dcm", 0.02),
+        ("SC_rgb_rle.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm", 0.02),
+        ("SC_rgb_rle.dcm", "SC_rgb_jls_lossy_sample.dcm", 0.02),
+        ("SC_ybr_full_422_uncompressed.dcm", "SC_rgb_dcmtk_+eb+cy+s2.dcm", 0.02),
+    ],
+)
+def test_encodings_of_one_picture_are_one_picture(shipped: Shipped, name: str, same: str, error: float) -> None:
+    pytest.importorskip("libjpeg")
+    pytest.importorskip("openjpeg")
+    first, second = (decode([shipped(file)], None, 2) for file in (name, same))
+    assert np.abs(first.pixels - second.pixels).mean() <= error
+    assert np.corrcoef(first.pixels.ravel(), second.pixels.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("name", ["rtdose_expb.dcm", "rtdose_rle.dcm"])
+def test_frames_of_other_encodings_are_the_same_volume(shipped: Shipped, name: str) -> None:
+    plain = decode([shipped("rtdose.dcm")], None, 3)
+    assert np.array_equal(decode([shipped(name)], None, 3).pixels, plain.pixels)
+
+
+def test_a_film_of_compressed_colour(shipped: Shipped) -> None:
+    pytest.importorskip("libjpeg")
+    file = shipped("examples_ybr_color.dcm")
+    head = header(file)
+    assert head is not None
+    assert (head.frames, head.dim) == (30, 2)
+    first, last = (decode([file], frame, 2) for frame in (0, 29))
+    assert first.colour
+    assert first.pixels.shape == last.pixels.shape == (240, 320)
+    assert not np.array_equal(first.pixels, last.pixels)
+
+
+def test_a_broken_stream_is_named(shipped: Shipped) -> None:
+    pytest.importorskip("openjpeg")
+    with pytest.raises(Unreadable, match=r"cannot be read \(Unable to decode"):
+        decode([shipped("JPEG2000-embedded-sequence-delimiter.dcm")], None, 2)
