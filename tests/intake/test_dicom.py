@@ -10,7 +10,7 @@ from memobench.intake.decode import decode, header
 from memobench.intake.picture import Unreadable, stretched
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, get_decoder
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
 Draw = Callable[..., np.ndarray]
 Save = Callable[..., Path]
@@ -182,6 +182,9 @@ def test_compressed_files_where_a_handler_is_installed(shipped: Shipped, name: s
 
 
 def test_a_missing_handler_is_named(shipped: Shipped, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(get_decoder(JPEGLSLossless), "_available", {})
+    with pytest.raises(Unreadable, match=r"is compressed \(JPEG-LS.*python-gdcm \(BSD\), or .*libjpeg \(GPL-3.0\)"):
+        decode([shipped("MR_small_jpeg_ls_lossless.dcm")], None, 2)
     monkeypatch.setattr(get_decoder(JPEG2000Lossless), "_available", {})
     with pytest.raises(Unreadable, match=r"is compressed \(JPEG 2000.*pip install pylibjpeg pylibjpeg-openjpeg"):
         decode([shipped("MR_small_jp2klossless.dcm")], None, 2)

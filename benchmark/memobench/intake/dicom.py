@@ -177,10 +177,13 @@ def _demand_handler(syntax: UID) -> None:
     except NotImplementedError as error:
         raise Unreadable(f"is stored as {syntax.name}, for which no decoder exists; convert it") from error
     if not available:
-        package = "pylibjpeg-openjpeg" if "2000" in syntax.name else "pylibjpeg-libjpeg"
+        handler = (
+            "pip install pylibjpeg pylibjpeg-openjpeg"
+            if "2000" in syntax.name
+            else "pip install python-gdcm (BSD), or pylibjpeg pylibjpeg-libjpeg (GPL-3.0)"
+        )
         raise Unreadable(
-            f"is compressed ({syntax.name}); install its handler: pip install pylibjpeg {package}, "
-            'or pip install "memobench[dicom]"'
+            f'is compressed ({syntax.name}); install its handler: {handler}, or pip install "memobench[dicom]" for all'
         )
 
 
