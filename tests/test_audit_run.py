@@ -179,7 +179,7 @@ def test_folders_that_cannot_be_compared_are_refused(write: Write, tmp_path: Pat
     out = tmp_path / "out"
     with pytest.raises(DataError, match="none holds no file that could be an image"):
         audit_folders(AuditSettings(empty, train, holdout, out=out))
-    with pytest.raises(DataError, match=r"volumes holds 3D volumes alone .* and 2D images are asked for"):
+    with pytest.raises(DataError, match=r"volumes holds only 3D volumes .* and 2D images are asked for"):
         audit_folders(AuditSettings(volumes, train, holdout, out=out))
     with pytest.raises(DataError, match=r"--holdout .*train is the folder of --train; give images of patients whom"):
         audit_folders(AuditSettings(holdout, train, train, out=out))

@@ -128,7 +128,7 @@ def inspect_folder(
     if not found.items and found.other_dim == count:
         kinds = ("2D images", "3D volumes") if found.dim == 3 else ("3D volumes", "2D images")
         raise DataError(
-            f"{folder} holds {kinds[0]} alone ({_files(count)}, such as {shown(found.unreadable[0][0])}), and "
+            f"{folder} holds only {kinds[0]} ({_files(count)}, such as {shown(found.unreadable[0][0])}), and "
             f"{kinds[1]} are asked for, as --dim or the training images say; give all folders in one dimension"
         )
     named = "; ".join(f"{shown(file)} {reason}" for file, reason in found.unreadable[:_NAMED])
