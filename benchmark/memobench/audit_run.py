@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.auditing.agreement import balance_notes, check_apart, check_enough, contrast_notes, window_notes
+from memobench.auditing.agreement import (
+    balance_notes,
+    check_apart,
+    check_enough,
+    contents_of,
+    contrast_notes,
+    window_notes,
+)
 from memobench.auditing.clean import Cleaned, check_target, write_clean
 from memobench.auditing.measure import Audited, measure_audit
 from memobench.auditing.plots import pair_picture, score_plot
@@ -159,6 +166,8 @@ def audit_folders(
     if sides.unreadable:
         say(f"{len(sides.unreadable)} files cannot be used and were passed over; the report names them")
     report = _audit(sides, settings.preset, settings.device, store, clock, track)
+    for note in report.result.notes:
+        say(f"Note: {note}")
     with writing_into(settings.out):
         settings.out.mkdir(parents=True, exist_ok=True)
         (settings.out / "report.html").write_text(report.html, encoding="utf-8")
@@ -282,8 +291,9 @@ def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, flo
         )
         for patient in np.unique(matched[audited.called])
     ]
-    decision, verdict = decide_release(audited.metrics, count)
-    contents = {hashlib.sha256(image.tobytes()).digest() for image in sides.synthetic.pixels}
+    contents, real = contents_of(sides.synthetic), set(contents_of(train))
+    exact = sum(content in real for content in contents)
+    decision, verdict = decide_release(audited.metrics, count, exact=exact, called=int(audited.called.sum()))
     counts = {"synthetic_images": count, "train_images": len(train), "train_patients": train.patient_count}
     counts["holdout_images"] = 0 if holdout is None else len(holdout)
     counts["holdout_patients"] = 0 if holdout is None else holdout.patient_count
@@ -303,7 +313,7 @@ def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, flo
         cleaned=audited.cleaned,
         images=images,
         affected=sorted(affected, key=lambda one: (-one.images, -one.strongest)),
-        duplicates=count - len(contents),
+        duplicates=count - len(set(contents)),
         unreadable=list(sides.unreadable),
         notes=[*sides.notes, *audited.notes],
         environment=environment(device),

@@ -88,6 +88,16 @@ def test_the_decision_follows_the_evidence(metrics: dict[str, Metric], decision:
     assert words in sentence
 
 
+def test_one_exact_copy_is_enough_and_listed_images_are_mentioned() -> None:
+    nothing = found(metric(0.0, -0.01, 0.009, 0.6))
+    decided, sentence = decide_release(nothing, 400, exact=1, called=1)
+    assert decided == "do not release"
+    assert "of its 400 images, 1 is pixel for pixel a training image; of all, up to 0.9 % may be copies" in sentence
+    decided, sentence = decide_release(nothing, 400, called=2)
+    assert decided == "release"
+    assert sentence.endswith("2 reach the threshold of a copy, which chance explains: look at what is listed.")
+
+
 @pytest.mark.smoke
 def test_one_image_is_never_released_unseen() -> None:
     decided, sentence = decide_release(found(metric(0.0, -0.95, 0.95, 1.0)), 1)

@@ -18,6 +18,11 @@ _APART = 0.5  # shares of images shown in a window that differ by more are worth
 _FEWER = 0.5  # held-out patients per training patient, below which a note says what that costs
 
 
+def contents_of(images: Images) -> list[bytes]:
+    """What each image shows, as a digest: equal for images that are pixel for pixel the same."""
+    return [hashlib.sha256(image.tobytes()).digest() for image in images.pixels]
+
+
 def check_enough(train: Images, holdout: Images | None) -> None:
     """Refuse real images of too few patients to learn a detector from, or to measure chance by.
 
@@ -64,9 +69,9 @@ def check_apart(train: Images, holdout: Images) -> None:
             f'{count} in train and in holdout ("{shown(shared[0])}" for one); give a holdout of patients whom the '
             "generator never saw"
         )
-    contents = [[hashlib.sha256(image.tobytes()).digest() for image in images.pixels] for images in (train, holdout)]
-    if same := set(contents[0]) & set(contents[1]):
-        first = next(k for k, content in enumerate(contents[1]) if content in same)
+    held_out = contents_of(holdout)
+    if same := set(contents_of(train)) & set(held_out):
+        first = next(k for k, content in enumerate(held_out) if content in same)
         count = "1 image stands" if len(same) == 1 else f"{len(same)} images stand"
         raise DataError(
             f'{count} in train and in holdout (of holdout patient "{shown(str(holdout.patients[first]))}" for one); '

@@ -87,12 +87,16 @@ class AuditResult(Strict):
     seconds: dict[str, Finite]
 
 
-def decide_release(metrics: Mapping[str, Metric], images: int) -> tuple[Decision, str]:
+def decide_release(
+    metrics: Mapping[str, Metric], images: int, *, exact: int = 0, called: int = 0
+) -> tuple[Decision, str]:
     """The decision, and its sentence for people who know no statistics.
 
     Args:
         metrics: ``copy_rate`` with its interval; with held-out patients also ``copy_evidence`` and ``train_share``.
         images: Number of synthetic images.
+        exact: How many of them are pixel for pixel a training image; one is enough, since chance makes none.
+        called: How many reach the threshold of a copy.
     """
     rate, patients = metrics["copy_rate"], max(metrics["memorized_patients"].value, 0)
     # n images without a copy exclude no smaller share than this, about 3 / n (Hanley & Lippman-Hand 1983)
@@ -103,6 +107,12 @@ def decide_release(metrics: Mapping[str, Metric], images: int) -> tuple[Decision
         f"{shown(rate.value, 'percent')} of its {made} are copies of training patients (95 % interval "
         f"{low} to {high}), of about {patients:.0f} patients"
     )
+    if exact:
+        are = "1 is" if exact == 1 else f"{exact} are"
+        return "do not release", (
+            f"Do not release this set as it is: of its {made}, {are} pixel for pixel a training image; of all, up to "
+            f"{high} may be copies (95 % interval)."
+        )
     evidence, share = metrics.get("copy_evidence"), metrics.get("train_share")
     if evidence is None or share is None:
         if (rate.low or 0.0) > 0:
@@ -132,9 +142,11 @@ def decide_release(metrics: Mapping[str, Metric], images: int) -> tuple[Decision
             f"No copies beyond chance were found among {made}, but that is too little to tell: even {high} of them "
             "could be copies (95 % interval). Audit more images, against more held-out patients, before release."
         )
+    alike = "1 reaches" if called == 1 else f"{called} reach"
+    listed = f" {alike} the threshold of a copy, which chance explains: look at what is listed." if called else ""
     return "release", (
         f"Nothing found here speaks against release: no copies beyond chance among {made}, at most {high} of "
-        "them (95 % interval)."
+        f"them (95 % interval).{listed}"
     )
 
 
