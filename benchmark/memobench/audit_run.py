@@ -164,7 +164,8 @@ def audit_folders(
         ],
     )
     if sides.unreadable:
-        say(f"{len(sides.unreadable)} files cannot be used and were passed over; the report names them")
+        count = len(sides.unreadable)
+        say(f"{count} file{'s' * (count > 1)} cannot be used and were passed over; the report names them")
     report = _audit(sides, settings.preset, settings.device, store, clock, track)
     for note in report.result.notes:
         say(f"Note: {note}")
