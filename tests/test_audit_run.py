@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import csv
+import dataclasses
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import memobench
 import numpy as np
@@ -14,6 +17,7 @@ from memobench.auditing.results import AuditResult
 from memobench.cli import main
 from memobench.copies.perturb import perturb
 from memobench.errors import DataError
+from memobench.images import Images
 from PIL import Image
 
 Write = Callable[[str, np.ndarray], Path]
@@ -117,7 +121,7 @@ def test_a_holdout_that_is_none_is_refused(write: Write, tmp_path: Path) -> None
     train, both = write("train", TRAIN), write("both", np.concatenate([HOLDOUT, TRAIN[:2]]))
     with pytest.raises(DataError, match="2 images stand in train and in holdout"):
         audit_folders(AuditSettings(write("syn", OTHER), train, both, preset="smoke", out=tmp_path / "out"))
-    with pytest.raises(DataError, match='patient "x" stands in train and in holdout'):
+    with pytest.raises(DataError, match=r'1 patient stands in train and in holdout \("x" for one'):
         audit(
             OTHER, TRAIN, HOLDOUT, train_patients=["x"] * 24, holdout_patients=["x"] * 24, preset="smoke", out=tmp_path
         )
@@ -137,6 +141,121 @@ def test_the_package_imports_no_torch_for_the_name() -> None:
     code = "import sys, memobench; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_a_synthetic_set_that_is_the_training_set_is_nothing_but_copies(write: Write, tmp_path: Path) -> None:
+    train, holdout = write("train", TRAIN), write("holdout", HOLDOUT)
+    settings = AuditSettings(train, train, holdout, patient_regex=r"(\d+)\.png", preset="smoke", out=tmp_path / "out")
+    with pytest.raises(DataError, match=r'24 patients stand in train and in holdout \("000" for one'):
+        audit_folders(settings)  # the pattern names the same patients in both folders
+    result = audit_folders(dataclasses.replace(settings, patient_regex=None)).result
+    assert result.decision == "do not release"
+    assert result.metrics["copy_rate"].value == 1
+    assert sorted(one.patient for one in result.affected) == [f"train/{k:03d}.png" for k in range(24)]
+    assert all(one.left_out and one.match == one.name for one in result.images)
+    assert result.cleaned == {}
+
+
+@pytest.mark.slow
+def test_one_synthetic_image_is_too_little_to_tell(tmp_path: Path) -> None:
+    result = audit(OTHER[:1], TRAIN, HOLDOUT, preset="smoke", out=tmp_path).result
+    assert result.decision == "review"
+    assert "too little to tell" in result.verdict
+
+
+def test_too_few_patients_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the training images are of 1 patient, too few to learn from.*at least 8"):
+        audit(OTHER, TRAIN[:1], preset="smoke", out=tmp_path)
+    with pytest.raises(DataError, match=r"the held-out images are of 1 patient, too few.*leave --holdout out"):
+        audit(OTHER, TRAIN, HOLDOUT[:1], preset="smoke", out=tmp_path)
+
+
+def test_folders_that_cannot_be_compared_are_refused(write: Write, tmp_path: Path) -> None:
+    train, holdout, empty = write("train", TRAIN[:3]), write("holdout", HOLDOUT[:3]), write("none", TRAIN[:0])
+    volumes = tmp_path / "volumes"
+    volumes.mkdir()
+    np.save(volumes / "a.npy", np.random.default_rng(0).random((16, 16, 16)))
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match="none holds no file that could be an image"):
+        audit_folders(AuditSettings(empty, train, holdout, out=out))
+    with pytest.raises(DataError, match=r"volumes holds only 3D volumes .* and 2D images are asked for"):
+        audit_folders(AuditSettings(volumes, train, holdout, out=out))
+    with pytest.raises(DataError, match=r"--holdout .*train is the folder of --train; give images of patients whom"):
+        audit_folders(AuditSettings(holdout, train, train, out=out))
+    np.save(train / "b.npy", np.random.default_rng(0).random((16, 16, 16)))
+    with pytest.raises(DataError, match=r"1 file of .*train cannot be used: b\.npy is a 3D volume \(16x16x16\) among"):
+        audit_folders(AuditSettings(holdout, train, None, out=out))
+
+
+def test_folders_of_one_name_are_not_taken_for_one(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    train, holdout, synthetic = write("images", TRAIN), write("site/images", HOLDOUT), write("syn", OTHER[:4])
+    owners: list[str] = []
+
+    class Reached(Exception):
+        pass
+
+    def fit(pool: Images, *given: Any, **more: Any) -> None:
+        owners.extend(pool.patients.tolist())
+        raise Reached
+
+    monkeypatch.setattr("memobench.audit_run.Detector.fit", fit)
+    with pytest.raises(Reached):
+        audit_folders(AuditSettings(synthetic, train, holdout, preset="smoke", out=tmp_path / "out"))
+    assert {"train/000.png", "holdout/000.png"} <= set(owners)
+    assert len(set(owners)) == 48
+
+
+def test_awkward_files_are_named_and_escaped(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [
+        "<img src=x onerror=alert(1)>.png",
+        '=HYPERLINK(1),"a".png',
+        "胸部 正面.png",
+        'it\'s "quoted",  two.png',
+        "colour.png",
+        "program.png",
+        "broken.png",
+    ]
+    synthetic = write("syn", np.concatenate([TRAIN[:5], OTHER[:2]]))
+    for number, name in enumerate(names):
+        (synthetic / f"{number:03d}.png").rename(synthetic / name)
+    with Image.open(synthetic / "colour.png") as grey:
+        Image.merge("RGB", [grey, grey.point(lambda value: value // 2), grey]).save(synthetic / "colour.png")
+    (synthetic / "program.png").write_bytes(b"MZ" + bytes(500))
+    (synthetic / "broken.png").write_bytes((synthetic / "broken.png").read_bytes()[:60])
+    words = ["audit", "--synthetic", str(synthetic), "--train", str(write("train", TRAIN))]
+    words += ["--holdout", str(write("holdout", HOLDOUT)), "--preset", "smoke", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 1
+    refused = capsys.readouterr().err
+    assert "2 files of" in refused
+    assert "broken.png cannot be read (image file is truncated); program.png is a program for Windows" in refused
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--skip-unreadable", "--clean", str(tmp_path / "clean")])
+    assert not ended.value.code
+    assert "2 files cannot be used and were passed over; the report names them" in capsys.readouterr().err
+    result = AuditResult.model_validate(json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8")))
+    assert result.decision == "do not release"
+    assert "of its 5 images, 4 are pixel for pixel a training image" in result.verdict
+    assert {one.name for one in result.images} == set(names[:5])
+    assert [file for file, _ in result.unreadable] == ["synthetic/broken.png", "synthetic/program.png"]
+    assert any(note.startswith("synthetic: 1 colour images were converted to grey") for note in result.notes)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.png" in page
+    assert "胸部 正面.png" in page
+    assert "synthetic/program.png: is a program for Windows, not an image" in page
+    with (tmp_path / "out" / "audit.csv").open(newline="", encoding="utf-8") as handle:
+        listed = {row["image"] for row in csv.DictReader(handle)}
+    assert listed == {f"'{name}" if name.startswith("=") else name for name in names[:5]}
+    assert {one.copy_of for one in result.images} <= {f"train/{k:03d}.png" for k in range(5)} | {None}
+    with (tmp_path / "clean" / "left_out.csv").open(newline="", encoding="utf-8") as handle:
+        left_out = {row["file"].removeprefix("'") for row in csv.DictReader(handle)}
+    assert left_out >= {names[0], names[1]}
 
 
 @pytest.mark.smoke

@@ -12,6 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.auditing.agreement import (
+    balance_notes,
+    check_apart,
+    check_enough,
+    contents_of,
+    contrast_notes,
+    window_notes,
+)
 from memobench.auditing.clean import Cleaned, check_target, write_clean
 from memobench.auditing.measure import Audited, measure_audit
 from memobench.auditing.plots import pair_picture, score_plot
@@ -25,7 +33,9 @@ from memobench.errors import DataError
 from memobench.generator import Context, Track, silent
 from memobench.images import Images
 from memobench.intake.inspect import Inspection, inspect_folder
-from memobench.intake.prepare import common_shape, contrast_agrees, prepare
+from memobench.intake.picture import SCALING_VERSION, stretched
+from memobench.intake.prepare import common_shape, prepare
+from memobench.intake.walk import shown
 from memobench.report.gallery import strongest
 from memobench.seeds import derive_seed
 from memobench.stages import Clock, device_of, environment, load_arrays, rounded, save_arrays
@@ -115,44 +125,50 @@ def audit_folders(
     Raises:
         DataError: A folder or file cannot be used; the message names it, the reason and the fix.
     """
-    given = [path for path in (settings.synthetic, settings.train, settings.holdout) if path is not None]
+    folders = {"train": settings.train, "synthetic": settings.synthetic}
+    if settings.holdout is not None:
+        folders["holdout"] = settings.holdout
+        if settings.holdout.resolve() == settings.train.resolve():
+            raise DataError(
+                f"--holdout {shown(str(settings.holdout))} is the folder of --train; give images of patients whom the "
+                "generator never saw, or leave --holdout out"
+            )
     if settings.clean is not None:
-        check_target(settings.clean, given)
+        check_target(settings.clean, list(folders.values()))
     store, clock = Store(settings.out / ".stages"), Clock(say)
+    found: dict[str, Inspection] = {}
     with clock("inspect"):
-        # the training images say whether all are images or volumes
-        first = _inspect(settings.train, settings, settings.dim, track)
-        found = {
-            path: first if path == settings.train else _inspect(path, settings, first.dim, track) for path in given
-        }
+        for side in folders:  # the training images come first: they say whether all are images or volumes
+            found[side] = _inspect(folders[side], side, settings, found["train"].dim if found else settings.dim, track)
         shape = common_shape(list(found.values()), settings.size)
     with clock("read"):
         images, stored = {}, []
-        for path, inspection in found.items():
+        for side, inspection in found.items():
             read, done = _prepared(inspection, shape, store, track)
             if not inspection.patients_known:  # names of files, which may be the same in two folders
-                read = dataclasses.replace(read, patients=np.char.add(f"{path.name}/", read.patients))
-            images[path] = read
+                read = dataclasses.replace(read, patients=np.char.add(f"{side}/", read.patients))
+            images[side] = read
             stored.append(done)
         clock.stored = all(stored)
-    holdout = None if settings.holdout is None else images[settings.holdout]
-    synthetic = found[settings.synthetic]
-    real = [inspection for path, inspection in found.items() if path != settings.synthetic]
     sides = _Sides(
-        images[settings.synthetic],
-        images[settings.train],
-        holdout,
-        _names(synthetic),
-        _names(found[settings.train]),
-        all(inspection.patients_known for inspection in real),
+        images["synthetic"],
+        images["train"],
+        images.get("holdout"),
+        _names(found["synthetic"]),
+        _names(found["train"]),
+        all(inspection.patients_known for side, inspection in found.items() if side != "synthetic"),
+        [(f"{side}/{file}", reason) for side, inspection in found.items() for file, reason in inspection.unreadable],
         [
-            (f"{path.name}/{file}", reason)
-            for path, inspection in found.items()
-            for file, reason in inspection.unreadable
+            *(f"{side}: {note}" for side, inspection in found.items() for note in inspection.notes),
+            *window_notes(found),
         ],
-        [f"{path.name}: {note}" for path, inspection in found.items() for note in inspection.notes],
     )
+    if sides.unreadable:
+        count = len(sides.unreadable)
+        say(f"{count} file{'s' * (count > 1)} cannot be used and were passed over; the report names them")
     report = _audit(sides, settings.preset, settings.device, store, clock, track)
+    for note in report.result.notes:
+        say(f"Note: {note}")
     with writing_into(settings.out):
         settings.out.mkdir(parents=True, exist_ok=True)
         (settings.out / "report.html").write_text(report.html, encoding="utf-8")
@@ -160,7 +176,7 @@ def audit_folders(
         write_json(settings.out / "audit.json", report.result.model_dump(mode="json"))
     if settings.clean is None:
         return report
-    files = [item.files for item in synthetic.items]
+    files = [item.files for item in found["synthetic"].items]
     cleaned = write_clean(settings.clean, settings.synthetic, report.result.images, files)
     return dataclasses.replace(report, cleaned=cleaned)
 
@@ -181,7 +197,8 @@ def audit(
     """Audit synthetic images from Python: arrays, or folders as ``bench audit`` takes them.
 
     Args:
-        synthetic: (N, *S) values in [0, 1], S being (H, W) or (D, H, W); or a folder.
+        synthetic: (N, *S) values in [0, 1], S being (H, W) or (D, H, W), scaled as :mod:`memobench.intake.picture`
+            says; or a folder.
         train: The images that the generator learned from, likewise.
         holdout: Images of other patients, likewise; None where there are none.
         train_patients: (n,) the patient of each training image; None if each is of another patient.
@@ -221,9 +238,13 @@ def audit(
 
 def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, track: Track) -> AuditReport:
     train, holdout = sides.train, sides.holdout
+    if not len(sides.synthetic):
+        raise DataError("there are no synthetic images to audit; give at least one")
     if holdout is not None:
-        _check_apart(train, holdout)
-    sides = dataclasses.replace(sides, notes=[*sides.notes, *_contrast_notes(sides)])
+        check_apart(train, holdout)
+    check_enough(train, holdout)
+    notes = [*sides.notes, *balance_notes(train, holdout), *contrast_notes(sides.synthetic, train, holdout)]
+    sides = dataclasses.replace(sides, notes=notes)
     device = device_of(device)
     parameters = EmbeddingParameters.preset(preset)
     pool = train if holdout is None else train.joined(holdout)
@@ -249,37 +270,6 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
     return AuditReport(result, html)
 
 
-def _contrast_notes(sides: _Sides) -> list[str]:
-    """Which sets are bright where the training images are dark: copies of such are seen less surely."""
-    others = {"synthetic": sides.synthetic, "held-out": sides.holdout}
-    return [
-        f"the {name} images are inverted against the training images, bright where those are dark; invert one of the "
-        "two and audit again, since copies are found less surely so"
-        for name, images in others.items()
-        if images is not None and not contrast_agrees(images, sides.train)
-    ]
-
-
-def _check_apart(train: Images, holdout: Images) -> None:
-    """Refuse a holdout that is no holdout.
-
-    Raises:
-        DataError: A patient, or an image, stands on both sides.
-    """
-    if shared := sorted(set(train.patients.tolist()) & set(holdout.patients.tolist())):
-        raise DataError(
-            f'patient "{shared[0]}" stands in train and in holdout, as do {len(shared)} in all; give a holdout of '
-            "patients whom the generator never saw"
-        )
-    contents = [[hashlib.sha256(image.tobytes()).digest() for image in images.pixels] for images in (train, holdout)]
-    if same := set(contents[0]) & set(contents[1]):
-        first = next(k for k, content in enumerate(contents[1]) if content in same)
-        raise DataError(
-            f"{len(same)} images stand in train and in holdout (one is of holdout patient "
-            f'"{holdout.patients[first]}"); take them out of one of the two'
-        )
-
-
 def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, float], name: str) -> AuditResult:
     train, holdout, count = sides.train, sides.holdout, len(sides.synthetic)
     matched = train.patients[audited.train_index]
@@ -302,8 +292,9 @@ def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, flo
         )
         for patient in np.unique(matched[audited.called])
     ]
-    decision, verdict = decide_release(audited.metrics, count)
-    contents = {hashlib.sha256(image.tobytes()).digest() for image in sides.synthetic.pixels}
+    contents, real = contents_of(sides.synthetic), set(contents_of(train))
+    exact = sum(content in real for content in contents)
+    decision, verdict = decide_release(audited.metrics, count, exact=exact, called=int(audited.called.sum()))
     counts = {"synthetic_images": count, "train_images": len(train), "train_patients": train.patient_count}
     counts["holdout_images"] = 0 if holdout is None else len(holdout)
     counts["holdout_patients"] = 0 if holdout is None else holdout.patient_count
@@ -323,7 +314,7 @@ def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, flo
         cleaned=audited.cleaned,
         images=images,
         affected=sorted(affected, key=lambda one: (-one.images, -one.strongest)),
-        duplicates=count - len(contents),
+        duplicates=count - len(set(contents)),
         unreadable=list(sides.unreadable),
         notes=[*sides.notes, *audited.notes],
         environment=environment(device),
@@ -343,12 +334,12 @@ def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detec
     return pairs
 
 
-def _inspect(path: Path, settings: AuditSettings, dim: int | None, track: Track) -> Inspection:
+def _inspect(path: Path, side: str, settings: AuditSettings, dim: int | None, track: Track) -> Inspection:
     """A folder's images; whose the synthetic ones are is not asked."""
     return inspect_folder(
         path,
         dim=dim,
-        patient_regex=None if path == settings.synthetic else settings.patient_regex,
+        patient_regex=None if side == "synthetic" else settings.patient_regex,
         skip_unreadable=settings.skip_unreadable,
         track=track,
     )
@@ -365,7 +356,8 @@ def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, trac
     def write(into: Path, scratch: Path) -> None:
         prepare(inspection, shape, track=track).save(into)
 
-    path, stored = store.get("images", {"content": sha.hexdigest(), "shape": list(shape)}, write)
+    key = {"content": sha.hexdigest(), "shape": list(shape), "scaling": SCALING_VERSION}
+    path, stored = store.get("images", key, write)
     return Images.load(path), stored
 
 
@@ -376,4 +368,7 @@ def _names(inspection: Inspection) -> list[str]:
 def _images(pixels: NDArray[np.floating], patients: Sequence[str] | None, name: str) -> Images:
     owners = [f"{name} {k}" for k in range(len(pixels))] if patients is None else list(patients)
     scans = np.array([f"{name} {k}" for k in range(len(pixels))], dtype=np.str_)
-    return Images(np.ascontiguousarray(pixels, dtype=np.float32), np.array(owners, dtype=np.str_), scans)
+    images = Images(np.ascontiguousarray(pixels, dtype=np.float32), np.array(owners, dtype=np.str_), scans)
+    # as the same images are scaled when they come as files
+    scaled = [image if image.min() == image.max() else stretched(image) for image in images.pixels]
+    return dataclasses.replace(images, pixels=np.stack(scaled) if scaled else images.pixels)

@@ -76,6 +76,8 @@ def test_without_holdout_a_null_is_covered_and_copies_are_counted() -> None:
     [
         (found(metric(0.05, 0.03, 0.08, 0.0001), 0.0001), "do not release", "5.0 % of its 400 images are copies"),
         (found(metric(0.0, -0.01, 0.009, 0.6)), "release", "at most 0.9 % of them"),
+        (found(metric(-0.05, -0.2, 0.0, 1.0)), "release", "at most 0.7 % of them"),
+        (found(metric(0.0, -0.5, 0.4, 1.0)), "review", "even 40.0 % of them could be copies"),
         (found(metric(0.0, -0.01, 0.02, 0.4), 0.001), "do not release", "p = 0.0020"),
         (found(metric(0.0, 0.0, 0.01, 0.9), 0.3, metric(0.7, 0.6, 0.8, 0.001)), "review", "70.0 % are nearer"),
     ],
@@ -84,6 +86,23 @@ def test_the_decision_follows_the_evidence(metrics: dict[str, Metric], decision:
     decided, sentence = decide_release(metrics, 400)
     assert decided == decision
     assert words in sentence
+
+
+def test_one_exact_copy_is_enough_and_listed_images_are_mentioned() -> None:
+    nothing = found(metric(0.0, -0.01, 0.009, 0.6))
+    decided, sentence = decide_release(nothing, 400, exact=1, called=1)
+    assert decided == "do not release"
+    assert "of its 400 images, 1 is pixel for pixel a training image; of all, up to 0.9 % may be copies" in sentence
+    decided, sentence = decide_release(nothing, 400, called=2)
+    assert decided == "release"
+    assert sentence.endswith("2 reach the threshold of a copy, which chance explains: look at what is listed.")
+
+
+@pytest.mark.smoke
+def test_one_image_is_never_released_unseen() -> None:
+    decided, sentence = decide_release(found(metric(0.0, -0.95, 0.95, 1.0)), 1)
+    assert decided == "review"
+    assert "among 1 image, but that is too little to tell: even 95.0 % of them" in sentence
 
 
 def test_without_holdout_nothing_is_released_unseen() -> None:

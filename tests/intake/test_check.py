@@ -35,7 +35,7 @@ def test_what_is_found(tmp_path: Path, draw: Draw) -> None:
     assert lines == [
         "Patients: from the pattern (p[0-9]) on file names",
         "Shapes: 40x48 (1), 41x48 (1), 42x48 (1)",
-        "Values: 3 PNG, 0 to 255, divided by 255",
+        "Values: 3 PNG, 0 to 255, scaled by the 0.5 to 99.5 percentile range of each",
     ]
 
 

@@ -125,6 +125,16 @@ def test_mixed_dimensions(tmp_path: Path, draw: Draw, save_nifti: Save) -> None:
     assert "is a 2D image (48x40) among 3D volumes" in dict(volumes.unreadable)["a.png"]
 
 
+def test_a_folder_of_the_other_dimension_alone(tmp_path: Path, draw: Draw, save_nifti: Save) -> None:
+    _images(tmp_path / "images", draw)
+    with pytest.raises(DataError, match=r"holds only 2D images \(3 files, such as a\.png\), and 3D volumes are asked"):
+        inspect_folder(tmp_path / "images", dim=3)
+    (tmp_path / "volumes").mkdir()
+    save_nifti(tmp_path / "volumes" / "v.nii", draw((8, 9, 10)))
+    with pytest.raises(DataError, match=r"holds only 3D volumes \(1 file, such as v\.nii\), and 2D images are asked"):
+        inspect_folder(tmp_path / "volumes", dim=2, skip_unreadable=True)
+
+
 def test_duplicates_and_colour_are_counted(tmp_path: Path, draw: Draw) -> None:
     _images(tmp_path, draw)
     Image.fromarray(draw(seed=0)).save(tmp_path / "again.tif")

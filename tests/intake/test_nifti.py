@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 from memobench.intake.nifti import decode, header, oriented
-from memobench.intake.picture import Unreadable
+from memobench.intake.picture import Unreadable, stretched
 
 Draw = Callable[..., np.ndarray]
 Save = Callable[..., Path]
@@ -17,7 +17,7 @@ Save = Callable[..., Path]
 def test_a_volume_comes_out_superior_posterior_left(tmp_path: Path, draw: Draw, save_nifti: Save, ending: str) -> None:
     file = save_nifti(tmp_path / f"a.{ending}", draw((7, 9, 8)))
     assert header(file).dim == 3
-    assert np.array_equal(decode(file).pixels, draw((7, 9, 8)) / np.float32(255))
+    assert np.array_equal(decode(file).pixels, stretched(draw((7, 9, 8))))
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "ASL", "SRA", "PIR"])
@@ -29,7 +29,7 @@ def test_every_orientation_of_storage_gives_the_same_volume(tmp_path: Path, draw
     stored = image.as_reoriented(turn)
     assert "".join(nibabel.aff2axcodes(stored.affine)) == codes
     nibabel.save(stored, tmp_path / "a.nii")
-    assert np.array_equal(decode(tmp_path / "a.nii").pixels, draw((7, 9, 8)) / np.float32(255))
+    assert np.array_equal(decode(tmp_path / "a.nii").pixels, stretched(draw((7, 9, 8))))
 
 
 def test_a_tilted_volume_is_turned_to_the_nearest_axes(draw: Draw) -> None:
@@ -46,7 +46,7 @@ def test_one_slice_is_an_image_shown_head_up(tmp_path: Path, draw: Draw, save_ni
     stored = plane if axis == 0 else plane[::-1]  # superior is up, so its index falls with the row
     file = save_nifti(tmp_path / "a.nii", np.expand_dims(stored, axis))
     assert header(file).shape == (9, 8)
-    assert np.array_equal(decode(file).pixels, plane / np.float32(255))
+    assert np.array_equal(decode(file).pixels, stretched(plane))
 
 
 def test_stored_numbers_are_rescaled(tmp_path: Path, draw: Draw) -> None:
@@ -64,7 +64,7 @@ def test_colour(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(packed, np.diag([-1.0, -1, 1, 1])), tmp_path / "a.nii")
     seen = decode(tmp_path / "a.nii")
     assert seen.colour
-    assert np.allclose(seen.pixels.T * 255, colours @ [0.299, 0.587, 0.114], atol=1e-3)
+    assert np.allclose(seen.pixels.T, stretched(colours @ [0.299, 0.587, 0.114]), atol=2e-6)
 
 
 def test_four_dimensions_are_refused_unless_the_last_is_one(tmp_path: Path, draw: Draw) -> None:

@@ -8,6 +8,7 @@ import pytest
 from memobench.errors import DataError, UsageError
 from memobench.images import Images
 from memobench.intake.inspect import inspect_folder
+from memobench.intake.picture import stretched
 from memobench.intake.prepare import common_shape, contrast_agrees, prepare
 from PIL import Image
 
@@ -67,13 +68,13 @@ def test_order_ids_and_range(tmp_path: Path, draw: Draw) -> None:
     assert images.patients.tolist() == ["p1", "p1", "p2"]
     assert images.scans.tolist() == [item.scan for item in found.items]
     for pixels, seed in zip(images.pixels, (1, 2, 0), strict=True):
-        assert np.array_equal(pixels, draw(seed=seed) / np.float32(255))
+        assert np.array_equal(pixels, stretched(draw(seed=seed)))
 
 
 def test_frames_are_prepared_one_by_one(tmp_path: Path, draw: Draw, save_dicom: Save) -> None:
     film = draw((40, 12, 10))
     save_dicom(tmp_path / "film", film)
-    assert np.array_equal(prepare(inspect_folder(tmp_path), (12, 10)).pixels, film / np.float32(255))
+    assert np.array_equal(prepare(inspect_folder(tmp_path), (12, 10)).pixels, [stretched(frame) for frame in film])
 
 
 def test_a_file_that_changed_meanwhile(tmp_path: Path, draw: Draw) -> None:

@@ -23,6 +23,15 @@ class Cleaned:
     left_out: int
 
 
+def plain_cell(text: str) -> str:
+    """A name for a table, with a quote before it where a spreadsheet would take it for a formula and run it.
+
+    >>> plain_cell("=HYPERLINK(1).png"), plain_cell("a, b.png")
+    ("'=HYPERLINK(1).png", 'a, b.png')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 def check_target(target: Path, sources: Sequence[Path]) -> None:
     """Refuse a folder that holds something, or that lies in a folder that is read.
 
@@ -65,5 +74,5 @@ def write_clean(target: Path, root: Path, images: Sequence[AuditedImage], files:
             for file in sorted(reasons, key=lambda name: -reasons[name].score):
                 image = reasons[file]
                 reason = f"copy of patient {image.copy_of}" if image.copy_of else "too like a training image"
-                writer.writerow([file, reason, f"{image.score:.3f}", image.match])
+                writer.writerow([plain_cell(file), reason, f"{image.score:.3f}", plain_cell(image.match)])
     return Cleaned(len(kept), len(reasons))

@@ -11,6 +11,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
+from memobench.auditing.clean import plain_cell
 from memobench.auditing.measure import CLEAN_TAIL
 from memobench.auditing.results import AuditResult
 from memobench.report.words import MEMORIZATION, QUALITY, entry_of, shown, stem_of
@@ -112,13 +113,16 @@ def plot_words(result: AuditResult) -> str:
 
 
 def images_csv(result: AuditResult) -> str:
-    """All synthetic images as comma-separated values, the strongest match first."""
+    """All synthetic images as comma-separated values, the strongest match first; see :func:`plain_cell` for names."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "score", "p_value", "copy_of", "matched_training_image", "left_out"])
     for image in sorted(result.images, key=lambda one: -one.score):
         p_value = "" if image.p_value is None else f"{image.p_value:.4f}"
         writer.writerow(
-            [image.name, f"{image.score:.4f}", p_value, image.copy_of or "", image.match, image.left_out or ""]
+            [
+                *(plain_cell(image.name), f"{image.score:.4f}", p_value),
+                *(plain_cell(image.copy_of or ""), plain_cell(image.match), image.left_out or ""),
+            ]
         )
     return text.getvalue()

@@ -11,6 +11,7 @@ from memobench.report.words import SURE, shown
 from memobench.results import DetectorScores, Finite, Metric, Strict
 
 AUDIT_VERSION = 1
+TOO_LITTLE = 0.25  # where a greater share of copies than this is not excluded, nothing is said for release
 Decision = Literal["release", "review", "do not release"]
 
 
@@ -86,25 +87,38 @@ class AuditResult(Strict):
     seconds: dict[str, Finite]
 
 
-def decide_release(metrics: Mapping[str, Metric], images: int) -> tuple[Decision, str]:
+def decide_release(
+    metrics: Mapping[str, Metric], images: int, *, exact: int = 0, called: int = 0
+) -> tuple[Decision, str]:
     """The decision, and its sentence for people who know no statistics.
 
     Args:
         metrics: ``copy_rate`` with its interval; with held-out patients also ``copy_evidence`` and ``train_share``.
         images: Number of synthetic images.
+        exact: How many of them are pixel for pixel a training image; one is enough, since chance makes none.
+        called: How many reach the threshold of a copy.
     """
     rate, patients = metrics["copy_rate"], max(metrics["memorized_patients"].value, 0)
-    low, high = (shown(max(end or 0.0, 0.0), "percent") for end in (rate.low, rate.high))
+    # n images without a copy exclude no smaller share than this, about 3 / n (Hanley & Lippman-Hand 1983)
+    most = max(rate.high or 0.0, 1 - 0.05 ** (1 / images))
+    low, high = shown(max(rate.low or 0.0, 0.0), "percent"), shown(most, "percent")
+    made = "1 image" if images == 1 else f"{images} images"
     copies = (
-        f"{shown(rate.value, 'percent')} of its {images} images are copies of training patients (95 % interval "
+        f"{shown(rate.value, 'percent')} of its {made} are copies of training patients (95 % interval "
         f"{low} to {high}), of about {patients:.0f} patients"
     )
+    if exact:
+        are = "1 is" if exact == 1 else f"{exact} are"
+        return "do not release", (
+            f"Do not release this set as it is: of its {made}, {are} pixel for pixel a training image; of all, up to "
+            f"{high} may be copies (95 % interval)."
+        )
     evidence, share = metrics.get("copy_evidence"), metrics.get("train_share")
     if evidence is None or share is None:
         if (rate.low or 0.0) > 0:
             return "do not release", f"Do not release this set as it is: {copies}."
         return "review", (
-            f"No copies beyond chance were found among {images} images (at most {high}), but without held-out patients "
+            f"No copies beyond chance were found among {made} (at most {high}), but without held-out patients "
             "chance itself was not measured: let somebody look at the strongest matches before release."
         )
     # two looks at the same images: the smaller p-value counts double (Bonferroni)
@@ -115,17 +129,24 @@ def decide_release(metrics: Mapping[str, Metric], images: int) -> tuple[Decision
     if surest < SURE:
         return "do not release", (
             f"Do not release this set as it is: its strongest matches are training patients more often than chance "
-            f"explains (p = {surest:.4f}); up to {high} of its {images} images are copies."
+            f"explains (p = {surest:.4f}); up to {high} of its {made} are copies."
         )
     if share.p_value is not None and share.p_value < SURE and share.value > 0.5:
         return "review", (
-            f"No copies beyond chance were found among {images} images (at most {high}), but they lean toward the "
+            f"No copies beyond chance were found among {made} (at most {high}), but they lean toward the "
             f"training patients ({shown(share.value, 'percent')} are nearer to them, 50 % expected): look at the "
             "strongest matches before release."
         )
+    if most > TOO_LITTLE:
+        return "review", (
+            f"No copies beyond chance were found among {made}, but that is too little to tell: even {high} of them "
+            "could be copies (95 % interval). Audit more images, against more held-out patients, before release."
+        )
+    alike = "1 reaches" if called == 1 else f"{called} reach"
+    listed = f" {alike} the threshold of a copy, which chance explains: look at what is listed." if called else ""
     return "release", (
-        f"Nothing found here speaks against release: no copies beyond chance among {images} images, at most {high} of "
-        "them (95 % interval)."
+        f"Nothing found here speaks against release: no copies beyond chance among {made}, at most {high} of "
+        f"them (95 % interval).{listed}"
     )
 
 

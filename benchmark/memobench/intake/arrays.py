@@ -35,10 +35,10 @@ def decode(file: Path) -> Picture:
         Unreadable: The values are no image.
     """
     values = _trimmed(_load(file))
-    eight_bit, colour = values.dtype == np.uint8, False
+    colour = False
     if values.ndim == 3 and values.shape[-1] in _CHANNELS:
         values, colour = grey(values)
-    return picture(values, eight_bit=eight_bit, colour=colour)
+    return picture(values, colour=colour)
 
 
 def _load(file: Path) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from memobench.intake.nifti import oriented
-from memobench.intake.picture import Header, Picture, Place, Unreadable, finish, grey, picture, span
+from memobench.intake.picture import Header, Picture, Place, Unreadable, grey, picture
 from memobench.intake.window import Window, first_number, window_of
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
@@ -99,7 +99,6 @@ def decode(files: Sequence[Path], frame: int | None, dim: int) -> Picture:
 class _Slice:
     values: NDArray[Any]  # (H, W) in the modality's units, or luminances
     window: Window | None
-    eight_bit: bool
     inverted: bool
     colour: bool
 
@@ -119,18 +118,15 @@ def _frames(dataset: Dataset) -> tuple[list[_Slice], int, Vector | None]:
 def _slice(dataset: Dataset, frame: int) -> _Slice:
     values = pixel_array(dataset, index=frame)
     photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
-    plain = values.dtype == np.uint8 and int(dataset.get("BitsStored", 8)) == 8
     if photometric == "PALETTE COLOR":
         values = apply_color_lut(values, dataset)
-        plain = values.dtype == np.uint8
     if values.ndim == 3:
         values, colour = grey(values)
-        return _Slice(values, None, plain, False, colour)
+        return _Slice(values, None, False, colour)
     modality = _of_frame(dataset, frame, "PixelValueTransformationSequence")
     rescaled = apply_modality_lut(values, modality)
     window = window_of(dataset, _of_frame(dataset, frame, "FrameVOILUTSequence"))
-    unscaled = plain and np.array_equal(rescaled, values)
-    return _Slice(rescaled, window, unscaled, photometric == "MONOCHROME1", False)
+    return _Slice(rescaled, window, photometric == "MONOCHROME1", False)
 
 
 def _picture(slices: list[_Slice], dim: int, orientation: Vector | None = None) -> Picture:
@@ -141,13 +137,8 @@ def _picture(slices: list[_Slice], dim: int, orientation: Vector | None = None) 
     if orientation:
         values = oriented(values, _affine(orientation))
     colour = any(one.colour for one in slices)
-    if first.window is None or any(one.window != first.window for one in slices):
-        eight_bit = all(one.eight_bit for one in slices)
-        return picture(values, eight_bit=eight_bit, inverted=first.inverted, colour=colour)
-    low, high = span(values)
-    return finish(
-        first.window.apply(values), low, high, "shown in its DICOM window", inverted=first.inverted, colour=colour
-    )
+    shared = first.window if all(one.window == first.window for one in slices) else None
+    return picture(values, window=shared.apply if shared else None, inverted=first.inverted, colour=colour)
 
 
 def _kept(file: Path) -> Dataset:
@@ -186,10 +177,13 @@ def _demand_handler(syntax: UID) -> None:
     except NotImplementedError as error:
         raise Unreadable(f"is stored as {syntax.name}, for which no decoder exists; convert it") from error
     if not available:
-        package = "pylibjpeg-openjpeg" if "2000" in syntax.name else "pylibjpeg-libjpeg"
+        handler = (
+            "pip install pylibjpeg pylibjpeg-openjpeg"
+            if "2000" in syntax.name
+            else "pip install python-gdcm (BSD), or pylibjpeg pylibjpeg-libjpeg (GPL-3.0)"
+        )
         raise Unreadable(
-            f"is compressed ({syntax.name}); install its handler: pip install pylibjpeg {package}, "
-            'or pip install "memobench[dicom]"'
+            f'is compressed ({syntax.name}); install its handler: {handler}, or pip install "memobench[dicom]" for all'
         )
 
 

@@ -75,6 +75,7 @@ class Inspection:
         how: In words, where the patient ids come from.
         notes: Duplicates, colour, links, mixed dimension: what a reader should know.
         found: The images by kind.
+        other_dim: How many of the unreadable files are whole, but of the other dimension.
     """
 
     root: Path
@@ -85,6 +86,7 @@ class Inspection:
     how: str
     notes: tuple[str, ...]
     found: tuple[Found, ...] = ()
+    other_dim: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,17 +124,27 @@ def inspect_folder(
     found = survey(root, dim=dim, patient_regex=patient_regex, track=track)
     if not found.unreadable:
         return found
+    folder, count = shown(str(root)), len(found.unreadable)
+    if not found.items and found.other_dim == count:
+        kinds = ("2D images", "3D volumes") if found.dim == 3 else ("3D volumes", "2D images")
+        raise DataError(
+            f"{folder} holds only {kinds[0]} ({_files(count)}, such as {shown(found.unreadable[0][0])}), and "
+            f"{kinds[1]} are asked for, as --dim or the training images say; give all folders in one dimension"
+        )
     named = "; ".join(f"{shown(file)} {reason}" for file, reason in found.unreadable[:_NAMED])
-    more = len(found.unreadable) - _NAMED
-    named += f"; and {more} more (bench data check lists all)" if more > 0 else ""
+    named += f"; and {count - _NAMED} more (bench data check lists all)" if count > _NAMED else ""
     if not found.items:
-        raise DataError(f"{root} holds no image that can be used: {named}; give a folder of images")
+        raise DataError(f"{folder} holds no image that can be used: {named}; give a folder of images")
     if not skip_unreadable:
         raise DataError(
-            f"{len(found.unreadable)} files of {root} cannot be used: {named}; repair or remove them, or leave them "
-            "out with --skip-unreadable"
+            f"{_files(count)} of {folder} cannot be used: {named}; repair or remove what is named, or leave it out "
+            "with --skip-unreadable"
         )
     return found
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def survey(
@@ -175,6 +187,7 @@ def survey(
         )
     pieces, other, about = parts(headers, chosen)
     unreadable |= other
+    other_dim = sum(headers[file].dim != chosen and not headers[file].series for file in other)
     facts: list[tuple[Part, _Facts]] = []
     looked = threaded(partial(_look, root, chosen), pieces, "reading images", chosen, track)
     for part, fact in zip(pieces, looked, strict=True):
@@ -189,9 +202,8 @@ def survey(
         for file in part.files[:1]
     )
     notes += [*whose.notes, *about, *_content_notes(facts)]
-    return Inspection(
-        root, items, tuple(sorted(unreadable.items())), chosen, whose.known, whose.how, tuple(notes), _kinds(facts)
-    )
+    left_out = tuple(sorted(unreadable.items()))
+    return Inspection(root, items, left_out, chosen, whose.known, whose.how, tuple(notes), _kinds(facts), other_dim)
 
 
 def threaded(work: Callable[[T], R], things: Sequence[T], description: str, dim: int, track: Track) -> list[R]:

@@ -49,11 +49,8 @@ def decode(file: Path) -> Picture:
     colour = False
     if values.dtype.names:  # the types RGB24 and RGBA32
         values, colour = grey(np.stack([values[name] for name in values.dtype.names[:3]], axis=-1))
-        eight_bit = True
-    else:
-        eight_bit = values.dtype == np.uint8
     values = values.reshape((*values.shape[:3], *[1] * (3 - values.ndim)))
-    return picture(_drawn(oriented(values, image.affine)), eight_bit=eight_bit, colour=colour)
+    return picture(_drawn(oriented(values, image.affine)), colour=colour)
 
 
 def oriented(values: NDArray[Any], affine: NDArray[np.floating]) -> NDArray[Any]:

@@ -1,13 +1,15 @@
 """What reading a file gives: a header, or a grey picture in [0, 1]; and the rule by which values become [0, 1].
 
-The rule, in this order: a DICOM file's own window; integers of 8 bit divided by 255; floating point values that fill
-more than half of [0, 1] and leave it nowhere, as generators write them, as they stand; everything else by the image's
-own 0.5 to 99.5 percentile range, clipped. The last one makes images of unknown units comparable, and forgets their
-absolute values.
+The rule is one for every format: values go through the file's own DICOM window where it has one, and are then scaled
+by the image's own 0.5 to 99.5 percentile range, clipped. So neither bit depth nor unit nor offset counts: an image of
+8 bit, the same in 16 bit (times 257), in Hounsfield units or as floating point in [0, 1] gives the same pixels, and one
+file's pixels never depend on another's, which keeps the comparison of train and holdout fair. The price is that how
+bright an image is as a whole is forgotten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +20,9 @@ from memobench.intake.walk import shown
 
 PERCENTILES = (0.5, 99.5)
 BY_PERCENTILES = "scaled by the 0.5 to 99.5 percentile range of each"
-BY_255 = "divided by 255"
-AS_IT_STANDS = "in [0, 1] as it stands"
+IN_WINDOW = "shown in its DICOM window"
+SCALING_VERSION = 2  # of the rule above; what was stored under another is read again
+_LEVELS = 2**20  # of brightness: coarser than rounding in float64, so that equal images are equal to the bit
 
 
 class Unreadable(Exception):
@@ -89,33 +92,53 @@ class Picture:
     colour: bool = False
 
 
-def picture(values: NDArray[Any], *, eight_bit: bool, inverted: bool = False, colour: bool = False) -> Picture:
-    """Scale grey values without a window to [0, 1].
+def picture(
+    values: NDArray[Any],
+    *,
+    window: Callable[[NDArray[Any]], NDArray[np.floating]] | None = None,
+    inverted: bool = False,
+    colour: bool = False,
+) -> Picture:
+    """Scale grey values to [0, 1].
 
     Args:
         values: (H, W) or (D, H, W) real values in any unit.
-        eight_bit: Whether they are integers of 8 bit, 0 to 255.
+        window: The file's own DICOM window, from values to brightness; None where there is none.
         inverted: Whether the smallest value means white.
         colour: Whether these are the luminances of a colour image.
 
     Raises:
-        Unreadable: The values are NaN, infinite or constant.
+        Unreadable: The values are NaN, infinite or constant, or are all the same once they are in the window.
 
-    >>> picture(np.array([[0, 51], [102, 255]]), eight_bit=True).pixels.round(1).tolist()
+    >>> picture(np.array([[0, 51], [102, 255]])).pixels.round(1).tolist()
     [[0.0, 0.20000000298023224], [0.4000000059604645, 1.0]]
     """
     low, high = span(values)
-    if eight_bit:
-        bottom, top, scaling = 0.0, 255.0, BY_255
-    elif values.dtype.kind == "f" and low >= 0 and 0.5 < high <= 1:
-        bottom, top, scaling = 0.0, 1.0, AS_IT_STANDS
-    else:
-        bottom, top = (float(edge) for edge in np.percentile(values, PERCENTILES))
-        scaling = BY_PERCENTILES
-        if bottom == top:  # nearly everything is background
-            bottom, top = low, high
-    unit = (values.astype(np.float64) - bottom) / (top - bottom)
-    return finish(unit, low, high, scaling, inverted=inverted, colour=colour)
+    shown_values = values if window is None else window(values)
+    if shown_values.min() == shown_values.max():
+        raise Unreadable(f"is constant once it is {IN_WINDOW} (its values span {low:g} to {high:g})")
+    pixels = stretched(shown_values)
+    scaling = BY_PERCENTILES if window is None else f"{IN_WINDOW}, {BY_PERCENTILES}"
+    return Picture(1 - pixels if inverted else pixels, low, high, scaling, colour)
+
+
+def stretched(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Values of any unit to [0, 1] by their own percentile range, the same whatever their scale and offset.
+
+    Where that range is empty, since nearly everything is background, the smallest and largest value stand for it.
+
+    Args:
+        values: (...,) finite real values, not all the same.
+
+    >>> eight = np.arange(200, dtype=np.uint8)
+    >>> bool(np.array_equal(stretched(eight), stretched(eight.astype(np.uint16) * 257)))
+    True
+    """
+    bottom, top = (float(edge) for edge in np.percentile(values, PERCENTILES))
+    if bottom == top:
+        bottom, top = float(values.min()), float(values.max())
+    unit = np.clip((values.astype(np.float64) - bottom) / (top - bottom), 0, 1)
+    return (np.rint(unit * _LEVELS) / _LEVELS).astype(np.float32)
 
 
 def span(values: NDArray[Any]) -> tuple[float, float]:
@@ -137,20 +160,6 @@ def span(values: NDArray[Any]) -> tuple[float, float]:
     if low == high:
         raise Unreadable(f"is constant (every value is {low:g})")
     return low, high
-
-
-def finish(
-    unit: NDArray[np.floating], low: float, high: float, scaling: str, *, inverted: bool, colour: bool
-) -> Picture:
-    """Clip to [0, 1], invert where the smallest value means white, and refuse what shows nothing.
-
-    Raises:
-        Unreadable: All values are the same after clipping.
-    """
-    pixels = np.clip(unit, 0, 1).astype(np.float32)
-    if pixels.min() == pixels.max():
-        raise Unreadable(f"is constant once it is {scaling} (its values span {low:g} to {high:g})")
-    return Picture(1 - pixels if inverted else pixels, low, high, scaling, colour)
 
 
 def grey(values: NDArray[Any]) -> tuple[NDArray[Any], bool]:

@@ -37,25 +37,24 @@ def decode(file: Path, frame: int | None, dim: int) -> Picture:
     """
     with Image.open(file, formats=FORMATS) as image:
         if dim == 2:
-            values, eight_bit, inverted, colour = _page(image, frame or 0)
-            return picture(values, eight_bit=eight_bit, inverted=inverted, colour=colour)
+            values, inverted, colour = _page(image, frame or 0)
+            return picture(values, inverted=inverted, colour=colour)
         pages = [_page(image, page) for page in range(int(getattr(image, "n_frames", 1)))]
-    if len({(values.shape, eight_bit, inverted) for values, eight_bit, inverted, _ in pages}) > 1:
+    if len({(values.shape, values.dtype.kind, values.dtype.itemsize, inverted) for values, inverted, _ in pages}) > 1:
         raise Unreadable("has pages of different size or type, so they are no slices of one volume")
-    _, eight_bit, inverted, _ = pages[0]
     volume = np.stack([values for values, *_ in pages])
-    return picture(volume, eight_bit=eight_bit, inverted=inverted, colour=any(colour for *_, colour in pages))
+    return picture(volume, inverted=pages[0][1], colour=any(colour for *_, colour in pages))
 
 
-def _page(image: Image.Image, page: int) -> tuple[NDArray[Any], bool, bool, bool]:
-    """(H, W) values, whether they are of 8 bit, whether the smallest means white, whether there was colour."""
+def _page(image: Image.Image, page: int) -> tuple[NDArray[Any], bool, bool]:
+    """(H, W) values, whether the smallest means white, whether there was colour."""
     if page or image.format == "TIFF":
         image.seek(page)
     tags = getattr(image, "tag_v2", {})
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I") or upright.mode == "F":
-        return np.asarray(upright), False, tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE, False
+        return np.asarray(upright), tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE, False
     if upright.mode in ("1", "L", "LA", "La"):
-        return np.asarray(upright.convert("L")), True, False, False
+        return np.asarray(upright.convert("L")), False, False
     values, colour = grey(np.asarray(upright.convert("RGB")))
-    return values, True, False, colour
+    return values, False, colour
