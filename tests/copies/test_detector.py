@@ -9,7 +9,7 @@ import torch
 from memobench.copies.detector import MIN_DEV_PATIENTS, Detector, pair_scores, train_verifier
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.copies.perturb import perturb
-from memobench.copies.retrieve import UNMOVED
+from memobench.copies.retrieve import UNMOVED, Prepared
 from memobench.errors import DataError
 from memobench.generator import Context
 from memobench.images import Images
@@ -143,9 +143,10 @@ def test_null_scores_of_some_are_those_of_all(pool: Images, crossed: Detector) -
 def _by_hand(
     queries: np.ndarray, real: Images, detector: Detector, number: int, allowed: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    tensors = [torch.from_numpy(np.array(pixels))[:, None] for pixels in (queries, real.pixels)]
+    tensors = [Prepared(torch.from_numpy(np.array(pixels))[:, None]) for pixels in (queries, real.pixels)]
     mask = None if allowed is None else torch.from_numpy(allowed)
-    return pair_scores(*tensors, detector.verifiers[number], allowed=mask, least=2)
+    judge = detector.verifiers[number], torch.ones(len(real), dtype=torch.bool)
+    return pair_scores(*tensors, [judge], allowed=mask, least=2)
 
 
 def test_null_scores_are_those_of_each_folds_own_verifier(pool: Images, crossed: Detector) -> None:
@@ -220,8 +221,9 @@ def test_the_order_of_the_pool_and_the_queries_beside_one_do_not_matter(pool: Im
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("memobench.copies.comparison.LARGE", 6)
     monkeypatch.setattr("memobench.copies.detector.LARGE", 6)
-    monkeypatch.setattr("memobench.copies.detector.SHORTLIST", 6)
+    monkeypatch.setattr("memobench.copies.comparison.SHORTLIST", 6)
     return 6
 
 
@@ -232,7 +234,7 @@ def test_a_large_pool_is_narrowed_down_by_the_embedding(short: int, pool: Images
     assert share == 0.5
     assert found.score[:, 0].min() > scores.max()
     own = crossed.match(pool.pixels, pool, k=short, query_patients=pool.patients)
-    # what is matched are the nearest of its fold in the embedding, and those that resemble it most as it stands
+    # real images meet their own fold alone: the nearest in the embedding, and those most alike as they stand
     assert crossed.folds is not None
     fold = np.isin(pool.patients, crossed.folds[1]).astype(int)
     for number in (0, 1):
@@ -257,11 +259,37 @@ def test_a_shortlist_finds_the_very_copies_that_the_whole_pool_shows(
 ) -> None:
     queries = perturb(pool.pixels, "blur", "weak", seed=0)
     whole = crossed.match(queries, pool)
+    monkeypatch.setattr("memobench.copies.comparison.LARGE", 6)
     monkeypatch.setattr("memobench.copies.detector.LARGE", 6)
-    monkeypatch.setattr("memobench.copies.detector.SHORTLIST", 6)
+    monkeypatch.setattr("memobench.copies.comparison.SHORTLIST", 6)
     few = crossed.match(queries, pool)
     assert np.array_equal(few.index, whole.index)
     assert few.score == pytest.approx(whole.score, abs=1e-3)
+
+
+def test_in_a_large_pool_each_image_is_judged_by_what_has_not_learned_from_it(
+    short: int, pool: Images, crossed: Detector
+) -> None:
+    assert crossed.folds is not None
+    queries = perturb(pool.pixels, "blur", "weak", seed=0)
+    found = crossed.match(queries, pool)
+    assert np.array_equal(found.index[:, 0], np.arange(len(pool)))
+    for number, members in enumerate(crossed.folds):
+        own = np.flatnonzero(np.isin(pool.patients, members))
+        row, column, value = _by_hand(queries[own], pool.take(own), crossed, number)
+        best = {r: v for r, c, v in sorted(zip(row, column, value, strict=True), key=lambda t: t[2]) if r == c}
+        assert found.score[own, 0] == pytest.approx([best[r] for r in range(len(own))], abs=1e-3)
+
+
+def test_a_pool_made_ready_once_gives_the_same_matches(short: int, pool: Images, crossed: Detector) -> None:
+    ready = crossed.matching_pool(pool)
+    queries = perturb(pool.pixels[:6], "noise", "weak", seed=0)
+    for patients in (None, pool.patients[:6]):
+        once = crossed.match(queries, pool, query_patients=patients)
+        for _ in range(2):
+            again = crossed.match(queries, ready, query_patients=patients)
+            assert np.array_equal(again.score, once.score)
+            assert np.array_equal(again.index, once.index)
 
 
 def test_queries_in_blocks_are_matched_alike(monkeypatch: pytest.MonkeyPatch, pool: Images, crossed: Detector) -> None:

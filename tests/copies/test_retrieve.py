@@ -1,13 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from memobench.copies import retrieve
 from memobench.copies.perturb import perturb, perturbations_for
 from memobench.copies.register import SearchGrid, band, masked_correlation, places, refine, sample, seen_through
-from memobench.copies.retrieve import MOVED, UNMOVED, Candidates, candidates, narrow, register
+from memobench.copies.retrieve import MOVED, UNMOVED, Candidates, Prepared
 from memobench.images import Images
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
@@ -28,6 +30,18 @@ def textured(count: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 def tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels))[:, None]
+
+
+def candidates(queries: Tensor, real: Tensor, **options: Any) -> Candidates:
+    return retrieve.candidates(Prepared(queries), Prepared(real), **options)
+
+
+def narrow(queries: Tensor, real: Tensor, found: Candidates, keep: int) -> Candidates:
+    return retrieve.narrow(Prepared(queries), Prepared(real), found, keep)
+
+
+def register(queries: Tensor, real: Tensor, found: Candidates) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    return retrieve.register(Prepared(queries), Prepared(real), found)
 
 
 def pairs(found: Candidates) -> set[tuple[int, int]]:

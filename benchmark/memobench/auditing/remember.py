@@ -10,12 +10,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.copies.comparison import MatchingPool
 from memobench.copies.detector import Detector, Matches
 from memobench.generator import silent
 from memobench.images import Images
 from memobench.store import Store
 
-KEPT = 512  # queries in a block
+KEPT = 2048  # queries in a block
 
 
 class RememberingDetector(Detector):
@@ -40,29 +41,33 @@ class RememberingDetector(Detector):
     def match(
         self,
         queries: NDArray[np.float32],
-        pool: Images,
+        pool: Images | MatchingPool,
         *,
         k: int = 1,
         query_patients: NDArray[np.str_] | None = None,
         track: Callable[..., Iterator[Any]] = silent,
     ) -> Matches:
         """The k strongest matches; see ``Detector.match``."""
-        starts = range(0, len(queries), KEPT)
+        starts, ready = range(0, len(queries), KEPT), pool
+        if isinstance(ready, Images):
+            ready = self.matching_pool(ready)  # prepared once, and only if a block is not stored
         found = []
         for start in track(starts, "matching", len(starts)):
             part = slice(start, start + KEPT)
             patients = None if query_patients is None else query_patients[part]
-            found.append(self._block(np.asarray(queries[part]), pool, k, patients))
+            found.append(self._block(np.asarray(queries[part]), ready, k, patients))
         if not found:
-            return super().match(queries, pool, k=k, query_patients=query_patients)
+            return super().match(queries, ready, k=k, query_patients=query_patients)
         return Matches(np.concatenate([one.score for one in found]), np.concatenate([one.index for one in found]))
 
-    def _block(self, queries: NDArray[np.float32], pool: Images, k: int, patients: NDArray[np.str_] | None) -> Matches:
+    def _block(
+        self, queries: NDArray[np.float32], pool: MatchingPool, k: int, patients: NDArray[np.str_] | None
+    ) -> Matches:
         key = {
             "detector": self.name,
             "queries": hashlib.sha256(np.ascontiguousarray(queries).tobytes()).hexdigest(),
             "patients": None if patients is None else patients.tolist(),
-            "pool": pool.digest,
+            "pool": pool.images.digest,
             "k": k,
         }
 

@@ -15,7 +15,7 @@ no image is ever judged by what learned from it:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -24,10 +24,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from memobench.copies.comparison import LARGE, MatchingPool, Part, shortlist
 from memobench.copies.embed import MIN_PATIENTS, Embedding, train_embedding
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.copies.plant import plant
-from memobench.copies.retrieve import candidates, register
+from memobench.copies.retrieve import Prepared, candidates, register
 from memobench.copies.verify import Verifier, compare
 from memobench.errors import DataError
 from memobench.generator import Context, silent
@@ -39,8 +40,6 @@ FOLDS = 2
 MIN_DEV_PATIENTS = 64  # with fewer, an embedding learns less from them than from half of the pool
 BLOCK = 4096
 EXACT = 16
-LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
-SHORTLIST = 256  # those that the embedding holds for the most alike
 LESSON = 512  # images that a verifier learns from, at most
 
 
@@ -99,10 +98,15 @@ class Detector:
             verifiers.append(train_verifier(lesson, parameters.planted, context=context, name=name))
         return cls(embeddings, verifiers, folds)
 
+    def matching_pool(self, pool: Images) -> MatchingPool:
+        """A pool made ready for :meth:`match`, which several calls can share."""
+        judges = np.stack([self._judged(number, pool.patients) for number in range(len(self.embeddings))])
+        return MatchingPool(pool, judges, self.embeddings[0].device)
+
     def match(
         self,
         queries: NDArray[np.float32],
-        pool: Images,
+        pool: Images | MatchingPool,
         *,
         k: int = 1,
         query_patients: NDArray[np.str_] | None = None,
@@ -110,12 +114,12 @@ class Detector:
     ) -> Matches:
         """The k strongest matches of each query in a pool.
 
-        A pair is compared by what learned from neither side: a synthetic image with each real image by those that did
-        not learn from it, and two real images of different folds not at all.
+        A pair is compared by what learned from neither side (:mod:`comparison`): a synthetic image with each real image
+        by those that did not learn from it, and two real images of different folds not at all.
 
         Args:
             queries: (N, *S) images.
-            pool: Real images.
+            pool: Real images, as they are or from :meth:`matching_pool`.
             k: How many matches, at most the size of the pool.
             query_patients: (N,) the patients of real queries, whose own images are passed over; None for synthetic
                 images.
@@ -125,28 +129,27 @@ class Detector:
             DataError: A query can be compared with fewer than k images, or images have another shape than those that
                 the detector learned from.
         """
+        images = pool.images if isinstance(pool, MatchingPool) else pool
         learned = self.embeddings[0].shape
-        for name, shape in (("queries", tuple(queries.shape[1:])), ("pool", pool.shape)):
+        for name, shape in (("queries", tuple(queries.shape[1:])), ("pool", images.shape)):
             if shape != learned:
                 raise DataError(f"{name} of shape {shape} cannot be matched; the detector learned {learned}")
-        if not 1 <= k <= len(pool):
-            raise DataError(f"k = {k} matches cannot be found in a pool of {len(pool)} images")
+        if not 1 <= k <= len(images):
+            raise DataError(f"k = {k} matches cannot be found in a pool of {len(images)} images")
+        ready = pool if isinstance(pool, MatchingPool) else self.matching_pool(pool)
         score = np.full((len(queries), k), -np.inf, dtype=np.float32)
         index = np.full((len(queries), k), -1, dtype=np.int64)
-        for number in range(len(self.embeddings)):
-            members = np.flatnonzero(self._judged(number, pool.patients))
+        for part in ready.parts(apart=query_patients is not None):
             asked = np.arange(len(queries))
             if query_patients is not None:
-                asked = np.flatnonzero(self._judged(number, query_patients))
-            if not len(members) or not len(asked):
-                continue
+                asked = np.flatnonzero(self._judged(next(iter(part.judged)), query_patients))
             for start in range(0, len(asked), BLOCK):
                 rows = asked[start : start + BLOCK]
                 own = None if query_patients is None else query_patients[rows]
-                row, column, value = self._scores(number, queries[rows], pool.take(members), own, k, track)
+                row, column, value = self._scores(queries[rows], part, own, k, track)
                 best = _strongest(row, column, value, len(rows), k)
                 both = np.concatenate([score[rows], best[0]], axis=1)
-                where = np.concatenate([index[rows], np.where(best[1] >= 0, members[best[1]], -1)], axis=1)
+                where = np.concatenate([index[rows], np.where(best[1] >= 0, part.members[best[1]], -1)], axis=1)
                 order = np.argsort(-both, axis=1, kind="stable")[:, :k]
                 score[rows] = np.take_along_axis(both, order, axis=1)
                 index[rows] = np.take_along_axis(where, order, axis=1)
@@ -245,28 +248,26 @@ class Detector:
 
     def _scores(
         self,
-        number: int,
         queries: NDArray[np.float32],
-        real: Images,
+        part: Part,
         query_patients: NDArray[np.str_] | None,
         k: int,
         track: Callable[..., Iterator[Any]],
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Rows, columns and scores of the candidate pairs."""
-        embedding = self.embeddings[number]
-        allowed = np.ones((len(queries), len(real)), dtype=bool)
+        device = self.embeddings[0].device
+        allowed = np.ones((len(queries), len(part.real)), dtype=bool)
         if query_patients is not None:
-            allowed &= query_patients[:, None] != real.patients[None, :]
+            allowed &= query_patients[:, None] != part.real.patients[None, :]
         near = None
-        if len(real) > LARGE:
-            alike = embedding.embed(queries) @ embedding.embed(real.pixels).T
-            alike[~allowed] = -np.inf
-            near = torch.from_numpy(np.argpartition(alike, -SHORTLIST, axis=1)[:, -SHORTLIST:]).to(embedding.device)
-        device = embedding.device
+        if len(part.real) > LARGE:
+            used = {number: self.embeddings[number] for number in part.judged}
+            alike = {number: one.embed(queries) @ one.embed(part.real.pixels).T for number, one in used.items()}
+            near = shortlist(alike, allowed, part.judged).to(device)
         return pair_scores(
-            torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device),
-            torch.from_numpy(np.array(real.pixels))[:, None].to(device),
-            self.verifiers[number],
+            Prepared(torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device)),
+            part.prepared,
+            [(self.verifiers[number], torch.from_numpy(judged).to(device)) for number, judged in part.judged.items()],
             allowed=None if allowed.all() else torch.from_numpy(allowed).to(device),
             near=near,
             least=k + 1,
@@ -275,21 +276,27 @@ class Detector:
 
 
 def pair_scores(
-    queries: Tensor,
-    real: Tensor,
-    verifier: Verifier,
+    queries: Prepared,
+    real: Prepared,
+    verifiers: Sequence[tuple[Verifier, Tensor]],
     *,
     allowed: Tensor | None = None,
     near: Tensor | None = None,
     least: int = 1,
     track: Callable[..., Iterator[Any]] = silent,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Retrieve, register and verify: rows, columns and log odds of the pairs that come into question."""
+    """Retrieve, register and verify: rows, columns and log odds of the pairs that come into question.
+
+    ``verifiers`` come with the (M,) real images that each judges; of several opinions the highest counts.
+    """
     found = candidates(queries, real, allowed=allowed, near=near, least=least, track=track)
-    scores = torch.empty(len(found.rows), device=queries.device)
+    scores = torch.full((len(found.rows),), -torch.inf, device=found.poses.device)
     with torch.no_grad():
         for part, query, image, pose in register(queries, real, found, track=track):
-            scores[part] = verifier.score(compare(query, image, pose))
+            compared = compare(query, image, pose)
+            for verifier, judged in verifiers:
+                own = judged[found.columns[part]]
+                scores[part] = torch.where(own, torch.maximum(scores[part], verifier.score(compared)), scores[part])
     return found.rows.cpu().numpy(), found.columns.cpu().numpy(), scores.cpu().numpy()
 
 
@@ -325,10 +332,11 @@ def train_verifier(lesson: Images, planted: int, *, context: Context, name: str 
     owner = np.concatenate([source, plain.numpy()])
     allowed = np.ones((len(queries), len(lesson)), dtype=bool)
     allowed[planted:] = lesson.patients[plain.numpy()][:, None] != lesson.patients[None, :]
-    found = candidates(queries, images, allowed=torch.from_numpy(allowed).to(context.device), track=context.track)
+    ready = Prepared(queries), Prepared(images)
+    found = candidates(*ready, allowed=torch.from_numpy(allowed).to(context.device), track=context.track)
     numbers = []
     with torch.no_grad():
-        for _, query, image, pose in register(queries, images, found, track=context.track):
+        for _, query, image, pose in register(*ready, found, track=context.track):
             numbers.append(compare(query, image, pose).cpu().numpy())
     rows, columns = found.rows.cpu().numpy(), found.columns.cpu().numpy()
     copies = (rows < planted) & (columns == owner[rows])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from memobench.copies.detector import Detector
 from memobench.copies.register import places, sample, seen_through
-from memobench.copies.retrieve import candidates, register
+from memobench.copies.retrieve import Prepared, candidates, register
 from memobench.copies.verify import compare
 
 
@@ -24,10 +24,10 @@ def overlay(detector: Detector, query: NDArray[np.float32], real: NDArray[np.flo
         (*S) in [0, 1]; what the real image does not cover repeats its edge.
     """
     device = detector.embeddings[0].device
-    images = [torch.from_numpy(np.array(image))[None, None].to(device) for image in (query, real)]
-    best, laid = -np.inf, images[1][0, 0]
+    pair = _prepared(query, device), _prepared(real, device)
+    best, laid = -np.inf, pair[1].images[0, 0]
     with torch.no_grad():
-        for _, first, second, pose in register(images[0], images[1], candidates(images[0], images[1])):
+        for _, first, second, pose in register(*pair, candidates(*pair)):
             scores = detector.verifiers[0].score(compare(first, second, pose))
             k = int(scores.argmax())
             if float(scores[k]) > best:
@@ -35,3 +35,7 @@ def overlay(detector: Detector, query: NDArray[np.float32], real: NDArray[np.flo
                 best, laid = float(scores[k]), values.reshape(query.shape)
     moved: NDArray[np.float32] = laid.clamp(0, 1).cpu().numpy()
     return moved
+
+
+def _prepared(image: NDArray[np.float32], device: torch.device) -> Prepared:
+    return Prepared(torch.from_numpy(np.array(image))[None, None].to(device))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -48,9 +49,39 @@ class Candidates:
     settled: Tensor
 
 
+class Prepared:
+    """Images with what of them is compared: made on first use, so that a pool is prepared once for many queries.
+
+    Args:
+        images: (N, 1, *S) in [0, 1].
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+        self._coarse: dict[SearchGrid, Tensor] = {}
+
+    def coarse(self, search: CoarseSearch) -> Tensor:
+        """(N, 1, *C): the images as the search of a grid compares them."""
+        if search.grid not in self._coarse:
+            self._coarse[search.grid] = search.prepare(self.images)
+        return self._coarse[search.grid]
+
+    @cached_property
+    def half(self) -> Tensor:
+        """(N, 1, *H): the band that is registered at half resolution."""
+        side = max(self.images.shape[2:])
+        return band(shrink(self.images, side // 2), 0.7, side / 12)
+
+    @cached_property
+    def full(self) -> Tensor:
+        """(N, 1, *S): the band that is registered at full resolution."""
+        side = max(self.images.shape[2:])
+        return band(self.images, side / 64, side / 8)
+
+
 def candidates(
-    queries: Tensor,
-    real: Tensor,
+    queries: Prepared,
+    real: Prepared,
     *,
     allowed: Tensor | None = None,
     near: Tensor | None = None,
@@ -60,14 +91,14 @@ def candidates(
     """The real images that resemble each query most in some pose.
 
     Args:
-        queries: (N, 1, *S) in [0, 1].
-        real: (M, 1, *S) in [0, 1].
+        queries: N images.
+        real: M images.
         allowed: (N, M) which pairs may be compared; None for all.
         near: (N, K) the real images among which the coarse grid is searched; None for all.
         least: Different real images per query that are kept at least, where so many are allowed.
         track: Shows progress.
     """
-    dim = queries.ndim - 2
+    dim = queries.images.ndim - 2
     coarse = _searched(SearchGrid.of(dim), max(COARSE[dim], least), queries, real, allowed, near, track)
     moved = narrow(queries, real, coarse, max(MOVED[dim], least), track=track)
     fine = SearchGrid.unmoved(dim) if near is None else SearchGrid.still(dim)
@@ -84,18 +115,18 @@ def _joined(parts: list[Candidates]) -> Candidates:
 def _searched(
     grid: SearchGrid,
     wanted: int,
-    queries: Tensor,
-    real: Tensor,
+    queries: Prepared,
+    real: Prepared,
     allowed: Tensor | None,
     near: Tensor | None,
     track: Callable[..., Iterator[Any]],
 ) -> Candidates:
     """The real images that agree best with each query in some pose of a grid, in their best pose."""
-    search = CoarseSearch(queries.shape[2:], grid, queries.device)
-    asked, pool = search.prepare(queries), search.prepare(real)
-    step = max(1, PAIRS // (len(real) if near is None else near.shape[1]))
+    search = CoarseSearch(queries.images.shape[2:], grid, queries.images.device)
+    asked, pool = queries.coarse(search), real.coarse(search)
+    step = max(1, PAIRS // (len(pool) if near is None else near.shape[1]))
     parts = []
-    for start in range(0, len(queries), step):
+    for start in range(0, len(asked), step):
         block = slice(start, start + step)
         among = None if near is None else near[block]
         scores, numbers = search.scores(asked[block], pool, among, track)
@@ -113,22 +144,20 @@ def _searched(
 
 
 def narrow(
-    queries: Tensor, real: Tensor, found: Candidates, keep: int, *, track: Callable[..., Iterator[Any]] = silent
+    queries: Prepared, real: Prepared, found: Candidates, keep: int, *, track: Callable[..., Iterator[Any]] = silent
 ) -> Candidates:
     """Register at half resolution, and keep of each query's candidates those that agree best, with their new poses.
 
     Args:
-        queries: (N, 1, *S) in [0, 1].
-        real: (M, 1, *S) in [0, 1].
+        queries: N images.
+        real: M images.
         found: Pairs, the rows ascending.
         keep: How many of each query's.
         track: Shows progress.
     """
-    side = max(queries.shape[2:])
-    half = [band(shrink(images, side // 2), 0.7, side / 12) for images in (queries, real)]
-    poses, agreement = torch.empty_like(found.poses), torch.empty(len(found.rows), device=queries.device)
-    for part in track(_blocks(len(found.rows), half[0][0].numel()), "registering at half resolution"):
-        pair = half[0][found.rows[part]], half[1][found.columns[part]]
+    poses, agreement = torch.empty_like(found.poses), torch.empty(len(found.rows), device=found.poses.device)
+    for part in track(_blocks(len(found.rows), queries.half[0].numel()), "registering at half resolution"):
+        pair = queries.half[found.rows[part]], real.half[found.columns[part]]
         poses[part], agreement[part] = refine(*pair, found.poses[part], HALF_STEPS)
     order = torch.argsort(agreement, descending=True, stable=True)
     order = order[torch.argsort(found.rows[order], stable=True)]  # by query, the best first
@@ -138,21 +167,19 @@ def narrow(
 
 
 def register(
-    queries: Tensor, real: Tensor, found: Candidates, *, track: Callable[..., Iterator[Any]] = silent
+    queries: Prepared, real: Prepared, found: Candidates, *, track: Callable[..., Iterator[Any]] = silent
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
     """Register each candidate to its query at full resolution, unless its pose is settled.
 
     Yields:
         For a block of pairs: which pairs, their queries (B, 1, *S), their real images and the poses (B, dim, dim + 1).
     """
-    side = max(queries.shape[2:])
-    full = [band(images, side / 64, side / 8) for images in (queries, real)]
-    for part in track(_blocks(len(found.rows), queries[0].numel()), "registering"):
+    steps = FULL_STEPS[queries.images.ndim - 2]
+    for part in track(_blocks(len(found.rows), queries.images[0].numel()), "registering"):
         rows, columns, pose = found.rows[part], found.columns[part], found.poses[part].clone()
         if (free := ~found.settled[part]).any():
-            pair = full[0][rows[free]], full[1][columns[free]]
-            pose[free], _ = refine(*pair, pose[free], FULL_STEPS[queries.ndim - 2])
-        yield part, queries[rows], real[columns], pose
+            pose[free], _ = refine(queries.full[rows[free]], real.full[columns[free]], pose[free], steps)
+        yield part, queries.images[rows], real.images[columns], pose
 
 
 def _blocks(pairs: int, pixels: int) -> list[slice]:

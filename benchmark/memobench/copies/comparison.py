@@ -1,0 +1,95 @@
+"""Who is compared with whom, and judged by what: a pool dealt to those that did not learn from its images.
+
+Real images of different folds are never compared: each fold's own images are matched among themselves. A synthetic
+image is compared with every real image, and each pair is judged by what did not learn from the real one. In pools small
+enough to be searched in full, each fold is searched as deeply as if it were the pool; in a large one the candidates are
+those of the whole pool, so that the search costs the same with two folds as with one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memobench.copies.retrieve import Prepared
+from memobench.images import Images
+
+LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
+SHORTLIST = 256  # those that an embedding holds for the most alike
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of a pool that are searched together.
+
+    Attributes:
+        members: (M,) their rows in the pool.
+        real: (M,) they themselves.
+        prepared: They themselves, ready to be compared.
+        judged: For the number of each fold that judges here, (M,) which of the images it judges.
+    """
+
+    members: NDArray[np.int64]
+    real: Images
+    prepared: Prepared
+    judged: dict[int, NDArray[np.bool_]]
+
+
+class MatchingPool:
+    """A pool whose parts are prepared on first use, and once for all queries.
+
+    Args:
+        images: The real images.
+        judges: (F, N) which image each fold judges.
+        device: A torch device.
+    """
+
+    def __init__(self, images: Images, judges: NDArray[np.bool_], device: torch.device) -> None:
+        self.images = images
+        self.judges = judges
+        self.device = device
+        self._parts: dict[bool, list[Part]] = {}
+
+    def parts(self, *, apart: bool) -> list[Part]:
+        """What is searched, part by part.
+
+        Args:
+            apart: Whether the folds must be kept apart, as for real queries; else they are where the pool is small.
+        """
+        apart = apart or len(self.images) <= LARGE
+        if apart not in self._parts:
+            groups = [[number] for number in range(len(self.judges))] if apart else [list(range(len(self.judges)))]
+            self._parts[apart] = [self._part(group) for group in groups if self.judges[group].any()]
+        return self._parts[apart]
+
+    def _part(self, group: list[int]) -> Part:
+        members = np.flatnonzero(self.judges[group].any(axis=0))
+        real = self.images.take(members)
+        return Part(
+            members,
+            real,
+            Prepared(torch.from_numpy(np.array(real.pixels))[:, None].to(self.device)),
+            {number: self.judges[number][members] for number in group},
+        )
+
+
+def shortlist(
+    alike: dict[int, NDArray[np.float32]], allowed: NDArray[np.bool_], judged: dict[int, NDArray[np.bool_]]
+) -> Tensor:
+    """The images that the embeddings hold for the most alike, as many by each: (N, SHORTLIST) columns.
+
+    Args:
+        alike: For each fold, (N, M) cosines; of embeddings that learned from different images they cannot be compared.
+        allowed: (N, M) which pairs may be compared.
+        judged: For each fold, (M,) which images it judges.
+    """
+    each = SHORTLIST // len(alike)
+    lists = []
+    for number, cosine in alike.items():
+        ranked = np.where(allowed & judged[number], cosine, -np.inf)
+        lists.append(np.argpartition(ranked, -each, axis=1)[:, -each:])
+    return torch.from_numpy(np.concatenate(lists, axis=1))
