@@ -15,6 +15,7 @@ from memobench.store import digest_of
 
 MIN_SEEDS = 3
 LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted
+MEASURED = ("rescored", "reproduced")
 QUALITY, RATE, EVIDENCE = "fd_ssl", "copy_rate", "copy_evidence"
 DIFFERENCES = (RATE, "memorized_rate", "copy_rate_corrected")  # of two shares: -1 to 1
 SHARES = ("train_share", "sensitivity", "recall", "precision", "coverage", "reidentified", "authenticity")
@@ -86,9 +87,11 @@ def make_rows(listed: Sequence[Listed], frame: Frame) -> list[Row]:
 
 
 def counts(attack: Listed, attacked: Listed) -> bool:
-    """Whether an attack counts: it was verified and passed, and is about the very samples of the submission."""
-    verified = attack.verification is not None and attack.verification.passed
-    return verified and attack.submission.samples.sha256 == attacked.submission.samples.sha256
+    """Whether an attack counts: somebody measured it again, and it is about the very samples of the submission.
+
+    An attack worsens another's rank, so scores that agree with each other (self-reported) are not enough.
+    """
+    return attack.level in MEASURED and attack.submission.samples.sha256 == attacked.submission.samples.sha256
 
 
 def worst_known(attacked: Listed, attacks: Sequence[Listed]) -> tuple[Metric, list[float], str]:
