@@ -6,6 +6,7 @@ Pure functions from the words of an attack to the reasons against it; an empty l
 from __future__ import annotations
 
 import shlex
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from memobench.attacking import STRANGERS, knowing
@@ -41,10 +42,11 @@ def attack_id(attack: Attack, samples_sha256: str) -> str:
 
 
 def detector_source(name: str) -> Source:
-    """Where a detector of this name comes from when no plug-in is loaded; "file" where memobench has none."""
+    """Where a detector of this name comes from; "file" where neither memobench nor a package has one."""
     if name in DETECTORS.files():
         return "entry"
-    return "package" if name in DETECTORS.names() else "file"
+    # not names(): a plug-in file that is loaded has entered its name there
+    return "package" if name in {point.name for point in entry_points(group=DETECTORS.group)} else "file"
 
 
 def attack_command(submission: Submission) -> str:
