@@ -15,6 +15,7 @@ import pytest
 from memobench.board.build import build_board
 from memobench.board.read import frame_of
 from memobench.board.site import entry_page
+from memobench.copies.detectors import DETECTORS
 from memobench.errors import MemobenchError, UsageError
 from memobench.images import Images
 from memobench.report.words import verdict
@@ -154,6 +155,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 def scene(template: Scene, tmp_path: Path) -> Scene:
     shutil.copytree(template.root, tmp_path / "scene")
     return Scene(tmp_path / "scene", template.made)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_plugin_stays() -> Iterator[None]:
+    yield
+    for name in ("mine", "knowing"):
+        DETECTORS._loaded.pop(name, None)
 
 
 def check(folder: Path) -> Checked:
@@ -297,6 +305,9 @@ def test_a_detector_that_knows_members_or_hides_it(scene: Scene) -> None:
 
 def test_the_tasks_own_detector_and_other_code(scene: Scene) -> None:
     folder = scene.edit(lambda value: value["attack"].update(code="0" * 64), stamp=True)
+    refused(folder, "the code is not that of the present l2")
+    folder.rename(scene.folder)
+    folder = scene.edit(lambda value: value["attack"].pop("code"), stamp=True)  # readable, as older records are
     refused(folder, "the code is not that of the present l2")
     folder.rename(scene.folder)
     folder = scene.edit(lambda value: value["attack"].update(detector="verified"), stamp=True)
