@@ -125,8 +125,8 @@ def attack(
     measured = measure_again(
         pixels, target.result, asked.detector, out=asked.out, device=asked.device, track=track, clock=clock
     )
-    if reason := knowing(measured.metrics):
-        raise MemobenchError(f'"{asked.detector}" is no attack: {reason}')
+    if labels_known := knowing(measured.metrics):
+        raise MemobenchError(f'"{asked.detector}" is no attack: {labels_known}')
     packed = io.BytesIO()
     np.savez_compressed(packed, **measured.arrays(), **pool_arrays(measured.pools))  # type: ignore[arg-type]  # no key is allow_pickle
     try:
