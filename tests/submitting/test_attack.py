@@ -23,6 +23,7 @@ from memobench.results import Metric
 from memobench.sources.phantom import scan_count
 from memobench.submitting.attack import AttackSettings, Made, attack, attack_words
 from memobench.submitting.attack_rules import attack_command, attack_id
+from memobench.submitting.changes import verify_changes
 from memobench.submitting.check import Checked, check_submission
 from memobench.submitting.records import Submission
 from memobench.submitting.scores import recomputed, samples_digest
@@ -406,6 +407,26 @@ def test_a_strangers_detector_that_knows_the_training_set_is_refused(scene: Scen
     with pytest.raises(MemobenchError, match=r"is no attack: the detector prefers train"), without_phantom():
         attack(dataclasses.replace(asked, out=scene.root / "runs"), practice=True)
     assert not [*scene.listed.parent.glob("*knowing*")]
+
+
+def test_words_are_looked_at_before_anything_is_computed(scene: Scene) -> None:
+    with pytest.raises(UsageError, match="link"):
+        attack(AttackSettings(scene.listed, "l2", "C", link="javascript:alert(1)"), practice=True)
+    with pytest.raises(UsageError, match="shorten it"):
+        attack(AttackSettings(scene.listed, "l2", "C", description="x" * 3000), practice=True)
+    (scene.root / "_more.py").touch()
+    with pytest.raises(UsageError, match="put all into one file"):
+        attack(AttackSettings(scene.listed, "mine", "C", plugin=scene.root / "mine.py"), practice=True)
+
+
+def test_a_change_may_add_an_attack_on_what_stands(scene: Scene, tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(scene.listed.parents[1], root / "leaderboard" / "submissions")
+    folder = f"leaderboard/submissions/xray/{scene.folder.name}"
+    added = f"A\t{folder}/submission.json\nA\t{folder}/scores.npz\n"
+    assert all("run with --preset" in one or "run without --samples" in one for one in verify_changes(added, root))
+    shutil.rmtree(root / "leaderboard" / "submissions" / "xray" / scene.listed.name)
+    assert any("is no listed run" in problem for problem in verify_changes(added, root))
 
 
 def test_the_board_itself_takes_no_smoke_run(scene: Scene) -> None:

@@ -27,12 +27,14 @@ from memobench.results import Metric, Result
 from memobench.sources import load_splits
 from memobench.stages import Clock, code_digest, device_of, environment, rounded
 from memobench.store import Store, write_json, writing_into
-from memobench.submitting.attack_rules import OWN, attack_command, attack_name, detector_source
+from memobench.submitting.attack_rules import OWN, attack_command, attack_name, detector_source, file_problem
 from memobench.submitting.check import check_submission
 from memobench.submitting.records import Attack, Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submitting.scores import pool_arrays, samples_digest
 from memobench.submitting.verify import OTHER_SAMPLES, read_samples
 from memobench.task import TASKS
+
+DESCRIPTION, VERSION = 2000, 200  # characters, as records allow
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,14 @@ def attack(
         MemobenchError: The submission is no run that stands, its samples cannot be had, the detector tells members from
             others on images of new patients, or the attack stands already.
     """
+    submitter = _submitter(asked)
     if asked.plugin is not None:
+        if lonely := file_problem(asked.plugin):
+            raise UsageError(lonely)
         load_plugin(asked.plugin)
     kind = DETECTORS.get(asked.detector)
+    if not isinstance(kind.VERSION, str) or len(kind.VERSION) > VERSION:
+        raise UsageError(f'the VERSION of "{asked.detector}" is no text of at most {VERSION} characters; make it one')
     if asked.detector == OWN:
         raise UsageError(f'"{OWN}" measures every run already; choose another one of bench list detectors')
     against = asked.against.resolve()
@@ -129,30 +136,26 @@ def attack(
         raise MemobenchError(f'"{asked.detector}" is no attack: {labels_known}')
     packed = io.BytesIO()
     np.savez_compressed(packed, **measured.arrays(), **pool_arrays(measured.pools))  # type: ignore[arg-type]  # no key is allow_pickle
-    try:
-        submission = Submission(
-            kind="attack",
-            submitted=datetime.datetime.now(datetime.UTC).date().isoformat(),
-            submitter=Submitter(name=asked.name, contact=asked.contact, link=asked.link),
-            disclosures=Disclosures(),
-            command="",
-            source=source,
-            source_file=asked.plugin.name if source == "file" and asked.plugin is not None else "",
-            result=_result(target.result, measured, asked.device, clock.seconds),
-            samples=SamplesRecord(sha256=target.samples.sha256, count=len(pixels), location=target.samples.location),
-            scores_sha256=hashlib.sha256(packed.getvalue()).hexdigest(),
-            attack=Attack(
-                against=run_id,
-                detector=asked.detector,
-                version=kind.VERSION,
-                code=code,
-                tau=measured.threshold.tau,
-                description=asked.description,
-            ),
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; change that word") from error
+    submission = Submission(
+        kind="attack",
+        submitted=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        submitter=submitter,
+        disclosures=Disclosures(),
+        command="",
+        source=source,
+        source_file=asked.plugin.name if source == "file" and asked.plugin is not None else "",
+        result=_result(target.result, measured, asked.device, clock.seconds),
+        samples=SamplesRecord(sha256=target.samples.sha256, count=len(pixels), location=target.samples.location),
+        scores_sha256=hashlib.sha256(packed.getvalue()).hexdigest(),
+        attack=Attack(
+            against=run_id,
+            detector=asked.detector,
+            version=kind.VERSION,
+            code=code,
+            tau=measured.threshold.tau,
+            description=asked.description,
+        ),
+    )
     submission = submission.model_copy(update={"command": attack_command(submission)})
     return Made(submission, target, _write(asked, submission, packed.getvalue(), final, practice))
 
@@ -195,17 +198,29 @@ def attack_words(made: Made) -> str:
     """What was found beside what the task's own detector found, and what to do next."""
     found, own = (one.result.metrics["copy_rate"] for one in (made.submission, made.attacked))
     more = found.low is not None and own.low is not None and found.low > own.low
+    folder = made.folder.relative_to(Path.cwd()) if made.folder.is_relative_to(Path.cwd()) else made.folder
     code = " --run-their-code" if made.submission.source_file else ""
     lines = [
         made.submission.result.verdict,
         f"Copy rate by this detector {_rate(found)}, by the task's own {_rate(own)}. "
         + ("Once it is verified as rescored, this one ranks." if more else "The rate on the board stays as it is."),
-        f"Written: {made.folder}/",
-        f"Next: bench verify {made.folder} --level rescored --samples samples.npz --write{code}",
+        f"Written: {folder}/",
+        f"Next: bench verify {folder} --level rescored --samples samples.npz --write{code}",
         "      bench leaderboard",
         "      then add that folder alone in a pull request; a maintainer verifies it",
     ]
     return "\n".join(lines)
+
+
+def _submitter(asked: AttackSettings) -> Submitter:
+    """Who attacks, with all words looked at before anything is computed."""
+    if len(asked.description) > DESCRIPTION:
+        raise UsageError(f"the description has {len(asked.description)} characters; shorten it to {DESCRIPTION}")
+    try:
+        return Submitter(name=asked.name, contact=asked.contact, link=asked.link)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; change that word") from error
 
 
 def _rate(metric: Metric) -> str:

@@ -5,6 +5,7 @@ Pure functions from the words of an attack to the reasons against it; an empty l
 
 from __future__ import annotations
 
+import re
 import shlex
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -19,6 +20,7 @@ from memobench.submitting.records import Attack, Submission
 from memobench.submitting.rules import NAME, Source
 
 OWN = "verified"  # the detector by which every run is measured
+FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,59}\.py")
 SAME = ("run_id", "identity", "preset", "settings", "control", "counts")
 
 
@@ -47,6 +49,15 @@ def detector_source(name: str) -> Source:
         return "entry"
     # not names(): a plug-in file that is loaded has entered its name there
     return "package" if name in {point.name for point in entry_points(group=DETECTORS.group)} else "file"
+
+
+def file_problem(file: Path) -> str | None:
+    """Why a plug-in file cannot be submitted alone; None where it can."""
+    if not FILE.fullmatch(file.name):
+        return f"{file.name[:80]} is no name for a plug-in file; use letters, digits and _, 60 at most, and .py"
+    if any(file.parent.glob("_*.py")):
+        return f"{file.name} has private neighbours (_*.py), which no attack carries; put all into one file"
+    return None
 
 
 def attack_command(submission: Submission) -> str:
@@ -118,8 +129,8 @@ def _detector_problems(submission: Submission, attack: Attack, file: Path | None
     if submission.source == "file":
         if file is None:
             return [f'the code of "{attack.detector}" is missing; give the file that registers it with --plugin FILE']
-        if sorted(file.parent.glob("_*.py")):
-            return [f"{file.name} has private neighbours (_*.py), which no attack carries; put all into one file"]
+        if reason := file_problem(file):
+            return [reason]
         same = source_digest(file) == attack.code
         return [] if same else [f"{file.name} is not the code that ran (its digest differs); {again} and this file"]
     if submission.source == "package":
