@@ -18,7 +18,7 @@ from memobench.commands.boards import leaderboard_command
 from memobench.commands.data import data_group
 from memobench.commands.detectors import calibrate_command, challenge_command
 from memobench.commands.generators import check_command, run_command, study_command
-from memobench.commands.submissions import submit_command, verify_command
+from memobench.commands.submissions import attack_command, submit_command, verify_command
 from memobench.errors import MemobenchError
 
 KINDS = ("models", "tasks", "data", "detectors", "features")
@@ -50,6 +50,7 @@ for command in (
     audit_command,
     data_group,
     submit_command,
+    attack_command,
     verify_command,
     leaderboard_command,
 ):

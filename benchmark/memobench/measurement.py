@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.copies.challenge import challenge
+from memobench.copies.challenge import PLANTED, challenge
 from memobench.copies.decide import Decisions, Threshold, decide, threshold
 from memobench.copies.detector import Detector
 from memobench.errors import DataError
@@ -32,9 +32,7 @@ from memobench.results import DetectorScores, Metric
 from memobench.seeds import derive_seed, generator_for
 from memobench.task import Splits
 
-# Copies per perturbation in a run's own challenge, by dimension: a volume takes ten times longer.
 ROUNDING = 1e-2  # log odds: registration may leave an exact copy a hair off
-PLANTED = {2: 20, 3: 8}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from memobench.board.read import Frame, Listed
 from memobench.results import ChallengeRow, DetectorScores, Identity, Metric, Result
+from memobench.submitting.attack_rules import attack_id
 from memobench.submitting.records import (
     Attack,
     Difference,
@@ -109,7 +110,6 @@ class Shelf:
             environment={"device": texts or "cpu"},
             seconds={},
         )
-        name = who.run_id if attack is None else f"attack-{attack.detector}-{who.run_id}"
         submission = Submission(
             kind="run" if attack is None else "attack",
             submitted="2026-01-31",
@@ -124,6 +124,7 @@ class Shelf:
             scores_sha256="0" * 64,
             attack=attack,
         ).model_copy(update=changes or {})
+        name = who.run_id if attack is None else attack_id(attack, submission.samples.sha256)
         folder = self.submissions / "xray" / name
         folder.mkdir(parents=True, exist_ok=True)
         content = submission.model_dump_json(indent=1).encode()

@@ -97,8 +97,21 @@ def test_a_noisy_attack_that_is_sure_of_nothing_changes_nothing(shelf: Shelf) ->
     assert _rows(shelf)[0].source == "own detector"
 
 
-@pytest.mark.parametrize("more", [{"level": None}, {"passed": False}, {"samples": None}])
-def test_an_attack_counts_only_verified_and_on_the_same_samples(shelf: Shelf, more: dict[str, Any]) -> None:
+def test_many_vain_attacks_do_not_hide_what_was_found(shelf: Shelf) -> None:
+    metrics = figures(0.0) | {"copy_evidence": figures(0.0, p_value=0.001)["copy_evidence"]}
+    target = shelf.put("ldm", 0, metrics=metrics)
+    assert not _rows(shelf)[0].at_zero
+    for number in range(60):
+        attack = Attack(against=target.name, detector=f"vain-{number}", version="1", tau=1.0)
+        changes = {"samples": target.submission.samples}
+        shelf.put("ldm", 0, attack=attack, metrics=figures(0.0, p_value=0.9), changes=changes)
+    (row,) = _rows(shelf)
+    assert len(row.attacks[target.name]) == 60
+    assert not row.at_zero
+
+
+@pytest.mark.parametrize("more", [{"level": None}, {"level": "self-reported"}, {"passed": False}, {"samples": None}])
+def test_an_attack_counts_only_measured_again_and_on_the_same_samples(shelf: Shelf, more: dict[str, Any]) -> None:
     if "samples" in more:
         other = shelf.put("gan", 0).submission.samples
         more = {"samples": other}

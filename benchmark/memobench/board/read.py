@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from memobench.challenge_results import ChallengeResult
 from memobench.errors import DataError, MemobenchError
 from memobench.results import Identity, Strict
+from memobench.submitting.attack_rules import attack_id
 from memobench.submitting.records import Submission, Verification
 from memobench.submitting.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.task import TASKS
@@ -152,6 +153,8 @@ def _listed(file: Path, root: Path) -> Listed:
         raise DataError(f"{file} does not lie in a folder named by its identity ({run_id}); submit the run again")
     if submission.kind == "attack" and submission.attack is None:
         raise DataError(f"{file} is an attack without its description; fill in the field attack")
+    if submission.attack is not None and name != (own := attack_id(submission.attack, submission.samples.sha256)):
+        raise DataError(f"{file} does not lie in a folder named by its attack ({own}); attack again")
     verified = root.parent / "verified" / f"{name}.json"
     verification = _record(verified, Verification)[0] if verified.is_file() else None
     if verification is not None and (verification.run_id != name or verification.submission_sha256 != sha256):

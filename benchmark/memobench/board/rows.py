@@ -15,6 +15,7 @@ from memobench.store import digest_of
 
 MIN_SEEDS = 3
 LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted
+MEASURED = ("rescored", "reproduced")
 QUALITY, RATE, EVIDENCE = "fd_ssl", "copy_rate", "copy_evidence"
 DIFFERENCES = (RATE, "memorized_rate", "copy_rate_corrected")  # of two shares: -1 to 1
 SHARES = ("train_share", "sensitivity", "recall", "precision", "coverage", "reidentified", "authenticity")
@@ -58,7 +59,7 @@ class Row:
         """Whether the copy rate is statistically at zero.
 
         The lower end of its interval is not above 0, and none of the p-values of copy rate and copy evidence over all
-        seeds is below 0.05 after multiplying by their number (Bonferroni), as in ``report.words.verdict``.
+        seeds is below 0.05 after multiplying by their number (:func:`p_value_of`), as in ``report.words.verdict``.
         """
         low = self.numbers[RATE].low
         return low is not None and low <= 0 and self.p_value is not None and self.p_value >= SURE
@@ -86,34 +87,52 @@ def make_rows(listed: Sequence[Listed], frame: Frame) -> list[Row]:
 
 
 def counts(attack: Listed, attacked: Listed) -> bool:
-    """Whether an attack counts: it was verified and passed, and is about the very samples of the submission."""
-    verified = attack.verification is not None and attack.verification.passed
-    return verified and attack.submission.samples.sha256 == attacked.submission.samples.sha256
+    """Whether an attack counts: somebody measured it again, and it is about the very samples of the submission.
+
+    An attack worsens another's rank, so scores that agree with each other (self-reported) are not enough.
+    """
+    return attack.level in MEASURED and attack.submission.samples.sha256 == attacked.submission.samples.sha256
 
 
-def worst_known(attacked: Listed, attacks: Sequence[Listed]) -> tuple[Metric, list[float], str]:
-    """The copy rate that ranks, the p-values of all looks at these samples, and the rate's source.
+def worst_known(attacked: Listed, attacks: Sequence[Listed]) -> tuple[Metric, str]:
+    """The copy rate that ranks, and its source.
 
     An attack replaces the task's own detector where the lower end of its interval is the higher one: what it is sure
-    to have found. A blind or a noisy detector therefore worsens nobody's rank, and cannot better it. All looks
-    count in the number that p-values are multiplied by.
+    to have found. A blind or a noisy detector therefore worsens nobody's rank, and cannot better it.
 
     Args:
         attacked: A complete submission.
         attacks: Those on it that count.
     """
     rate, source = attacked.submission.result.metrics[RATE], "own detector"
-    tested: list[float] = []
-    for one in (attacked, *attacks):
-        metrics = one.submission.result.metrics
-        looks = [metrics[name].p_value for name in (RATE, EVIDENCE) if name in metrics]
-        tested += [p_value for p_value in looks if p_value is not None]
-        found = metrics.get(RATE)
-        if one is attacked or found is None or found.low is None or one.submission.attack is None:
+    for one in attacks:
+        found = one.submission.result.metrics.get(RATE)
+        if found is None or found.low is None or one.submission.attack is None:
             continue
         if found.low > (rate.low if rate.low is not None else -math.inf):
             rate, source = found, f"{one.submission.attack.detector} by {one.submission.submitter.name}"
-    return rate, tested, source
+    return rate, source
+
+
+def looks(listed: Sequence[Listed]) -> list[float]:
+    """The p-values of all looks at some samples."""
+    metrics = [one.submission.result.metrics for one in listed]
+    found = [held[name].p_value for held in metrics for name in (RATE, EVIDENCE) if name in held]
+    return [p_value for p_value in found if p_value is not None]
+
+
+def p_value_of(own: Sequence[float], attacks: Sequence[float]) -> float:
+    """Of finding so many copies by chance in any look (Bonferroni).
+
+    Where there are attacks, half of the error is spent on the task's own detector and half on all of them together: a
+    row's own finding weakens by half at most, however many vain attacks are submitted against it.
+
+    >>> p_value_of([0.01, 0.2], []), p_value_of([0.01, 0.2], [0.5] * 100), p_value_of([0.5], [0.001, 0.1])
+    (0.02, 0.04, 0.004)
+    """
+    if not attacks:
+        return min(1.0, len(own) * min(own))
+    return min(1.0, 2 * len(own) * min(own), 2 * len(attacks) * min(attacks))
 
 
 def _row(key: str, group: Sequence[Listed], attacks: dict[str, list[Listed]], frame: Frame) -> Row:
@@ -132,10 +151,9 @@ def _row(key: str, group: Sequence[Listed], attacks: dict[str, list[Listed]], fr
     if not missing:
         found = [worst_known(one, against[one.name]) for one in group]
         low, high = _range(RATE)
-        tested = [p for _, values, _ in found for p in values]
-        p_value = min(1.0, len(tested) * min(tested))
-        numbers[RATE] = replace(combine([rate for rate, _, _ in found], lowest=low, highest=high), p_value=p_value)
-        source = "; ".join(dict.fromkeys(s for _, _, s in found if s != "own detector")) or source
+        p_value = p_value_of(looks(group), looks([one for attacks in against.values() for one in attacks]))
+        numbers[RATE] = replace(combine([rate for rate, _ in found], lowest=low, highest=high), p_value=p_value)
+        source = "; ".join(dict.fromkeys(s for _, s in found if s != "own detector")) or source
     level = min((one.level for one in group), key=LEVELS.index)
     return Row(
         key=key,

@@ -27,7 +27,7 @@ from memobench.board.formats import METRICS, RULE, interval, known, rank_words, 
 from memobench.board.plots import pareto_svg, points_of
 from memobench.board.rank import Ranked
 from memobench.board.read import Frame, Listed
-from memobench.board.rows import LEVELS, Row
+from memobench.board.rows import LEVELS, RATE, Row
 from memobench.errors import MemobenchError
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, shown, stem_of
 from memobench.store import writing_into
@@ -129,6 +129,7 @@ def entry_page(entry: Ranked, frame: Frame) -> str:
         differences=[
             {"seed": one.submission.result.identity.seed, "verification": one.verification} for one in row.seeds
         ],
+        attacks=[line for one in row.seeds for line in _attacks(one, row.attacks[one.name])],
         galleries=[
             {"seed": one.submission.result.identity.seed, "png": png}
             for one in row.seeds
@@ -222,6 +223,28 @@ def _figure_row(number: Number, name: str, seeds: Sequence[Listed]) -> dict[str,
         "notes": [note for note in notes if note],
         **(_figure(number, name) or {}),
     }
+
+
+def _attacks(attacked: Listed, attacks: Sequence[Listed]) -> list[dict[str, Any]]:
+    """What each attack that counts found on one submission, beside what the task's own detector found."""
+
+    def rate(one: Listed) -> dict[str, Any] | None:
+        metric = one.submission.result.metrics.get(RATE)
+        return None if metric is None else _figure(combine([metric], lowest=-1.0, highest=1.0), RATE)
+
+    return [
+        {
+            "name": one.name,
+            "attack": one.submission.attack,
+            "submitter": one.submission.submitter,
+            "command": one.submission.command,
+            "level": one.level,
+            "seed": attacked.submission.result.identity.seed,
+            "rate": rate(one),
+            "own": rate(attacked),
+        }
+        for one in attacks
+    ]
 
 
 def _challenge(seeds: Sequence[Listed]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""``bench submit`` and ``bench verify``: words in, calls out, no logic. Nothing heavy is imported early."""
+"""``bench submit``, ``attack`` and ``verify``: words in, calls out, no logic. Nothing heavy is imported early."""
 
 from __future__ import annotations
 
@@ -55,11 +55,53 @@ def submit_command(
     click.echo(next_steps(submit(asked)[1]))
 
 
+@click.command("attack")
+@click.argument("submission", type=click.Path(path_type=Path))
+@click.option("--detector", required=True, help="One of `bench list detectors`, or of your plug-in.")
+@click.option("--samples", type=click.Path(path_type=Path), help="The attacked samples.npz. [default: fetched]")
+@click.option("--name", required=True, help="Who submits the attack: a person or a group.")
+@click.option("--contact", default="", help="Where questions go.")
+@click.option("--link", default="", help="A page about the detector (https).")
+@click.option("--description", default="", metavar="TEXT", help="How the detector works.")
+@click.option("--plugin", type=click.Path(path_type=Path), help="The file that registers the detector, if it is yours.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+def attack_command(
+    submission: Path,
+    detector: str,
+    samples: Path | None,
+    name: str,
+    contact: str,
+    link: str,
+    description: str,
+    plugin: Path | None,
+    device: str,
+    out: Path,
+) -> None:
+    """Look for copies in a listed SUBMISSION's samples with another detector; what it finds is written beside."""
+    from memobench.progress import say, track
+    from memobench.submitting.attack import AttackSettings, attack, attack_words
+
+    asked = AttackSettings(
+        against=submission,
+        detector=detector,
+        name=name,
+        contact=contact,
+        link=link,
+        description=description,
+        samples=samples,
+        plugin=plugin,
+        out=out,
+        device=device,
+    )
+    click.echo(attack_words(attack(asked, track=track, say=say)))
+
+
 @click.command("verify")
 @click.argument("submission", type=click.Path(path_type=Path), required=False)
 @click.option("--level", type=click.Choice(LEVELS), default="self-reported", show_default=True)
 @click.option("--samples", type=click.Path(path_type=Path), help="For rescored: samples.npz. [default: fetched]")
-@click.option("--run-their-code", is_flag=True, help="For reproduced: execute the submission's own plug-in file.")
+@click.option("--run-their-code", is_flag=True, help="For reproduced runs and rescored attacks: execute the plug-in.")
 @click.option("--write", is_flag=True, help="Write leaderboard/verified/<run_id>.json.")
 @click.option(
     "--changed",

@@ -37,6 +37,10 @@ Scores = NDArray[np.float64]
 Match = Callable[[NDArray[np.float32], Images], "Matches"]
 UNCHANGED = "unchanged"
 RATES = (0.01, 0.05)
+PLANTED = {
+    2: 20,
+    3: 8,
+}  # copies per perturbation in a run's own challenge, by dimension: a volume takes ten times longer
 ASKED = 512  # queries at once, so that progress shows
 HELD = 1 << 26  # numbers held at once, 256 MiB
 

@@ -20,11 +20,13 @@ from memobench.copies.decide import Threshold
 from memobench.errors import DataError, MemobenchError
 from memobench.report.words import verdict
 from memobench.results import Metric
+from memobench.submitting.attack_rules import attack_id, attack_problems, unknown_metrics
 from memobench.submitting.compare import ROUNDING, differences, exactly
 from memobench.submitting.records import SUBMISSION_SCHEMA_VERSION, Difference, Submission
 from memobench.submitting.rules import code_problems, command_of, pool_patients, result_problems
 from memobench.submitting.scores import (
     MOST_BYTES,
+    OF_ATTACK,
     TYPES,
     check_arrays,
     decisions_of,
@@ -36,6 +38,7 @@ from memobench.task import TASKS
 
 SOURCE_BYTES = 1_000_000
 GALLERY_BYTES = 4_000_000
+NAMED = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LOCATION = re.compile(r"(https://[^\s/?#@]+/\S*|[A-Za-z0-9][A-Za-z0-9_.-]*\.npz)?")
 Scores = dict[str, NDArray[Any]]
 
@@ -64,12 +67,13 @@ class Checked:
         return not self.problems and all(row.agrees for row in self.differences)
 
 
-def check_submission(folder: Path, *, practice: bool = False) -> Checked:
+def check_submission(folder: Path, *, practice: bool = False, beside: Path | None = None) -> Checked:
     """Check a submission's folder, with its neighbours, without anything but its own words.
 
     Args:
         folder: ``.../submissions/<task>/<run_id>``.
         practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do.
+        beside: Where the other submissions of its task lie; None where it lies among them.
     """
     sha, submission, scores = "0" * 64, None, None
     try:
@@ -81,12 +85,14 @@ def check_submission(folder: Path, *, practice: bool = False) -> Checked:
         packed = read_bytes(folder / "scores.npz", MOST_BYTES)
         if hashlib.sha256(packed).hexdigest() != submission.scores_sha256:
             raise DataError("scores.npz is not the file that scores_sha256 names: it was changed, or is another run's")
-        scores = parse_arrays(packed, "scores.npz", TYPES, MOST_BYTES)
+        wanted = OF_ATTACK if submission.kind == "attack" else TYPES
+        scores = parse_arrays(packed, "scores.npz", wanted, MOST_BYTES)
         check_arrays(scores, submission.result.identity.samples)
     except MemobenchError as error:
         return Checked(submission, sha, None, [], [str(error)])
-    problems = place_problems(folder, submission) + submission_problems(submission, folder, practice=practice)
+    problems = place_problems(folder, submission)
     try:
+        problems += submission_problems(submission, folder, practice=practice, beside=beside)
         rows, more = score_problems(submission, scores)
     except MemobenchError as error:
         rows, more = [], [str(error)]
@@ -136,32 +142,48 @@ def _check_files(folder: Path, submission: Submission) -> None:
 def place_problems(folder: Path, submission: Submission) -> list[str]:
     """Whether the folder is the submission's own, and the only one of its run."""
     folder = folder.resolve()
-    run_id, task = submission.result.run_id, submission.result.identity.task
+    name, task = submission.result.run_id, submission.result.identity.task
+    if submission.attack is not None:
+        name = attack_id(submission.attack, submission.samples.sha256)
     problems = []
-    if (folder.parent.name, folder.name) != (task, run_id):
-        problems.append(f"the folder is {folder.parent.name}/{folder.name}, but its run is {task}/{run_id}")
+    if (folder.parent.name, folder.name) != (task, name):
+        what = "run" if submission.attack is None else "attack"
+        problems.append(f"the folder is {folder.parent.name}/{folder.name}, but its {what} is {task}/{name}")
     if others := [other for other in folder.parents[1].glob(f"*/{folder.name}") if other != folder]:
         problems.append(f"{others[0].parent.name}/{folder.name} has the same run_id; a run is submitted once")
     return problems
 
 
-def submission_problems(submission: Submission, folder: Path, *, practice: bool = False) -> list[str]:
-    """What is wrong with the words of a submission, apart from its scores."""
+def submission_problems(
+    submission: Submission, folder: Path, *, practice: bool = False, beside: Path | None = None
+) -> list[str]:
+    """What is wrong with the words of a submission, apart from its scores. See :func:`check_submission`."""
     result, problems = submission.result, []
     if submission.schema_version != SUBMISSION_SCHEMA_VERSION:
         problems.append(f"the schema version is {submission.schema_version}, not {SUBMISSION_SCHEMA_VERSION}")
-    if submission.kind != "run" or submission.attack is not None:
-        problems.append("attacks cannot be verified by this version; submit the run")
     problems += result_problems(result, practice=practice)
     file = folder / submission.source_file if submission.source_file else None
-    problems += code_problems(result, submission.source, file)
-    if submission.command != (command := command_of(result, submission.source_file)):
-        problems.append(f"the command is not the one that the identity gives: {command}")
+    if submission.kind == "attack":
+        problems += attack_problems(submission, _attacked(submission, beside or folder.resolve().parent), file)
+    elif submission.attack is not None:
+        problems.append("a run describes an attack; submit the run alone, and the attack by bench attack")
+    else:
+        problems += code_problems(result, submission.source, file)
+        if submission.command != (command := command_of(result, submission.source_file)):
+            problems.append(f"the command is not the one that the identity gives: {command}")
     if submission.samples.count != result.identity.samples:
         problems.append(f"{submission.samples.count} samples are named, and {result.identity.samples} were drawn")
     if not LOCATION.fullmatch(submission.samples.location):
         problems.append("the samples' location must be an https address, or the plain name of an .npz file")
     return problems
+
+
+def _attacked(submission: Submission, beside: Path) -> Submission | None:
+    """The submission that an attack names, of those that lie beside it; None where there is none."""
+    name = "" if submission.attack is None else submission.attack.against
+    if not NAMED.fullmatch(name) or not (beside / name / "submission.json").is_file():
+        return None
+    return parse_submission(read_bytes(beside / name / "submission.json", JSON_BYTES))
 
 
 def score_problems(submission: Submission, scores: Scores) -> tuple[list[Difference], list[str]]:
@@ -176,7 +198,7 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
     result, problems = submission.result, []
     try:
         claimed = Threshold(**result.threshold)
-        found = threshold_of(scores["null"], claimed)
+        found = threshold_of(scores["null"], claimed, scores.get("exact"))
     except TypeError as error:
         raise DataError(f"threshold has fields that it must not have, or lacks some: {str(error)[:200]}") from error
     tau = {"tau": Metric(value=claimed.tau, better="lower")}
@@ -196,6 +218,8 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
         raise DataError("the challenge's summary holds no sensitivity; without it no result is complete")
     metrics, calls = recomputed(scores, claimed.tau, sensitivity)
     rows += differences(result.metrics, metrics, exactly)
+    if submission.kind == "attack":
+        problems += unknown_metrics(result, {*metrics})
     if calls.patients and calls.words not in result.notes:
         problems.append(f"the notes lack what the list of calls is worth: {calls.words}")
     if result.verdict != verdict(metrics, result.identity.samples):

@@ -1,13 +1,14 @@
 """The schema of a submission and of its verification.
 
-A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``:
+A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``, or of an attack on a run
+``leaderboard/submissions/<task>/<run_id>-<detector>-<hash>/``:
 
 | file | what is in it |
 |---|---|
 | ``submission.json`` | a :class:`Submission` |
 | ``scores.npz`` | per sample: what it matches, and how strongly; and who stands in the pools, as numbers |
 | ``gallery.png`` | the strongest matches as the run drew them, where there is one |
-| ``<name>.py`` | the generator's plug-in file under its own name, which its digest holds; where it was such a file |
+| ``<name>.py`` | the plug-in file of generator or detector under its own name, which its digest holds; if any |
 
 A verification is one file beside all submissions, ``leaderboard/verified/<run_id>.json``, written by whoever verified,
 never by the submitter; it names by digest the submission that it is about, so that an edited submission loses it.
@@ -78,6 +79,7 @@ class Attack(Strict):
         against: The run_id of that submission.
         detector: Name of the detector.
         version: Its version.
+        code: SHA-256 of the detector's source.
         tau: Its threshold, found as the task's own is: from real images alone.
         description: How it works, and where its code is.
     """
@@ -85,6 +87,7 @@ class Attack(Strict):
     against: Line
     detector: Line
     version: Line
+    code: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     tau: Finite
     description: Paragraph = ""
 
@@ -96,10 +99,11 @@ class Submission(Strict):
         kind: "run", or "attack" against the samples of a listed run.
         submitted: The day, as YYYY-MM-DD.
         command: What reproduces the result, to be typed as it stands.
-        source: Where the generator comes from: "entry" of memobench, "package" (an entry point; ``command`` needs it
-            installed), or "file" (a plug-in file beside).
+        source: Where the generator, or an attack's detector, comes from: "entry" of memobench, "package" (an entry
+            point; ``command`` needs it installed), or "file" (a plug-in file beside).
         source_file: The name of that file, where it is one.
-        result: The run's result, unchanged.
+        result: The run's result, unchanged. Of an attack: whose samples they are, as in the attacked run's result, and
+            what the attack's detector found on them.
         scores_sha256: Over the bytes of ``scores.npz``.
         gallery_sha256: Over the bytes of ``gallery.png``; empty where there is none.
         attack: The attack, where this is one.

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.copies.blind import exact_limit
 from memobench.copies.decide import TAIL, Decisions, Threshold, decide, threshold
 from memobench.errors import DataError
 from memobench.memorization.calls import Calls, single_calls
@@ -36,6 +37,7 @@ OF_SAMPLES = {
 OF_TRAIN = {"train_patient": "<i8", "train_content": "<i8"}
 OF_HOLDOUT = {"holdout_patient": "<i8", "holdout_content": "<i8"}
 TYPES = {"null": "<f4", **OF_SAMPLES, **OF_TRAIN, **OF_HOLDOUT}
+OF_ATTACK = {**TYPES, "exact": "<f4"}
 MOST_BYTES = 64_000_000
 
 
@@ -82,7 +84,7 @@ def check_arrays(arrays: Arrays, samples: int) -> None:
     """Refuse scores that no measurement gives.
 
     Args:
-        arrays: As :data:`TYPES` names them.
+        arrays: As :data:`TYPES` names them, or of an attack :data:`OF_ATTACK`.
         samples: How many samples there must be.
 
     Raises:
@@ -94,6 +96,8 @@ def check_arrays(arrays: Arrays, samples: int) -> None:
     pools = {"train": len(arrays["train_patient"]), "holdout": len(arrays["holdout_patient"])}
     lengths = dict.fromkeys(OF_SAMPLES, samples)
     lengths |= dict.fromkeys(OF_TRAIN, pools["train"]) | dict.fromkeys(OF_HOLDOUT, pools["holdout"])
+    if "exact" in arrays:  # an attack's, whose detector is asked about all real images
+        lengths |= dict.fromkeys(("null", "exact"), pools["train"] + pools["holdout"])
     for name, length in lengths.items():
         if len(arrays[name]) != length:
             raise DataError(f"scores.npz: {name} has {len(arrays[name])} values for {length}")
@@ -133,10 +137,16 @@ def recomputed(arrays: Arrays, tau: float, sensitivity: Metric | None) -> tuple[
     return metrics, calls
 
 
-def threshold_of(null: NDArray[np.float32], claimed: Threshold) -> Threshold:
+def threshold_of(null: NDArray[np.float32], claimed: Threshold, exact: NDArray[np.float32] | None = None) -> Threshold:
     """The threshold that the null scores give, with the claimed share of the pools and the claimed cap.
 
-    A cap, the score of exact copies, needs images; that it lowers tau does not.
+    A cap, the score of exact copies, needs images; that it lowers tau does not. An attack says what exact copies score,
+    so that no tau is lowered by a word.
+
+    Args:
+        null: (M,) best scores of real images against other patients.
+        claimed: As submitted.
+        exact: (M,) their best scores against the pool that holds them, of an attack; None of a run.
 
     Raises:
         DataError: The claimed tail is none that the rule can aim at, or the null scores give no threshold.
@@ -144,6 +154,8 @@ def threshold_of(null: NDArray[np.float32], claimed: Threshold) -> Threshold:
     pool_fraction = claimed.tail / (2 * TAIL)
     if not 0 < pool_fraction <= 1 + 1e-9:
         raise DataError(f"threshold: a tail of {claimed.tail} is none that the rule aims at (at most {2 * TAIL})")
+    if exact is not None:
+        return threshold(null, min(pool_fraction, 1.0), highest=exact_limit(null, exact))
     return threshold(null, min(pool_fraction, 1.0), highest=claimed.tau if claimed.capped else np.inf)
 
 

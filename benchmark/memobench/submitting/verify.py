@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import memobench
+from memobench.attacking import knowing
 from memobench.errors import DataError, MemobenchError, UsageError
 from memobench.features import FEATURES
 from memobench.generator import Track, silent
@@ -23,13 +24,14 @@ from memobench.sources import load_splits
 from memobench.stages import device_of
 from memobench.store import Store, write_json
 from memobench.submitting.check import Checked, check_submission
-from memobench.submitting.compare import differences, overlaps, remeasured
+from memobench.submitting.compare import OF_INTERVAL, differences, overlaps, remeasured
 from memobench.submitting.records import Difference, Level, Submission, Verification
 from memobench.submitting.scores import samples_digest
 from memobench.submitting.untrusted import parse_arrays, read_bytes
 from memobench.task import TASKS
 
 TIMEOUT = 30  # seconds without a byte
+OTHER_SAMPLES = "the samples are not those of the submission: their digest differs"
 CALLS = 0.05  # share of samples that a detector trained anew may call otherwise
 
 
@@ -53,7 +55,7 @@ def verify(
         samples: The samples, for "rescored"; None to fetch them from where the submission says.
         out: Where stages are stored.
         device: A torch device, or "auto".
-        run_their_code: For "reproduced": a plug-in file of the submission may be executed.
+        run_their_code: For "reproduced", and for "rescored" attacks: a plug-in file of the submission may be executed.
         practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do.
         track: Shows progress within a stage.
         say: Is told one line per stage.
@@ -65,7 +67,9 @@ def verify(
     checked = check_submission(folder, practice=practice)
     submission = checked.submission
     if level != "self-reported" and checked.passed and submission is not None:
-        if level == "rescored":
+        if submission.attack is not None:
+            checked = _attacked_again(checked, submission, folder, level, samples, out, device, run_their_code, track)
+        elif level == "rescored":
             checked = _rescored(checked, submission, samples, out, device, track)
         else:
             checked = _reproduced(checked, submission, folder, out, device, run_their_code, track, say)
@@ -99,8 +103,7 @@ def _rescored(
     identity = submission.result.identity
     pixels = read_samples(submission, samples)
     if samples_digest(pixels) != submission.samples.sha256:
-        problem = "the samples are not those of the submission: their digest differs"
-        return replace(checked, problems=[problem])
+        return replace(checked, problems=[OTHER_SAMPLES])
     device, store = device_of(device), Store(out / ".stages")
     splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
@@ -120,6 +123,45 @@ def _rescored(
         for name in sorted(loose)
         if not name.startswith("membership_")
     ]
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems)
+
+
+def _attacked_again(
+    checked: Checked,
+    submission: Submission,
+    folder: Path,
+    level: Level,
+    samples: Path | None,
+    out: Path,
+    device: str,
+    run_their_code: bool,
+    track: Track,
+) -> Checked:
+    """Ask the attack's detector again, as blind as before."""
+    from memobench.submitting.attack import measure_again
+
+    if level == "reproduced":
+        raise UsageError("an attack is about given samples, so rescored is its highest level; reproduce the run")
+    attack, result = submission.attack, submission.result
+    if submission.source_file:
+        if not run_their_code:
+            raise UsageError("this would execute the attack's own detector; read it, then add --run-their-code")
+        load_plugin(folder / submission.source_file)
+    pixels = read_samples(submission, samples)
+    if samples_digest(pixels) != submission.samples.sha256 or attack is None:
+        return replace(checked, problems=[OTHER_SAMPLES])
+    measured = measure_again(pixels, result, attack.detector, out=out, device=device, track=track)
+    rows = differences(result.metrics, measured.metrics, remeasured)
+    far = OF_INTERVAL * float(np.std(measured.null_scores))
+    rows += differences(
+        {"tau": Metric(value=attack.tau, better="lower")},
+        {"tau": Metric(value=measured.threshold.tau, better="lower")},
+        lambda _: far,
+    )
+    scores = checked.scores or {}
+    for name in ("side", "called"):
+        rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
+    problems = [reason] if (reason := knowing(measured.metrics)) else []
     return replace(checked, differences=[*checked.differences, *rows], problems=problems)
 
 
