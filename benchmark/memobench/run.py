@@ -242,7 +242,7 @@ def fit_detector(
     def write(into: Path, scratch: Path) -> None:
         context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
         pool = splits.train.joined(splits.holdout)
-        # Sorted by patient, so that not even the order tells the detector who is a member.
+        # in an order that does not depend on how the pools were joined; the detector deals its folds at random
         pool = pool.take(np.lexsort([pool.scans, pool.patients]))
         detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**parameters), context=context)
         save_arrays(into / "detector.safetensors", detector.state())
