@@ -16,7 +16,7 @@ from memobench.generator import silent
 from memobench.images import Images
 from memobench.store import Store
 
-KEPT = 2048  # queries in a block
+KEPT = 4096  # queries in a block
 
 
 class RememberingDetector(Detector):

@@ -72,24 +72,18 @@ class MatchingPool:
         return Part(
             members,
             real,
-            Prepared(torch.from_numpy(np.array(real.pixels))[:, None].to(self.device)),
+            Prepared(torch.from_numpy(real.pixels)[:, None].to(self.device)),  # a copy is taken already
             {number: self.judges[number][members] for number in group},
         )
 
 
-def shortlist(
-    alike: dict[int, NDArray[np.float32]], allowed: NDArray[np.bool_], judged: dict[int, NDArray[np.bool_]]
-) -> Tensor:
+def shortlist(alike: list[NDArray[np.float32]], allowed: NDArray[np.bool_]) -> Tensor:
     """The images that the embeddings hold for the most alike, as many by each: (N, SHORTLIST) columns.
 
     Args:
         alike: For each fold, (N, M) cosines; of embeddings that learned from different images they cannot be compared.
         allowed: (N, M) which pairs may be compared.
-        judged: For each fold, (M,) which images it judges.
     """
     each = SHORTLIST // len(alike)
-    lists = []
-    for number, cosine in alike.items():
-        ranked = np.where(allowed & judged[number], cosine, -np.inf)
-        lists.append(np.argpartition(ranked, -each, axis=1)[:, -each:])
-    return torch.from_numpy(np.concatenate(lists, axis=1))
+    ranked = [np.where(allowed, cosine, -np.inf) for cosine in alike]
+    return torch.from_numpy(np.concatenate([np.argpartition(one, -each, axis=1)[:, -each:] for one in ranked], axis=1))

@@ -261,9 +261,7 @@ class Detector:
             allowed &= query_patients[:, None] != part.real.patients[None, :]
         near = None
         if len(part.real) > LARGE:
-            used = {number: self.embeddings[number] for number in part.judged}
-            alike = {number: one.embed(queries) @ one.embed(part.real.pixels).T for number, one in used.items()}
-            near = shortlist(alike, allowed, part.judged).to(device)
+            near = shortlist(self._alike(queries, part), allowed).to(device)
         return pair_scores(
             Prepared(torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device)),
             part.prepared,
@@ -273,6 +271,15 @@ class Detector:
             least=k + 1,
             track=track,
         )
+
+    def _alike(self, queries: NDArray[np.float32], part: Part) -> list[NDArray[np.float32]]:
+        """For each fold that judges here, (N, M) cosines of its embedding; -inf for what it does not judge."""
+        found = []
+        for number, judged in part.judged.items():
+            embed, cosine = self.embeddings[number].embed, np.full((len(queries), len(judged)), -np.inf, np.float32)
+            cosine[:, judged] = embed(queries) @ embed(part.real.pixels[judged]).T
+            found.append(cosine)
+        return found
 
 
 def pair_scores(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -30,6 +29,7 @@ HALF_STEPS = 8
 FULL_STEPS = {2: 5, 3: 3}
 PIXELS = 1 << 19  # held at once while pairs are registered
 PAIRS = 1 << 23  # whose correlations are held at once
+AT_ONCE = 256  # images that are filtered at once: a small block stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Candidates:
 
 
 class Prepared:
-    """Images with what of them is compared: made on first use, so that a pool is prepared once for many queries.
+    """Images with what of them is compared, made where it is asked for and once: a pool serves many queries.
 
     Args:
         images: (N, 1, *S) in [0, 1].
@@ -58,25 +58,38 @@ class Prepared:
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
+        side = max(images.shape[2:])
+        # the bands that are registered at half and at full resolution
+        self.half = _Made(images, lambda some: band(shrink(some, side // 2), 0.7, side / 12))
+        self.full = _Made(images, lambda some: band(some, side / 64, side / 8))
         self._coarse: dict[SearchGrid, Tensor] = {}
 
     def coarse(self, search: CoarseSearch) -> Tensor:
         """(N, 1, *C): the images as the search of a grid compares them."""
         if search.grid not in self._coarse:
-            self._coarse[search.grid] = search.prepare(self.images)
+            blocks = [search.prepare(some) for some in torch.split(self.images, AT_ONCE)]
+            self._coarse[search.grid] = torch.cat(blocks) if blocks else search.prepare(self.images)
         return self._coarse[search.grid]
 
-    @cached_property
-    def half(self) -> Tensor:
-        """(N, 1, *H): the band that is registered at half resolution."""
-        side = max(self.images.shape[2:])
-        return band(shrink(self.images, side // 2), 0.7, side / 12)
 
-    @cached_property
-    def full(self) -> Tensor:
-        """(N, 1, *S): the band that is registered at full resolution."""
-        side = max(self.images.shape[2:])
-        return band(self.images, side / 64, side / 8)
+class _Made:
+    """Something made of images, row by row as it is needed."""
+
+    def __init__(self, images: Tensor, make: Callable[[Tensor], Tensor]) -> None:
+        self.images = images
+        self.make = make
+        self.done = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        self.made = torch.empty(0)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """(P,) rows to (P, 1, *M)."""
+        for new in torch.unique(rows[~self.done[rows]]).split(AT_ONCE):
+            values = self.make(self.images[new])
+            if not len(self.made):
+                self.made = values.new_empty((len(self.images), *values.shape[1:]))
+            self.made[new] = values
+            self.done[new] = True
+        return self.made[rows]
 
 
 def candidates(
@@ -156,7 +169,8 @@ def narrow(
         track: Shows progress.
     """
     poses, agreement = torch.empty_like(found.poses), torch.empty(len(found.rows), device=found.poses.device)
-    for part in track(_blocks(len(found.rows), queries.half[0].numel()), "registering at half resolution"):
+    pixels = queries.images[0].numel() // 2 ** (queries.images.ndim - 2)
+    for part in track(_blocks(len(found.rows), pixels), "registering at half resolution"):
         pair = queries.half[found.rows[part]], real.half[found.columns[part]]
         poses[part], agreement[part] = refine(*pair, found.poses[part], HALF_STEPS)
     order = torch.argsort(agreement, descending=True, stable=True)
