@@ -138,7 +138,8 @@ def run_study(
     whole, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=track)
     patients = whole.train.patient_count
     wanted = [settings_of(arm, asked, seed, patients) for arm in arms.values() for seed in settings.seeds]
-    say(f"{len(arms)} arms with {len(settings.seeds)} seeds: {len(wanted)} runs, those that are stored among them")
+    times = "one seed" if len(settings.seeds) == 1 else f"{len(settings.seeds)} seeds"
+    say(f"{len(arms)} arms with {times}: {len(wanted)} runs, those that are stored among them")
     done = run_all(wanted, jobs=settings.jobs, plugins=settings.plugins, say=say)
 
     per_seed = len(settings.seeds)
@@ -170,7 +171,7 @@ def run_study(
     folder = settings.out / result.study_id
     with writing_into(settings.out):
         folder.mkdir(parents=True, exist_ok=True)
-        title = f"{settings.task} ({result.data}), preset {settings.preset}, {per_seed} seeds"
+        title = f"{settings.task} ({result.data}), preset {settings.preset}, {times}"
         for factor in chosen:
             draw_factor(folder / factor.name, factor, estimates, values, title)
         draw_pareto(folder / "pareto", estimates, title)
@@ -192,6 +193,8 @@ def study_text(result: StudyResult, style: str = "simple") -> str:
     table = tabulate(rows, ["arm", *(entry_of(name).label for name in METRICS)], tablefmt=style, disable_numparse=True)
     verdicts = tabulate(decided, ["verdict", "finding", "differences"], tablefmt=style, disable_numparse=True)
     note = "Means over seeds, with 95 % intervals over patients and seeds together."
+    if len(result.seeds) == 1:
+        note = "One seed: the 95 % intervals are over patients alone; what training again would change is not known."
     return f"{head}\n\n{table}\n\n{verdicts}\n\n{note}"
 
 
