@@ -92,7 +92,12 @@ def test_one_exact_copy_is_enough_and_listed_images_are_mentioned() -> None:
     nothing = found(metric(0.0, -0.01, 0.009, 0.6))
     decided, sentence = decide_release(nothing, 400, exact=1, called=1)
     assert decided == "do not release"
-    assert "of its 400 images, 1 is pixel for pixel a training image; of all, up to 0.9 % may be copies" in sentence
+    assert "of its 400 images, 1 is pixel for pixel a training image" in sentence
+    assert "of all, up to 0.9 % may be copies" in sentence
+    decided, sentence = decide_release(found(metric(0.05, 0.03, 0.08, 0.0002)), 400, exact=1, called=20)
+    assert decided == "do not release"
+    assert "5.0 % of its 400 images are copies of training patients" in sentence
+    assert "1 is pixel for pixel a training image, but for brightness and contrast" in sentence
     decided, sentence = decide_release(nothing, 400, called=2)
     assert decided == "release"
     assert sentence.endswith("2 reach the threshold of a copy, which chance explains: look at what is listed.")

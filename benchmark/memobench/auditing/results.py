@@ -95,7 +95,8 @@ def decide_release(
     Args:
         metrics: ``copy_rate`` with its interval; with held-out patients also ``copy_evidence`` and ``train_share``.
         images: Number of synthetic images.
-        exact: How many of them are pixel for pixel a training image; one is enough, since chance makes none.
+        exact: How many of them are pixel for pixel a training image, once every image is scaled to its own range; one
+            is enough, since chance makes none.
         called: How many reach the threshold of a copy.
     """
     rate, patients = metrics["copy_rate"], max(metrics["memorized_patients"].value, 0)
@@ -107,16 +108,15 @@ def decide_release(
         f"{shown(rate.value, 'percent')} of its {made} are copies of training patients (95 % interval "
         f"{low} to {high}), of about {patients:.0f} patients"
     )
+    are = "1 is" if exact == 1 else f"{exact} are"
     if exact:
-        are = "1 is" if exact == 1 else f"{exact} are"
-        return "do not release", (
-            f"Do not release this set as it is: of its {made}, {are} pixel for pixel a training image; of all, up to "
-            f"{high} may be copies (95 % interval)."
-        )
+        copies += f"; {are} pixel for pixel a training image, but for brightness and contrast"
     evidence, share = metrics.get("copy_evidence"), metrics.get("train_share")
     if evidence is None or share is None:
         if (rate.low or 0.0) > 0:
             return "do not release", f"Do not release this set as it is: {copies}."
+        if exact:
+            return "do not release", _exact_words(made, are, high)
         return "review", (
             f"No copies beyond chance were found among {made} (at most {high}), but without held-out patients "
             "chance itself was not measured: let somebody look at the strongest matches before release."
@@ -126,6 +126,8 @@ def decide_release(
     surest = min(1.0, len(tested) * min(tested))
     if surest < SURE and rate.value > 0:
         return "do not release", f"Do not release this set as it is: {copies}."
+    if exact:
+        return "do not release", _exact_words(made, are, high)
     if surest < SURE:
         return "do not release", (
             f"Do not release this set as it is: its strongest matches are training patients more often than chance "
@@ -147,6 +149,13 @@ def decide_release(
     return "release", (
         f"Nothing found here speaks against release: no copies beyond chance among {made}, at most {high} of "
         f"them (95 % interval).{listed}"
+    )
+
+
+def _exact_words(made: str, are: str, high: str) -> str:
+    return (
+        f"Do not release this set as it is: of its {made}, {are} pixel for pixel a training image, but for brightness "
+        f"and contrast; of all, up to {high} may be copies (95 % interval)."
     )
 
 
