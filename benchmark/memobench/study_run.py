@@ -25,6 +25,7 @@ from memobench.study.grid import Finished, hits_of, run_all, settings_of
 from memobench.task import TASKS
 
 METRICS = (MEMORIZATION, "copy_rate", "memorized_patients", QUALITY, "recall")
+SHARES = {MEMORIZATION: (0.0, 1.0), "copy_rate": (-1.0, 1.0), "recall": (0.0, 1.0)}  # between which each can lie
 STUDY_VERSION = 1
 
 
@@ -148,7 +149,10 @@ def run_study(
     draws = dict(
         zip(runs, patient_draws([[hits_of(f, whole) for f in found] for found in runs.values()], 0), strict=True)
     )
-    estimates = {label: _estimates(found, values[label], float(draws[label].var())) for label, found in runs.items()}
+    estimates = {
+        label: _estimates(found, values[label], float(draws[label].var()) + _at_the_edge(found, draws[label]))
+        for label, found in runs.items()
+    }
     findings = [_decided(factor, values, runs, draws) for factor in chosen]
     result = StudyResult(
         study_id=_study_id(settings, arms, whole.digest, done),
@@ -218,13 +222,23 @@ def _patient_variance(found: Sequence[Finished], name: str) -> float:
     return float(np.mean(np.square(reach)))
 
 
+def _at_the_edge(found: Sequence[Finished], drawn: np.ndarray) -> float:
+    """The variance that draws of patients cannot show: where every sample lies nearer to train, no draw differs.
+
+    The runs' own intervals know it.
+    """
+    return _patient_variance(found, MEMORIZATION) if np.ptp(drawn) == 0 else 0.0
+
+
 def _estimates(
     found: Sequence[Finished], values: Mapping[str, Sequence[float]], share_variance: float
 ) -> dict[str, Estimate]:
-    return {
-        name: estimate(row, share_variance if name == MEMORIZATION else _patient_variance(found, name))
-        for name, row in values.items()
-    }
+    estimates = {}
+    for name, row in values.items():
+        made = estimate(row, share_variance if name == MEMORIZATION else _patient_variance(found, name))
+        least, most = SHARES.get(name, (-np.inf, np.inf))
+        estimates[name] = Estimate(made.value, max(made.low, least), min(made.high, most))
+    return estimates
 
 
 def _decided(
@@ -239,6 +253,7 @@ def _decided(
         for pair in finding.comparisons:
             if finding.metric == MEMORIZATION:
                 variance = float((draws[pair.more] - draws[pair.less]).var())
+                variance += sum(_at_the_edge(runs[label], draws[label]) for label in (pair.more, pair.less))
             else:
                 variance = sum(_patient_variance(runs[label], finding.metric) for label in (pair.more, pair.less))
             first, second = (values[label][finding.metric] for label in (pair.more, pair.less))
