@@ -16,7 +16,6 @@ from memobench.auditing.agreement import (
     balance_notes,
     check_apart,
     check_enough,
-    contents_of,
     contrast_notes,
     window_notes,
 )
@@ -31,7 +30,7 @@ from memobench.copies.overlay import overlay
 from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.errors import DataError
 from memobench.generator import Context, Track, silent
-from memobench.images import Images
+from memobench.images import Images, content_digests
 from memobench.intake.inspect import Inspection, inspect_folder
 from memobench.intake.picture import SCALING_VERSION, stretched
 from memobench.intake.prepare import common_shape, prepare
@@ -292,8 +291,8 @@ def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, flo
         )
         for patient in np.unique(matched[audited.called])
     ]
-    contents, real = contents_of(sides.synthetic), set(contents_of(train))
-    exact = sum(content in real for content in contents)
+    contents, real = (content_digests(side.pixels).tolist() for side in (sides.synthetic, train))
+    exact = int(np.isin(contents, real).sum())
     decision, verdict = decide_release(audited.metrics, count, exact=exact, called=int(audited.called.sum()))
     counts = {"synthetic_images": count, "train_images": len(train), "train_patients": train.patient_count}
     counts["holdout_images"] = 0 if holdout is None else len(holdout)

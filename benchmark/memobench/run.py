@@ -241,9 +241,7 @@ def fit_detector(
 
     def write(into: Path, scratch: Path) -> None:
         context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
-        pool = splits.train.joined(splits.holdout)
-        # in an order that does not depend on how the pools were joined; the detector deals its folds at random
-        pool = pool.take(np.lexsort([pool.scans, pool.patients]))
+        pool = splits.train.joined(splits.holdout)  # the detector does not know in what order
         detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**parameters), context=context)
         save_arrays(into / "detector.safetensors", detector.state())
 

@@ -18,7 +18,7 @@ from memobench.run import RunSettings
 from memobench.sources import load_splits
 from memobench.sources.source import data_kind
 from memobench.store import Store, digest_of, write_json, writing_into
-from memobench.study.compare import Estimate, difference, estimate, patient_draws, verdict
+from memobench.study.compare import Estimate, difference, estimate, patient_draws, unseen_variance, verdict
 from memobench.study.figures import draw_factor, draw_pareto
 from memobench.study.findings import MEMORIZATION, QUALITY, Arm, Factor, factors
 from memobench.study.grid import Finished, hits_of, run_all, settings_of
@@ -150,7 +150,7 @@ def run_study(
         zip(runs, patient_draws([[hits_of(f, whole) for f in found] for found in runs.values()], 0), strict=True)
     )
     estimates = {
-        label: _estimates(found, values[label], float(draws[label].var()) + _at_the_edge(found, draws[label]))
+        label: _estimates(found, values[label], float(draws[label].var()) + _unseen(found, draws[label]))
         for label, found in runs.items()
     }
     findings = [_decided(factor, values, runs, draws) for factor in chosen]
@@ -222,12 +222,8 @@ def _patient_variance(found: Sequence[Finished], name: str) -> float:
     return float(np.mean(np.square(reach)))
 
 
-def _at_the_edge(found: Sequence[Finished], drawn: np.ndarray) -> float:
-    """The variance that draws of patients cannot show: where every sample lies nearer to train, no draw differs.
-
-    The runs' own intervals know it.
-    """
-    return _patient_variance(found, MEMORIZATION) if np.ptp(drawn) == 0 else 0.0
+def _unseen(found: Sequence[Finished], drawn: np.ndarray) -> float:
+    return unseen_variance(drawn, _patient_variance(found, MEMORIZATION))
 
 
 def _estimates(
@@ -253,7 +249,7 @@ def _decided(
         for pair in finding.comparisons:
             if finding.metric == MEMORIZATION:
                 variance = float((draws[pair.more] - draws[pair.less]).var())
-                variance += sum(_at_the_edge(runs[label], draws[label]) for label in (pair.more, pair.less))
+                variance += sum(_unseen(runs[label], draws[label]) for label in (pair.more, pair.less))
             else:
                 variance = sum(_patient_variance(runs[label], finding.metric) for label in (pair.more, pair.less))
             first, second = (values[label][finding.metric] for label in (pair.more, pair.less))

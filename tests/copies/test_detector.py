@@ -222,7 +222,6 @@ def test_the_order_of_the_pool_and_the_queries_beside_one_do_not_matter(pool: Im
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr("memobench.copies.comparison.LARGE", 6)
-    monkeypatch.setattr("memobench.copies.detector.LARGE", 6)
     monkeypatch.setattr("memobench.copies.comparison.SHORTLIST", 6)
     return 6
 
@@ -260,7 +259,6 @@ def test_a_shortlist_finds_the_very_copies_that_the_whole_pool_shows(
     queries = perturb(pool.pixels, "blur", "weak", seed=0)
     whole = crossed.match(queries, pool)
     monkeypatch.setattr("memobench.copies.comparison.LARGE", 6)
-    monkeypatch.setattr("memobench.copies.detector.LARGE", 6)
     monkeypatch.setattr("memobench.copies.comparison.SHORTLIST", 6)
     few = crossed.match(queries, pool)
     assert np.array_equal(few.index, whole.index)

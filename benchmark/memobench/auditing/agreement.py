@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 
 from memobench.copies.detector import FOLDS
 from memobench.copies.embed import MIN_PATIENTS
 from memobench.errors import DataError
-from memobench.images import Images
+from memobench.images import Images, content_digests
 from memobench.intake.inspect import Inspection
 from memobench.intake.picture import IN_WINDOW
 from memobench.intake.prepare import contrast_agrees
@@ -16,11 +15,6 @@ from memobench.intake.walk import shown
 
 _APART = 0.5  # shares of images shown in a window that differ by more are worth a note
 _FEWER = 0.5  # held-out patients per training patient, below which a note says what that costs
-
-
-def contents_of(images: Images) -> list[bytes]:
-    """What each image shows, as a digest: equal for images that are pixel for pixel the same."""
-    return [hashlib.sha256(image.tobytes()).digest() for image in images.pixels]
 
 
 def check_enough(train: Images, holdout: Images | None) -> None:
@@ -69,8 +63,8 @@ def check_apart(train: Images, holdout: Images) -> None:
             f'{count} in train and in holdout ("{shown(shared[0])}" for one); give a holdout of patients whom the '
             "generator never saw"
         )
-    held_out = contents_of(holdout)
-    if same := set(contents_of(train)) & set(held_out):
+    held_out = content_digests(holdout.pixels).tolist()
+    if same := set(content_digests(train.pixels).tolist()) & set(held_out):
         first = next(k for k, content in enumerate(held_out) if content in same)
         count = "1 image stands" if len(same) == 1 else f"{len(same)} images stand"
         raise DataError(

@@ -14,7 +14,6 @@ its code is read.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.errors import DataError
-from memobench.images import Images
+from memobench.images import Images, content_digests
 from memobench.seeds import generator_for
 
 if TYPE_CHECKING:  # neither is needed to ask
@@ -64,7 +63,7 @@ class BlindPool:
         both = train.joined(holdout)
         patients, owner = np.unique(both.patients, return_inverse=True)
         dealt = generator_for(0, "blind", "patients").permutation(len(patients))[owner.reshape(-1)]
-        order = np.lexsort([_contents(both), both.scans, dealt])
+        order = np.lexsort([content_digests(both.pixels), both.scans, dealt])
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
         names = [f"patient-{number:06d}" for number in dealt[order]]
@@ -132,7 +131,7 @@ class BlindPool:
         from memobench.copies.detector import Matches
 
         try:
-            rows = np.array([self._place[content] for content in _contents(among).tolist()])
+            rows = np.array([self._place[content] for content in content_digests(among.pixels).tolist()])
         except KeyError:
             raise DataError("an image to be matched with stands in neither train nor holdout") from None
         (table,) = self.tables(detector, queries)
@@ -142,7 +141,7 @@ class BlindPool:
     @cached_property
     def _place(self) -> dict[str, int]:
         """From content to a row of the pool: images that are pixel for pixel the same have the same scores."""
-        return {content: row for row, content in enumerate(_contents(self.images).tolist())}
+        return {content: row for row, content in enumerate(content_digests(self.images.pixels).tolist())}
 
 
 def exact_limit(null: NDArray[np.floating], exact: NDArray[np.floating]) -> float:
@@ -159,10 +158,6 @@ def exact_limit(null: NDArray[np.floating], exact: NDArray[np.floating]) -> floa
     """
     values = np.asarray(null, dtype=np.float64)
     return float(np.min(exact)) - ROUNDING * float(values.max() - values.min())
-
-
-def _contents(images: Images) -> NDArray[np.str_]:
-    return np.array([hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.pixels])
 
 
 def _spread(score: NDArray[np.floating], index: NDArray[np.integer], shape: Sequence[int]) -> NDArray[np.float32]:

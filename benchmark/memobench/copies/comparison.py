@@ -8,6 +8,7 @@ those of the whole pool, so that the search costs the same with two folds as wit
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,11 @@ class Part:
     real: Images
     prepared: Prepared
     judged: dict[int, NDArray[np.bool_]]
+
+    @property
+    def large(self) -> bool:
+        """Whether it is too large for every pair to be turned and shifted."""
+        return len(self.members) > LARGE
 
 
 class MatchingPool:
@@ -77,13 +83,13 @@ class MatchingPool:
         )
 
 
-def shortlist(alike: list[NDArray[np.float32]], allowed: NDArray[np.bool_]) -> Tensor:
+def shortlist(alike: Iterable[NDArray[np.float32]], folds: int) -> Tensor:
     """The images that the embeddings hold for the most alike, as many by each: (N, SHORTLIST) columns.
 
     Args:
-        alike: For each fold, (N, M) cosines; of embeddings that learned from different images they cannot be compared.
-        allowed: (N, M) which pairs may be compared.
+        alike: For each fold, (N, M) cosines, -inf for what may not be compared; of embeddings that learned from
+            different images they cannot be compared.
+        folds: How many.
     """
-    each = SHORTLIST // len(alike)
-    ranked = [np.where(allowed, cosine, -np.inf) for cosine in alike]
-    return torch.from_numpy(np.concatenate([np.argpartition(one, -each, axis=1)[:, -each:] for one in ranked], axis=1))
+    each = SHORTLIST // folds
+    return torch.cat([torch.from_numpy(one).topk(each, dim=1, sorted=False).indices for one in alike], dim=1)

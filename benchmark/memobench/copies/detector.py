@@ -14,7 +14,6 @@ no image is ever judged by what learned from it:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -24,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memobench.copies.comparison import LARGE, MatchingPool, Part, shortlist
+from memobench.copies.comparison import MatchingPool, Part, shortlist
 from memobench.copies.embed import MIN_PATIENTS, Embedding, train_embedding
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.copies.plant import plant
@@ -32,7 +31,7 @@ from memobench.copies.retrieve import Prepared, candidates, register
 from memobench.copies.verify import Verifier, compare
 from memobench.errors import DataError
 from memobench.generator import Context, silent
-from memobench.images import Images
+from memobench.images import Images, content_digests
 from memobench.seeds import derive_seed, generator_for
 from memobench.training import step_generator
 
@@ -260,8 +259,8 @@ class Detector:
         if query_patients is not None:
             allowed &= query_patients[:, None] != part.real.patients[None, :]
         near = None
-        if len(part.real) > LARGE:
-            near = shortlist(self._alike(queries, part), allowed).to(device)
+        if part.large:
+            near = shortlist(self._alike(queries, part, allowed), len(part.judged)).to(device)
         return pair_scores(
             Prepared(torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device)),
             part.prepared,
@@ -272,14 +271,15 @@ class Detector:
             track=track,
         )
 
-    def _alike(self, queries: NDArray[np.float32], part: Part) -> list[NDArray[np.float32]]:
-        """For each fold that judges here, (N, M) cosines of its embedding; -inf for what it does not judge."""
-        found = []
+    def _alike(
+        self, queries: NDArray[np.float32], part: Part, allowed: NDArray[np.bool_]
+    ) -> Iterator[NDArray[np.float32]]:
+        """For each fold that judges here, (N, M) cosines of its embedding; -inf for what it may not compare."""
         for number, judged in part.judged.items():
             embed, cosine = self.embeddings[number].embed, np.full((len(queries), len(judged)), -np.inf, np.float32)
             cosine[:, judged] = embed(queries) @ embed(part.real.pixels[judged]).T
-            found.append(cosine)
-        return found
+            cosine[~allowed] = -np.inf
+            yield cosine
 
 
 def pair_scores(
@@ -375,5 +375,4 @@ def _under(state: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[
 
 def _in_canonical_order(images: Images) -> Images:
     """The images sorted by patient, scan and content, so that their order tells the detector nothing."""
-    content = np.array([hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images.pixels])
-    return images.take(np.lexsort([content, images.scans, images.patients]))
+    return images.take(np.lexsort([content_digests(images.pixels), images.scans, images.patients]))

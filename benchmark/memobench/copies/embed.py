@@ -27,6 +27,7 @@ from memobench.copies.parameters import EmbeddingParameters
 from memobench.errors import DataError
 from memobench.features._ssl import statistics
 from memobench.generator import Context
+from memobench.images import content_digests
 from memobench.seeds import derive_seed
 from memobench.training import Training, batch_indices, seeded, step_generator, train_loop
 
@@ -120,7 +121,7 @@ class Embedding:
         self.shape = shape
         self.moments = moments
         self.device = next(network.parameters()).device
-        self._known: dict[bytes, NDArray[np.float32]] = {}  # embeddings by the content of images
+        self._known: dict[str, NDArray[np.float32]] = {}  # embeddings by the content of images
 
     def embed(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Images (N, *S) to embeddings (N, D) of length one, the same for an image and its mirror image.
@@ -138,7 +139,7 @@ class Embedding:
                     total = total + self.network.represent(rotate(image, degrees) if degrees else image)
             return F.normalize(total)
 
-        keys = [hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest() for image in pixels]
+        keys = content_digests(pixels).tolist()
         new = {key: row for row, key in enumerate(keys) if key not in self._known}
         if new or not keys:
             made = self._blocks(np.asarray(pixels)[list(new.values())], averaged)

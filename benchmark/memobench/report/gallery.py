@@ -32,7 +32,6 @@ def draw_gallery(
     chosen = strongest(scores["train_score"], splits.train.patients[scores["train_index"]], COLUMNS * ROWS)
     tau = result.threshold["tau"]
     figure = Figure(figsize=(2.9 * COLUMNS, 1.65 * ROWS + 0.8), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     figure.suptitle(
         f"{result.identity.model} on {result.identity.task}: strongest matches, sample (left) and training image "
         f"(right); score: log odds of a copy\n{result.verdict}",
@@ -54,9 +53,14 @@ def draw_gallery(
             fontsize=7,
             color="#b00020" if copied else "#303030",
         )
+    write_png(figure, file)
+
+
+def write_png(figure: Figure, file: Path) -> None:
+    """Write a figure, atomically."""
     partial = file.with_name(f".{file.name}.part")
     with partial.open("wb") as handle:
-        canvas.print_figure(handle, format="png", dpi=110)
+        FigureCanvasAgg(figure).print_figure(handle, format="png", dpi=110)
     partial.replace(file)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from memobench.report.gallery import middle_plane
+from memobench.report.gallery import middle_plane, write_png
 from memobench.results import Result
 
 COLUMNS, ROWS = 6, 6
@@ -25,7 +24,6 @@ def draw_sheet(file: Path, samples: NDArray[np.float32], test: NDArray[np.float3
         result: For the title.
     """
     figure = Figure(figsize=(10, 5.6), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     named = result.identity
     figure.suptitle(
         f"{named.model} on {named.task} ({named.data}), preset {result.preset}, seed {named.seed}", fontsize=9
@@ -34,10 +32,7 @@ def draw_sheet(file: Path, samples: NDArray[np.float32], test: NDArray[np.float3
         panel.set_axis_off()
         panel.set_title(title, fontsize=9)
         panel.imshow(mosaic(images), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    partial = file.with_name(f".{file.name}.part")
-    with partial.open("wb") as handle:
-        canvas.print_figure(handle, format="png", dpi=110)
-    partial.replace(file)
+    write_png(figure, file)
 
 
 def mosaic(images: NDArray[np.float32]) -> NDArray[np.float32]:

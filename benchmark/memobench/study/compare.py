@@ -145,6 +145,22 @@ def _interval(value: float, patient_variance: float, seeds: Sequence[tuple[float
     return Estimate(value, value - reach, value + reach)
 
 
+def unseen_variance(drawn: Floats, own: float) -> float:
+    """What draws of patients miss of a share's variance, as far as the runs' own intervals know more.
+
+    Where nearly every sample lies nearer to train, hardly any draw differs from another, and the draws' variance falls
+    to zero, as no binomial interval does.
+
+    Args:
+        drawn: (B,) the share in draws of other patients.
+        own: Its variance by the intervals of the runs.
+
+    >>> unseen_variance(np.ones(10), 0.01), unseen_variance(np.array([0.0, 1.0]), 0.01)
+    (0.01, 0.0)
+    """
+    return max(0.0, own - float(np.var(drawn)))
+
+
 def verdict(differences: Sequence[Estimate]) -> str:
     """What the data say of a claim whose differences should all be positive.
 
