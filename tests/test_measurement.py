@@ -6,13 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
+from memobench.copies.comparison import MatchingPool
 from memobench.copies.detector import Detector
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.copies.perturb import perturb, perturbations_for
 from memobench.errors import DataError
 from memobench.generator import Context, Generator
 from memobench.images import Images
-from memobench.measurement import Measured, measure
+from memobench.measurement import Measured, match_sides, measure
 from memobench.task import Splits
 from numpy.typing import NDArray
 
@@ -115,8 +116,10 @@ def assert_sound(found: Measured) -> None:
         assert metric.low is None or metric.low <= metric.value + 1e-9, name
         assert metric.high is None or metric.value <= metric.high + 1e-9, name
         assert metric.p_value is None or 0 < metric.p_value <= 1, name
-    for name, array in found.arrays().items():
-        assert np.isfinite(array).all(), name
+    arrays = found.arrays()
+    for name, array in arrays.items():
+        assert name in ("train_score", "holdout_score") or np.isfinite(array).all(), name
+    assert np.isfinite(np.maximum(arrays["train_score"], arrays["holdout_score"])).all()  # one of them is there
     assert np.isfinite(found.copies.threshold.tau)
 
 
@@ -239,6 +242,19 @@ def test_all_of_quality_and_of_the_other_scores_is_there(fresh: Measured) -> Non
     assert not {"membership_auc", "reidentified"} & set(fresh.metrics)  # no losses, and one scan each
 
 
+def test_new_patients_reach_a_score_as_often_as_the_null_scores_say(splits: Splits, detector: Detector) -> None:
+    """A sample meets both pools as one, in a search as deep as a null image's for each image that is met."""
+    pool = detector.matching_pool(splits.train.joined(splits.holdout))
+    null, _, fraction = detector.null_scores(pool)
+    train, _, holdout, _ = match_sides(detector, patients("new", 240).pixels, pool, PATIENTS)
+    for share in (0.5, 0.3, 0.15):
+        level = np.quantile(null, 1 - share)
+        met = 1 - (1 - share) ** (1 / fraction)  # any of several independent parts of the pool
+        error = 3 * (met * (1 - met) / 240 + (share * (1 - share) / len(null)) / fraction**2) ** 0.5
+        assert np.mean(np.maximum(train, holdout) >= level) == pytest.approx(met, abs=error)
+        assert np.mean(train >= level) == pytest.approx(np.mean(holdout >= level), abs=error)
+
+
 # edges
 
 
@@ -302,14 +318,14 @@ def test_train_and_holdout_are_searched_alike(monkeypatch: pytest.MonkeyPatch) -
     asked: list[tuple[int, int]] = []
     ours = Detector.match
 
-    def match(self: Detector, queries: NDArray[np.float32], pool: Images, *, k: int = 1, **more: Any) -> Any:
+    def match(self: Detector, queries: NDArray[np.float32], pool: MatchingPool, *, k: int = 1, **more: Any) -> Any:
         if len(queries) == 7:
-            asked.append((k, len(pool)))
+            asked.append((k, len(pool.images)))
         return ours(self, queries, pool, k=k, **more)
 
     monkeypatch.setattr(Detector, "match", match)
     measured(patients("n", 7).pixels, splits, learned(splits))
-    assert asked == [(1, 32), (1, 32)]
+    assert asked == [(1, 64)]  # both at once
 
 
 @pytest.mark.slow

@@ -93,8 +93,7 @@ def measure_attack(
     decisions = _decide(of_samples, pool, limit.tau)
     pools = Pools.of(splits.train, splits.holdout)
     metrics = counted(decisions, pools, seed=seed)
-    unseen = of_pool[np.ix_(pool.holdout, pool.train)].max(axis=1)
-    calls = single_calls(decisions, pools, unseen, splits.holdout.patients)
+    calls = single_calls(decisions, pools, null, pool.images.patients, share)
     planted = challenge(
         lambda queries, among: pool.match(detector, queries, among),
         splits,

@@ -271,14 +271,14 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
 
 def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, float], name: str) -> AuditResult:
     train, holdout, count = sides.train, sides.holdout, len(sides.synthetic)
-    matched = train.patients[audited.train_index]
+    matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score)
     images = [
         AuditedImage(
             name=sides.names[k],
-            score=float(audited.train_score[k]),
+            score=float(audited.train_score[k]) if found[k] else None,
             p_value=None if audited.p_value is None else float(audited.p_value[k]),
             copy_of=str(matched[k]) if audited.called[k] else None,
-            match=sides.train_names[int(audited.train_index[k])],
+            match=sides.train_names[int(audited.train_index[k])] if found[k] else None,
             left_out=bool(audited.left_out[k]),
         )
         for k in range(count)
@@ -328,7 +328,7 @@ def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detec
         image, query = result.images[row], sides.synthetic.pixels[row]
         real = np.asarray(sides.train.pixels[audited.train_index[row]])
         word = f"called a copy of patient {image.copy_of}" if image.copy_of else "not called a copy"
-        text = f"{image.name} and {image.match}: score {image.score:.2f}, {word}"
+        text = f"{image.name} and {image.match}: score {image.strength:.2f}, {word}"
         pairs.append(Pair(pair_picture(np.asarray(query), overlay(detector, query, real)), text))
     return pairs
 

@@ -1,7 +1,8 @@
 """All that is measured of one generator's samples: what was copied, how sure that is, and how good the images are.
 
-Data flows one way: samples are matched with both pools, the matches are decided, and the rates, the evidence and the
-list of calls follow; planted copies show what the detector is blind to; other scores and quality stand beside.
+Data flows one way: samples are matched with both pools, searched as one, the matches are decided, and the rates, the
+evidence and the list of calls follow; planted copies show what the detector is blind to; other scores and quality stand
+beside.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.copies.challenge import PLANTED, challenge
+from memobench.copies.comparison import MatchingPool
 from memobench.copies.decide import Decisions, Threshold, decide, threshold
-from memobench.copies.detector import Detector
+from memobench.copies.detector import Detector, Matches
 from memobench.errors import DataError
 from memobench.features import Features
 from memobench.generator import Generator, Track, silent
@@ -29,7 +31,7 @@ from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
-from memobench.seeds import derive_seed, generator_for
+from memobench.seeds import derive_seed
 from memobench.task import Splits
 
 ROUNDING = 1e-2  # log odds: registration may leave an exact copy a hair off
@@ -166,23 +168,39 @@ def measure_copies(
         track: Shows progress.
     """
     seed = derive_seed(0, "inference")
-    null_scores, _, pool_fraction = detector.null_scores(train.joined(holdout), most=null_images, track=track)
-    exact = detector.exact_scores(train.joined(holdout)).min()
-    limit = threshold(null_scores, pool_fraction, highest=float(exact) - ROUNDING)
-    in_train = detector.match(samples, train, track=track)
-    in_holdout = detector.match(samples, holdout, track=track)  # searched as deep as train
-    decisions = decide(
-        in_train.score[:, 0], in_train.index[:, 0], in_holdout.score[:, 0], in_holdout.index[:, 0], limit.tau
-    )
+    both = train.joined(holdout)
+    pool = detector.matching_pool(both)
+    null_scores, null_patients, pool_fraction = detector.null_scores(pool, most=null_images, track=track)
+    limit = threshold(null_scores, pool_fraction, highest=float(detector.exact_scores(both).min()) - ROUNDING)
+    decisions = decide(*match_sides(detector, samples, pool, len(train), track=track), limit.tau)
     pools = Pools.of(train, holdout)
     metrics = counted(decisions, pools, seed=seed)
-    unseen = holdout.some_patients(null_images or len(holdout), generator_for(seed, "unseen"))
-    unseen_scores = detector.match(unseen.pixels, train, track=track).score[:, 0]
-    calls = single_calls(decisions, pools, unseen_scores, unseen.patients)
+    calls = single_calls(decisions, pools, null_scores, null_patients, pool_fraction)
     found_again = _found_again(samples[calls.called], train, detector, track)
     if found_again is not None:
         metrics["reidentified"] = found_again
     return Copies(metrics, limit, decisions, pools, calls, null_scores, [calls.words] if calls.patients else [])
+
+
+def match_sides(
+    detector: Detector, queries: NDArray[np.float32], pool: MatchingPool, first: int, *, track: Track = silent
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Each query's best match among the first images of a pool and among the others, searched as one.
+
+    Args:
+        detector: Fitted.
+        queries: (N, *S) images.
+        pool: Real images of both sides.
+        first: How many stand on the first side.
+        track: Shows progress.
+
+    Returns:
+        (N,) score and row on the first side, the same on the second; -inf and 0 where nothing came into question.
+    """
+    second = np.arange(len(pool.images)) >= first
+    found = detector.match(queries, pool, second=second, track=track)
+    index = np.where(found.index < 0, 0, found.index - [0, first])
+    return found.score[:, 0], index[:, 0], found.score[:, 1], index[:, 1]
 
 
 def measure_sensitivity(
@@ -200,8 +218,15 @@ def measure_sensitivity(
     Returns:
         The challenge, and ``sensitivity`` with the counts corrected for it.
     """
+
+    def match(queries: NDArray[np.float32], among: Images) -> Matches:
+        """Among images of train, with all of holdout beside them, as a sample is matched."""
+        pool = among.joined(splits.holdout)
+        found = detector.match(queries, pool, second=np.arange(len(pool)) >= len(among), track=track)
+        return Matches(found.score[:, :1], found.index[:, :1])
+
     planted = challenge(
-        lambda queries, pool: detector.match(queries, pool, track=track),
+        match,
         splits,
         count=count,
         seed=derive_seed(0, "inference"),

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from memobench.auditing.clean import check_target, write_clean
-from memobench.auditing.remember import RememberingDetector
+from memobench.auditing.remember import RememberingDetector, side_by_side
 from memobench.auditing.results import AuditedImage, decide_release, guarantee_words
 from memobench.copies.detector import Detector
 from memobench.copies.overlay import overlay
@@ -197,6 +198,44 @@ def test_what_was_matched_is_not_matched_again(
     remembering.match(images.pixels[:12], images, query_patients=images.patients[:12])
     RememberingDetector.of(plain, Store(tmp_path), "second").match(images.pixels[:4], images)
     assert asked == [5, 5, 2, 5, 5, 2, 4]
+
+
+def test_blocks_in_several_threads_give_what_one_gives(
+    detector: tuple[Detector, Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, images = detector
+    monkeypatch.setattr("memobench.auditing.remember.KEPT", 3)
+    second, threads = np.arange(len(images)) % 2 == 1, torch.get_num_threads()
+    alone = plain.match(images.pixels[:12], images, second=second)
+    try:
+        torch.set_num_threads(2)
+        remembering = RememberingDetector.of(plain, Store(tmp_path), "one")
+        found = remembering.match(images.pixels[:12], images, second=second)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert np.array_equal(found.index, alone.index)
+    np.testing.assert_allclose(found.score, alone.score, atol=1e-4)
+    other = remembering.match(images.pixels[:12], images, second=~second)  # not taken for the same
+    assert np.array_equal(other.index, alone.index[:, ::-1])
+
+
+def test_an_error_in_a_thread_is_not_lost() -> None:
+    begun: list[int] = []
+
+    def block(start: int) -> Any:
+        begun.append(start)
+        raise DataError("block failed")
+
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(DataError, match="block failed"):
+            list(side_by_side(block, range(0, 1000)))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert len(begun) < 1000
 
 
 def test_an_overlay_lies_where_the_synthetic_image_shows_it(detector: tuple[Detector, Images]) -> None:

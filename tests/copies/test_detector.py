@@ -321,6 +321,33 @@ def test_three_dimensions(make_images: Make) -> None:
     assert detector.features(pool.pixels).shape[0] == 9
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_two_sides_are_searched_as_one(
+    pool: Images, crossed: Detector, developed: Detector, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    """Who stands where changes no candidate: the better side's best is the whole pool's, whatever the sides."""
+    if large:
+        monkeypatch.setattr("memobench.copies.comparison.LARGE", 4)
+        monkeypatch.setattr("memobench.copies.comparison.SHORTLIST", 8)
+    rng = np.random.default_rng(3)
+    queries = np.concatenate([pool.pixels[:6], rng.random((6, 32, 32), dtype=np.float32)])
+    for detector in (crossed, developed):
+        whole = detector.match(queries, pool)
+        for _ in range(3):
+            second = rng.random(len(pool)) < 0.5
+            found = detector.match(queries, pool, second=second)
+            assert found.score.shape == found.index.shape == (12, 2)
+            assert np.array_equal(found.score.max(axis=1), whole.score[:, 0])
+            better = found.score.argmax(axis=1)
+            assert np.array_equal(found.index[np.arange(12), better], whole.index[:, 0])
+            assert np.array_equal(found.index < 0, np.isneginf(found.score))
+            for side, rows in enumerate((np.flatnonzero(~second), np.flatnonzero(second))):
+                assert np.isin(found.index[:, side], [-1, *rows]).all()
+        lonely = detector.match(queries, pool, second=np.zeros(len(pool), dtype=bool))
+        assert np.array_equal(lonely.score[:, 0], whole.score[:, 0])
+        assert np.isneginf(lonely.score[:, 1]).all()
+
+
 def test_what_cannot_be_matched_is_refused(pool: Images, crossed: Detector, make_images: Make) -> None:
     with pytest.raises(DataError, match="k = 21"):
         crossed.match(pool.pixels[:2], pool, k=21)

@@ -27,7 +27,7 @@ def test_realized_false_discoveries_agree_with_the_estimate(scenario: Scenario) 
     expected, bound, realized = [], [], []
     for seed in range(30):
         drawn = draw(scenario, seed)
-        calls = single_calls(drawn.decisions, drawn.pools, drawn.train_holdout.max(axis=0), drawn.pools.holdout)
+        calls = single_calls(drawn.decisions, drawn.pools, drawn.train_holdout.max(axis=0), drawn.pools.holdout, 0.5)
         listed = np.unique(calls.patient[calls.called])
         right = drawn.source >= 0
         right[right] = drawn.pools.train[drawn.source[right]] == calls.patient[right]
@@ -54,12 +54,39 @@ def test_p_values_of_new_patients_are_valid_and_nearly_uniform() -> None:
     assert np.mean(values) == pytest.approx(0.5, abs=0.06)
 
 
-def test_each_holdout_patient_weighs_one() -> None:
+def test_each_patient_weighs_one() -> None:
     scores, patients = np.array([0.9] * 99 + [0.1]), np.array(["a"] * 99 + ["b"])
     assert sample_p_values(np.array([0.5]), scores, patients)[0] == pytest.approx(2 / 3)
     assert sample_p_values(np.array([0.9, 0.91]), scores, patients).tolist() == pytest.approx([2 / 3, 1 / 3])
     with pytest.raises(DataError, match="one score for each"):
         sample_p_values(np.array([0.5]), scores[:3], patients)
+
+
+def test_a_train_larger_than_what_null_images_met_has_larger_p_values() -> None:
+    """Else a new patient's image, with three times as many chances to match well, would look surprising."""
+    rng = np.random.default_rng(1)
+    values = []
+    for _ in range(2000):
+        null = rng.normal(size=(200, 50)).max(axis=1)  # each met 50 images
+        sample = rng.normal(size=(1, 150)).max(axis=1)  # train has 150
+        values.append(sample_p_values(sample, null, np.arange(200).astype(str), times=3.0)[0])
+    for level in (0.02, 0.05, 0.2):
+        assert np.mean(np.array(values) <= level) <= level + 2 * (level / 2000) ** 0.5
+    assert np.mean(np.array(values) <= 0.05) > 0.03  # and nothing is given away
+
+
+def test_a_sample_without_a_match_in_train_is_no_surprise_and_has_no_image() -> None:
+    pools = Pools(np.array(["a", "b"]), np.array(["c", "d"]))
+    nothing = np.float32(-np.inf)
+    decisions = decide(
+        np.array([nothing, 6.0], np.float32), np.array([0, 1]), np.array([5.5, nothing]), np.array([1, 0]), 5.0
+    )
+    calls = single_calls(decisions, pools, np.array([4.0, 3.0]), pools.holdout, 0.5)
+    assert calls.called.tolist() == [False, True]
+    assert (calls.patients, calls.decoys) == (1, 1)
+    assert calls.p_value.tolist() == pytest.approx([1, 1 / 3])
+    rows = list(csv.DictReader(io.StringIO(calls_csv(calls))))
+    assert (rows[1]["sample"], rows[1]["score"], rows[1]["patient"], rows[1]["training_image"]) == ("0", "", "", "")
 
 
 def test_a_call_that_holdout_matches_better_is_no_copy() -> None:
@@ -71,7 +98,7 @@ def test_a_call_that_holdout_matches_better_is_no_copy() -> None:
         np.array([0, 1, 1]),
         0.9,
     )
-    calls = single_calls(decisions, pools, np.array([0.3, 0.4]), pools.holdout)
+    calls = single_calls(decisions, pools, np.array([0.3, 0.4]), pools.holdout, 0.5)
     assert calls.called.tolist() == [True, False, False]
     assert (calls.patients, calls.decoys, calls.false_discovery_rate) == (1, 1, 1.0)
     assert calls.patient.tolist() == ["a", "b", "b"]
@@ -84,7 +111,7 @@ def test_the_list_puts_the_strongest_match_first_and_says_who_it_is() -> None:
         np.array([3.5, 7.25, -2.0], np.float32), np.array([0, 1, 1]), np.zeros(3, np.float32), np.array([0, 1, 1]), 5.0
     )
     rows = list(
-        csv.DictReader(io.StringIO(calls_csv(single_calls(decisions, pools, np.array([4.0, 3.0]), pools.holdout))))
+        csv.DictReader(io.StringIO(calls_csv(single_calls(decisions, pools, np.array([4.0, 3.0]), pools.holdout, 0.5))))
     )
     assert [row["sample"] for row in rows] == ["1", "0", "2"]
     assert [row["called"] for row in rows] == ["copy", "", ""]

@@ -75,10 +75,19 @@ def test_a_control_that_says_it_is_none(forgery: Any) -> None:
 
 def test_swapped_scores(forgery: Any) -> None:
     def change(arrays: dict[str, np.ndarray]) -> None:
-        arrays["train_score"] = arrays["train_score"][::-1].copy()
+        found = np.flatnonzero(np.isfinite(arrays["train_score"]))
+        arrays["train_score"][found] = arrays["train_score"][found[::-1]]
 
     forgery.rescore(change)
     refused(forgery.folder, "a stronger match has a larger p_value")
+
+
+def test_samples_that_match_nothing(forgery: Any) -> None:
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        arrays["train_score"][0] = arrays["holdout_score"][0] = -np.inf
+
+    forgery.rescore(change)
+    refused(forgery.folder, "a sample matches neither train nor holdout")
 
 
 def test_edited_scores_with_the_old_digest(forgery: Any) -> None:

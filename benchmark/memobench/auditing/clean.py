@@ -60,7 +60,7 @@ def write_clean(target: Path, root: Path, images: Sequence[AuditedImage], files:
     for image, own in zip(images, files, strict=True):
         if image.left_out:
             for file in own:
-                if file not in reasons or image.score > reasons[file].score:
+                if file not in reasons or image.strength > reasons[file].strength:
                     reasons[file] = image
     kept = sorted({file for own in files for file in own} - reasons.keys())
     with writing_into(target):
@@ -71,8 +71,8 @@ def write_clean(target: Path, root: Path, images: Sequence[AuditedImage], files:
         with (target / LIST).open("w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
             writer.writerow(["file", "reason", "score", "matched_training_image"])
-            for file in sorted(reasons, key=lambda name: -reasons[name].score):
+            for file in sorted(reasons, key=lambda name: -reasons[name].strength):
                 image = reasons[file]
                 reason = f"copy of patient {image.copy_of}" if image.copy_of else "too like a training image"
-                writer.writerow([plain_cell(file), reason, f"{image.score:.3f}", plain_cell(image.match)])
+                writer.writerow([plain_cell(file), reason, f"{image.strength:.3f}", plain_cell(image.match or "")])
     return Cleaned(len(kept), len(reasons))

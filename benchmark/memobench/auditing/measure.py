@@ -35,9 +35,9 @@ class Audited:
         threshold: How tau was found.
         clean_limit: The score from which on an image is left out of the cleaned set.
         challenge: What the detector finds of copies planted in these very images.
-        train_score: (N,) best score of each synthetic image against train.
-        train_index: (N,) the training image of that score.
-        holdout_score: (N,) best score against holdout; None without one.
+        train_score: (N,) best score of each synthetic image against train; -inf where none came into question.
+        train_index: (N,) the training image of that score; 0 where there is none.
+        holdout_score: (N,) best score against holdout, likewise; None without one.
         called: (N,) whether each is called a copy of a training image.
         left_out: (N,) whether each is left out of the cleaned set.
         p_value: (N,) how often a new patient's image matches train as well; None without a holdout.

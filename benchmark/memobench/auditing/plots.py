@@ -17,14 +17,17 @@ SIDE = 192  # pixels of a picture's side, about
 
 
 def score_plot(audited: Audited) -> bytes:
-    """How strongly the synthetic images match train and holdout, and how strongly new patients' images do."""
+    """How strongly the synthetic images match train and holdout, and how strongly new patients' images do.
+
+    Shares are of all images; one without any match on a side is not drawn for that side.
+    """
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     axes = figure.subplots()
     shown = [("training patients", audited.train_score, "#b2182b")]
     if audited.holdout_score is not None:
         shown.append(("held-out patients", audited.holdout_score, "#2166ac"))
     shown.append(("real images against other patients", audited.null_scores, "0.55"))
-    low = min(float(scores.min()) for _, scores, _ in shown)
+    low = min(float(scores[np.isfinite(scores)].min(initial=0.0)) for _, scores, _ in shown)
     high = max(max(float(scores.max()) for _, scores, _ in shown), audited.threshold.tau)
     edges = np.linspace(low, high + 1e-6, 60)
     for name, scores, colour in shown:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from memobench.copies.comparison import MatchingPool
@@ -16,7 +18,7 @@ from memobench.generator import silent
 from memobench.images import Images
 from memobench.store import Store
 
-KEPT = 4096  # queries in a block
+KEPT = 1024  # queries in a block
 
 
 class RememberingDetector(Detector):
@@ -45,23 +47,30 @@ class RememberingDetector(Detector):
         *,
         k: int = 1,
         query_patients: NDArray[np.str_] | None = None,
+        second: NDArray[np.bool_] | None = None,
         track: Callable[..., Iterator[Any]] = silent,
     ) -> Matches:
         """The k strongest matches; see ``Detector.match``."""
-        starts, ready = range(0, len(queries), KEPT), pool
-        if isinstance(ready, Images):
-            ready = self.matching_pool(ready)  # prepared once, and only if a block is not stored
-        found = []
-        for start in track(starts, "matching", len(starts)):
+        ready = pool if isinstance(pool, MatchingPool) else self.matching_pool(pool)  # prepared once, when it is needed
+        starts = range(0, len(queries), KEPT)
+
+        def block(start: int) -> Matches:
             part = slice(start, start + KEPT)
             patients = None if query_patients is None else query_patients[part]
-            found.append(self._block(np.asarray(queries[part]), ready, k, patients))
+            return self._block(np.asarray(queries[part]), ready, k, patients, second)
+
+        found = list(track(side_by_side(block, starts), "matching", len(starts)))
         if not found:
-            return super().match(queries, ready, k=k, query_patients=query_patients)
+            return super().match(queries, ready, k=k, query_patients=query_patients, second=second)
         return Matches(np.concatenate([one.score for one in found]), np.concatenate([one.index for one in found]))
 
     def _block(
-        self, queries: NDArray[np.float32], pool: MatchingPool, k: int, patients: NDArray[np.str_] | None
+        self,
+        queries: NDArray[np.float32],
+        pool: MatchingPool,
+        k: int,
+        patients: NDArray[np.str_] | None,
+        second: NDArray[np.bool_] | None,
     ) -> Matches:
         key = {
             "detector": self.name,
@@ -69,12 +78,31 @@ class RememberingDetector(Detector):
             "patients": None if patients is None else patients.tolist(),
             "pool": pool.images.digest,
             "k": k,
+            "second": None if second is None else hashlib.sha256(second.tobytes()).hexdigest(),
         }
 
         def write(into: Path, scratch: Path) -> None:
-            matches = Detector.match(self, queries, pool, k=k, query_patients=patients)
+            matches = Detector.match(self, queries, pool, k=k, query_patients=patients, second=second)
             np.savez(into / "matches.npz", score=matches.score, index=matches.index)
 
         path, _ = self.store.get("match", key, write)
         with np.load(path / "matches.npz", allow_pickle=False) as archive:
             return Matches(archive["score"], archive["index"])
+
+
+def side_by_side(block: Callable[[int], Matches], starts: Sequence[int]) -> Iterator[Matches]:
+    """What a function gives for each start, in their order, computed in as many threads as torch has.
+
+    Matching is many small operations, of which each in several threads gains little; several blocks, each in one
+    thread, keep all cores busy. After an error no further block is begun.
+    """
+    threads = min(torch.get_num_threads(), len(starts))
+    if threads < 2:
+        yield from map(block, starts)
+        return
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(block, starts)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -113,16 +113,20 @@ def plot_words(result: AuditResult) -> str:
 
 
 def images_csv(result: AuditResult) -> str:
-    """All synthetic images as comma-separated values, the strongest match first; see :func:`plain_cell` for names."""
+    """All synthetic images as comma-separated values, the strongest match in train first; :func:`plain_cell` for names.
+
+    Score and matched image are empty where no training image came into question.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "score", "p_value", "copy_of", "matched_training_image", "left_out"])
-    for image in sorted(result.images, key=lambda one: -one.score):
+    for image in sorted(result.images, key=lambda one: -one.strength):
+        score = "" if image.score is None else f"{image.score:.4f}"
         p_value = "" if image.p_value is None else f"{image.p_value:.4f}"
         writer.writerow(
             [
-                *(plain_cell(image.name), f"{image.score:.4f}", p_value),
-                *(plain_cell(image.copy_of or ""), plain_cell(image.match), image.left_out or ""),
+                *(plain_cell(image.name), score, p_value),
+                *(plain_cell(image.copy_of or ""), plain_cell(image.match or ""), image.left_out or ""),
             ]
         )
     return text.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -20,19 +21,24 @@ class AuditedImage(Strict):
 
     Attributes:
         name: Its file, or its number.
-        score: Log odds of a copy, of its best match in train.
+        score: Log odds of a copy, of its best match in train; None where no training image came into question.
         p_value: How often an image of a new patient matches train as well; None without held-out patients.
         copy_of: The patient whom it is called a copy of; None where it is not called.
-        match: The training image that it matches best.
+        match: The training image that it matches best, likewise.
         left_out: Whether it is left out of the cleaned set.
     """
 
     name: str
-    score: Finite
+    score: Finite | None
     p_value: Finite | None
     copy_of: str | None
-    match: str
+    match: str | None
     left_out: bool
+
+    @property
+    def strength(self) -> float:
+        """The score, minus infinity for none: what images are sorted by."""
+        return -math.inf if self.score is None else self.score
 
 
 class AffectedPatient(Strict):

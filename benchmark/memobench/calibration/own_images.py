@@ -2,9 +2,8 @@
 
 The detector of the task scores a stock of perturbed copies and of other patients' images once. Each draw then deals the
 patients to train and holdout anew, takes samples from the stock, copies of train only, and measures them as a run does.
-So hundreds of draws of real images cost one search, and every draw has another truth. The one difference to a run: both
-pools are searched together, so that a sample has its best match in one of them and none in the other; nothing that is
-measured looks at the worse of the two.
+So hundreds of draws of real images cost one search, and every draw has another truth. As in a run both pools are
+searched as one; here each sample has its best match alone, on one side: nothing that is measured looks at the other.
 """
 
 from __future__ import annotations

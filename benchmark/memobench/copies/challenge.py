@@ -102,10 +102,10 @@ class Planted:
 
     Attributes:
         copy_score: (K, C) best score of each copy.
-        copy_index: (K, C) row of the pool of that score.
+        copy_index: (K, C) row of the pool of that score; -1 where nothing came into question.
         stranger_score: (K, S) best score of each non-copy.
         scan_score: (Q,) best score of each scan that is not in the pool.
-        scan_index: (Q,) row of the pool of that score.
+        scan_index: (Q,) row of the pool of that score, likewise.
     """
 
     copy_score: Scores
@@ -214,7 +214,8 @@ def answer(
     scan_score, scan_index = np.empty(0), np.empty(0, dtype=np.int64)
     if len(plan.scan_rows):
         found = match(plan.pool.pixels[plan.scan_rows], plan.pool.take(plan.scan_pool))
-        scan_score, scan_index = found.score[:, 0].astype(np.float64), plan.scan_pool[found.index[:, 0]]
+        scan_score, scan_index = found.score[:, 0].astype(np.float64), found.index[:, 0]
+        scan_index = np.where(scan_index < 0, -1, plan.scan_pool[scan_index])
     return Planted(score[:, :copies], index[:, :copies], score[:, copies:], scan_score, scan_index)
 
 
@@ -235,7 +236,7 @@ def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorSco
     clusters = len(np.unique(patients)), len(np.unique(owners))
     calls = {f"tpr_{name}": planted.copy_score > limit for name, limit in limits.items()}
     calls["right_source"] = planted.copy_index == plan.sources
-    calls["same_patient"] = (plan.pool.patients[planted.copy_index] == patients) & ~calls["right_source"]
+    calls["same_patient"] = _of_patients(planted.copy_index, plan.pool, patients) & ~calls["right_source"]
     alarms: dict[str, NDArray[np.bool_]] = {}
     if tau is not None:
         calls["sensitivity"] = planted.copy_score >= tau
@@ -336,11 +337,17 @@ def _scans(planted: Planted, plan: Plan, limit: float, tau: float | None) -> dic
     patients = plan.pool.patients[plan.scan_rows]
     shares = {
         "other_scans_at_1": planted.scan_score > limit,
-        "reidentified": plan.pool.patients[planted.scan_index] == patients,
+        "reidentified": _of_patients(planted.scan_index, plan.pool, patients),
     }
     if tau is not None:
         shares["other_scans_at_tau"] = planted.scan_score >= tau
     return {name: _share(values, patients, name) for name, values in shares.items()}
+
+
+def _of_patients(index: NDArray[np.int64], pool: Images, patients: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Whether the matches (..., N), of which -1 is none, are images of the patients (N,)."""
+    same: NDArray[np.bool_] = (index >= 0) & (pool.patients[index] == patients)
+    return same
 
 
 BETTER_LOWER = ("false_positive_rate", "other_scans_at_1", "other_scans_at_tau", "same_patient", "reidentified")

@@ -8,8 +8,9 @@ those of the whole pool, so that the search costs the same with two folds as wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 import torch
@@ -38,11 +39,25 @@ class Part:
     real: Images
     prepared: Prepared
     judged: dict[int, NDArray[np.bool_]]
+    _embedded: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    _making: Lock = field(default_factory=Lock)
 
     @property
     def large(self) -> bool:
         """Whether it is too large for every pair to be turned and shifted."""
         return len(self.members) > LARGE
+
+    def embedded(self, number: int, embed: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The embeddings (J, D) of the images that a fold judges, made once.
+
+        Args:
+            number: The fold's.
+            embed: Its embedding, (J, *S) to (J, D).
+        """
+        with self._making:
+            if number not in self._embedded:
+                self._embedded[number] = embed(self.real.pixels[self.judged[number]])
+            return self._embedded[number]
 
 
 class MatchingPool:
@@ -59,6 +74,7 @@ class MatchingPool:
         self.judges = judges
         self.device = device
         self._parts: dict[bool, list[Part]] = {}
+        self._making = Lock()  # several threads may ask
 
     def parts(self, *, apart: bool) -> list[Part]:
         """What is searched, part by part.
@@ -67,10 +83,12 @@ class MatchingPool:
             apart: Whether the folds must be kept apart, as for real queries; else they are where the pool is small.
         """
         apart = apart or len(self.images) <= LARGE
-        if apart not in self._parts:
-            groups = [[number] for number in range(len(self.judges))] if apart else [list(range(len(self.judges)))]
-            self._parts[apart] = [self._part(group) for group in groups if self.judges[group].any()]
-        return self._parts[apart]
+        with self._making:
+            if apart not in self._parts:
+                self._parts.clear()  # a large pool is not held twice
+                groups = [[number] for number in range(len(self.judges))] if apart else [list(range(len(self.judges)))]
+                self._parts[apart] = [self._part(group) for group in groups if self.judges[group].any()]
+            return self._parts[apart]
 
     def _part(self, group: list[int]) -> Part:
         members = np.flatnonzero(self.judges[group].any(axis=0))

@@ -117,10 +117,10 @@ class Decisions:
     """What each sample matches: arrays over the N samples.
 
     Attributes:
-        train_score: Best score against train.
-        train_index: The training image of that score.
-        holdout_score: Best score against holdout.
-        holdout_index: The holdout image of that score.
+        train_score: Best score against train; -inf where none of its images came into question.
+        train_index: The training image of that score; 0 where there is none.
+        holdout_score: Best score against holdout, likewise. One of the two is finite.
+        holdout_index: The holdout image of that score, likewise.
         side: +1 where train matches better, -1 where holdout does, 0 for a tie.
         called: True where the better score reaches tau. The sample is a copy of a training image where ``side`` is
             not negative besides.

@@ -49,6 +49,9 @@ class Matches:
     Attributes:
         score: (N, k) log odds that the query is a copy of the match.
         index: (N, k) rows of the pool.
+
+    Of a pool of two sides both are (N, 2): the strongest match on the first and on the second side, with a score of
+    -inf and row -1 where nothing of a side came into question; one of the two is finite.
     """
 
     score: NDArray[np.float32]
@@ -109,12 +112,17 @@ class Detector:
         *,
         k: int = 1,
         query_patients: NDArray[np.str_] | None = None,
+        second: NDArray[np.bool_] | None = None,
         track: Callable[..., Iterator[Any]] = silent,
     ) -> Matches:
         """The k strongest matches of each query in a pool.
 
-        A pair is compared by what learned from neither side (:mod:`comparison`): a synthetic image with each real image
-        by those that did not learn from it, and two real images of different folds not at all.
+        A pair is compared by what learned from neither of them (:mod:`comparison`): a synthetic image with each real
+        image by those that did not learn from it, and two real images of different folds not at all.
+
+        With two sides the pool is searched as one, blind to them: how many candidates stand on either is left to how
+        alike they are. Searched apart, they would give a new patient's image twice the candidates, and so a better
+        best score, than the same image has against the same pool as one.
 
         Args:
             queries: (N, *S) images.
@@ -122,6 +130,8 @@ class Detector:
             k: How many matches, at most the size of the pool.
             query_patients: (N,) the patients of real queries, whose own images are passed over; None for synthetic
                 images.
+            second: (M,) which images of the pool stand on the second of two sides, of each of which the strongest match
+                is wanted (k = 1); None for one side.
             track: Shows progress.
 
         Raises:
@@ -136,8 +146,9 @@ class Detector:
         if not 1 <= k <= len(images):
             raise DataError(f"k = {k} matches cannot be found in a pool of {len(images)} images")
         ready = pool if isinstance(pool, MatchingPool) else self.matching_pool(pool)
-        score = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        index = np.full((len(queries), k), -1, dtype=np.int64)
+        sides = [np.ones(len(images), dtype=bool)] if second is None else [~second, second]
+        score = np.full((len(queries), len(sides), k), -np.inf, dtype=np.float32)
+        index = np.full((len(queries), len(sides), k), -1, dtype=np.int64)
         for part in ready.parts(apart=query_patients is not None):
             asked = np.arange(len(queries))
             if query_patients is not None:
@@ -146,21 +157,25 @@ class Detector:
                 rows = asked[start : start + BLOCK]
                 own = None if query_patients is None else query_patients[rows]
                 row, column, value = self._scores(queries[rows], part, own, k, track)
-                best = _strongest(row, column, value, len(rows), k)
-                both = np.concatenate([score[rows], best[0]], axis=1)
-                where = np.concatenate([index[rows], np.where(best[1] >= 0, part.members[best[1]], -1)], axis=1)
-                order = np.argsort(-both, axis=1, kind="stable")[:, :k]
-                score[rows] = np.take_along_axis(both, order, axis=1)
-                index[rows] = np.take_along_axis(where, order, axis=1)
-        if np.isneginf(score).any():
-            row_short = int(np.isneginf(score).any(axis=1).argmax())
+                for number, side in enumerate(sides):
+                    on = side[part.members[column]]
+                    best = _strongest(row[on], column[on], value[on], len(rows), k)
+                    both = np.concatenate([score[rows, number], best[0]], axis=1)
+                    found = np.where(best[1] >= 0, part.members[best[1]], -1)
+                    where = np.concatenate([index[rows, number], found], axis=1)
+                    order = np.argsort(-both, axis=1, kind="stable")[:, :k]
+                    score[rows, number] = np.take_along_axis(both, order, axis=1)
+                    index[rows, number] = np.take_along_axis(where, order, axis=1)
+        short = np.isneginf(score.max(axis=1)).any(axis=1)
+        if short.any():
+            row_short = int(short.argmax())
             raise DataError(
                 f"query {row_short} can be compared with fewer than {k} images of other patients; give a larger pool"
             )
-        return Matches(score, index)
+        return Matches(score.reshape(len(queries), -1), index.reshape(len(queries), -1))
 
     def null_scores(
-        self, pool: Images, *, most: int | None = None, track: Callable[..., Iterator[Any]] = silent
+        self, pool: Images | MatchingPool, *, most: int | None = None, track: Callable[..., Iterator[Any]] = silent
     ) -> tuple[NDArray[np.float32], NDArray[np.str_], float]:
         """Each pool image's best score against images of other patients, as if it were a new patient's.
 
@@ -168,7 +183,8 @@ class Detector:
         either.
 
         Args:
-            pool: The images that the detector was fitted with, train and holdout together.
+            pool: The images that the detector was fitted with, train and holdout together, as they are or from
+                :meth:`matching_pool`.
             most: How many of them to ask about, at most (:meth:`memobench.images.Images.some_patients`); None for all.
             track: Shows progress.
 
@@ -178,7 +194,8 @@ class Detector:
         Raises:
             DataError: An image has no other patient to be compared with.
         """
-        asked = pool if most is None else pool.some_patients(most, generator_for(0, "null scores"))
+        images = pool.images if isinstance(pool, MatchingPool) else pool
+        asked = images if most is None else images.some_patients(most, generator_for(0, "null scores"))
         best = self.match(asked.pixels, pool, query_patients=asked.patients, track=track)
         return best.score[:, 0], asked.patients, 1 / len(self.embeddings)
 
@@ -277,7 +294,7 @@ class Detector:
         """For each fold that judges here, (N, M) cosines of its embedding; -inf for what it may not compare."""
         for number, judged in part.judged.items():
             embed, cosine = self.embeddings[number].embed, np.full((len(queries), len(judged)), -np.inf, np.float32)
-            cosine[:, judged] = embed(queries) @ embed(part.real.pixels[judged]).T
+            cosine[:, judged] = embed(queries) @ part.embedded(number, embed).T
             cosine[~allowed] = -np.inf
             yield cosine
 

@@ -7,7 +7,7 @@ from typing import Self
 
 from memobench.errors import UsageError, suggest
 
-MEASURE_VERSION = "5"  # changes with anything else that changes a metric
+MEASURE_VERSION = "6"  # changes with anything else that changes a metric
 DETECTOR_VERSION = "5"  # changes with anything that changes a score or a feature
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from threading import Lock
 from typing import Any
 
 import torch
@@ -63,13 +64,15 @@ class Prepared:
         self.half = _Made(images, lambda some: band(shrink(some, side // 2), 0.7, side / 12))
         self.full = _Made(images, lambda some: band(some, side / 64, side / 8))
         self._coarse: dict[SearchGrid, Tensor] = {}
+        self._making = Lock()  # a pool serves several threads
 
     def coarse(self, search: CoarseSearch) -> Tensor:
         """(N, 1, *C): the images as the search of a grid compares them."""
-        if search.grid not in self._coarse:
-            blocks = [search.prepare(some) for some in torch.split(self.images, AT_ONCE)]
-            self._coarse[search.grid] = torch.cat(blocks) if blocks else search.prepare(self.images)
-        return self._coarse[search.grid]
+        with self._making:
+            if search.grid not in self._coarse:
+                blocks = [search.prepare(some) for some in torch.split(self.images, AT_ONCE)]
+                self._coarse[search.grid] = torch.cat(blocks) if blocks else search.prepare(self.images)
+            return self._coarse[search.grid]
 
 
 class _Made:
@@ -80,15 +83,17 @@ class _Made:
         self.make = make
         self.done = torch.zeros(len(images), dtype=torch.bool, device=images.device)
         self.made = torch.empty(0)
+        self._making = Lock()
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """(P,) rows to (P, 1, *M)."""
-        for new in torch.unique(rows[~self.done[rows]]).split(AT_ONCE):
-            values = self.make(self.images[new])
-            if not len(self.made):
-                self.made = values.new_empty((len(self.images), *values.shape[1:]))
-            self.made[new] = values
-            self.done[new] = True
+        with self._making:
+            for new in torch.unique(rows[~self.done[rows]]).split(AT_ONCE):
+                values = self.make(self.images[new])
+                if not len(self.made):
+                    self.made = values.new_empty((len(self.images), *values.shape[1:]))
+                self.made[new] = values
+                self.done[new] = True
         return self.made[rows]
 
 

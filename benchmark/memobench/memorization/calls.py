@@ -48,7 +48,11 @@ class Calls:
 
 
 def single_calls(
-    decisions: Decisions, pools: Pools, holdout_to_train: NDArray[np.floating], holdout_patients: NDArray[np.str_]
+    decisions: Decisions,
+    pools: Pools,
+    null_scores: NDArray[np.floating],
+    null_patients: NDArray[np.str_],
+    pool_fraction: float,
 ) -> Calls:
     """Call single samples, with the false discovery rate that the decoys give.
 
@@ -58,13 +62,14 @@ def single_calls(
     Args:
         decisions: What each sample matches.
         pools: The patients.
-        holdout_to_train: (m,) best score of holdout images against train, by the detector and candidates of the
-            samples.
-        holdout_patients: (m,) their patients: all of holdout, or patients drawn from it at random.
+        null_scores: (M,) best score of real images against other patients, from which the threshold comes.
+        null_patients: (M,) their patients.
+        pool_fraction: Share of both pools together that each was compared with, in (0, 1].
 
     Raises:
         DataError: There is not one patient for each score.
     """
+    times = len(pools.train) / (pool_fraction * (len(pools.train) + len(pools.holdout)))
     hit, in_train = tally(decisions, pools).hit, pools.in_train
     patients, decoys = int(hit[in_train].sum()), int(hit[~in_train].sum())
     rate = false_discovery_rate(patients, decoys, pools.ratio)
@@ -73,7 +78,7 @@ def single_calls(
         image=decisions.train_index,
         patient=pools.train[decisions.train_index],
         score=decisions.train_score,
-        p_value=sample_p_values(decisions.train_score, holdout_to_train, holdout_patients),
+        p_value=sample_p_values(decisions.train_score, null_scores, null_patients, times),
         patients=patients,
         decoys=decoys,
         expected_false=expected_false(patients, decoys, int(in_train.sum()), int((~in_train).sum())),
@@ -86,15 +91,18 @@ def calls_csv(calls: Calls) -> str:
     """The list as comma-separated values, the strongest match first.
 
     Columns: ``sample``, its row in ``samples.npz``; ``called``, "copy" or nothing; ``score`` and ``p_value`` of its
-    best match in train; ``patient`` and ``training_image``, who that is and its row in train.
+    best match in train; ``patient`` and ``training_image``, who that is and its row in train. Score, patient and image
+    are empty where no training image came into question.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["sample", "called", "score", "p_value", "patient", "training_image"])
     for row in np.argsort(-calls.score, kind="stable").tolist():
-        score, p_value = f"{calls.score[row]:.4f}", f"{calls.p_value[row]:.4f}"
-        word = "copy" if calls.called[row] else ""
-        writer.writerow([row, word, score, p_value, calls.patient[row], calls.image[row]])
+        word, p_value = "copy" if calls.called[row] else "", f"{calls.p_value[row]:.4f}"
+        if np.isneginf(calls.score[row]):
+            writer.writerow([row, word, "", p_value, "", ""])
+        else:
+            writer.writerow([row, word, f"{calls.score[row]:.4f}", p_value, calls.patient[row], calls.image[row]])
     return text.getvalue()
 
 
@@ -116,41 +124,44 @@ def expected_false(patients: int, decoys: int, train: int, holdout: int) -> floa
 
 
 def sample_p_values(
-    scores: NDArray[np.floating], holdout_to_train: NDArray[np.floating], holdout_patients: NDArray[np.str_]
+    scores: NDArray[np.floating],
+    null_scores: NDArray[np.floating],
+    null_patients: NDArray[np.str_],
+    times: float = 1.0,
 ) -> Floats:
     """How often an image of a patient whom the generator never saw matches train at least as well as each sample.
 
-    p = (1 + W) / (1 + H), where W sums over the H holdout patients the share of the patient's images that score as much
-    against train. Samples and holdout images search the same pool, so no pool size enters; every patient weighs one,
-    however many images he has. It is valid (at most u with probability at most u) for a sample that is no more like the
-    training patients than a new patient's image is. It cannot fall below 1 / (1 + H), and the p-values of one list
-    depend on each other, so the list's false discovery rate is taken from the decoys and not from them.
+    p = (1 + W) / (1 + H), where W sums over the H patients of the null scores the share of the patient's images that
+    score as much against other patients' images, searched as for a sample; every patient weighs one, however many
+    images he has. Where train holds more images than each was compared with, p is multiplied by how many times as many
+    (Boole's bound). So p is valid (at most u with probability at most u) for a sample that is no more like the training
+    patients than a new patient's image is. It cannot fall below 1 / (1 + H), and the p-values of one list depend on
+    each other, so the list's false discovery rate is taken from the decoys and not from them.
 
     Args:
-        scores: (N,) best score of each sample against train.
-        holdout_to_train: (m,) the same of each holdout image.
-        holdout_patients: (m,) their patients.
+        scores: (N,) best score of each sample against train, -inf for none.
+        null_scores: (M,) the best score of real images against other patients.
+        null_patients: (M,) their patients.
+        times: Images of train for each image that these were compared with.
 
     Returns:
         (N,) p-values in (0, 1].
 
     Raises:
-        DataError: There is not one score for each holdout image, or none at all.
+        DataError: There is not one patient for each null score, or none at all.
 
     >>> sample_p_values(np.array([0.9, 0.5]), np.array([0.6, 0.4, 0.3]), np.array(["a", "a", "b"])).round(2).tolist()
     [0.33, 0.5]
     """
-    if len(holdout_to_train) != len(holdout_patients) or not len(holdout_patients):
-        raise DataError(
-            f"{len(holdout_to_train)} scores for {len(holdout_patients)} holdout images; give one score for each image"
-        )
-    _, which, counts = np.unique(holdout_patients, return_inverse=True, return_counts=True)
-    order = np.argsort(holdout_to_train, kind="stable")
+    if len(null_scores) != len(null_patients) or not len(null_patients):
+        raise DataError(f"{len(null_scores)} null scores of {len(null_patients)} images; give one score for each image")
+    _, which, counts = np.unique(null_patients, return_inverse=True, return_counts=True)
+    order = np.argsort(null_scores, kind="stable")
     weight = (1 / counts)[which.reshape(-1)][order]
     # weight of all scores from a place on, in ascending order
     beyond = np.append(np.cumsum(weight[::-1])[::-1], 0.0)
-    place = np.searchsorted(holdout_to_train[order], scores, side="left")
-    p_values: Floats = np.minimum((1 + beyond[place]) / (1 + len(counts)), 1.0)
+    place = np.searchsorted(null_scores[order], scores, side="left")
+    p_values: Floats = np.minimum(max(times, 1.0) * (1 + beyond[place]) / (1 + len(counts)), 1.0)
     return p_values
 
 

@@ -65,12 +65,13 @@ def write_png(figure: Figure, file: Path) -> None:
 
 
 def strongest(scores: NDArray[np.floating], patients: NDArray[np.str_], count: int) -> list[int]:
-    """The rows of the highest scores, at most one per matched patient.
+    """The rows of the highest finite scores, at most one per matched patient.
 
     >>> strongest(np.array([0.9, 0.8, 0.7]), np.array(["a", "a", "b"]), 2)
     [0, 2]
     """
     order = np.argsort(-scores, kind="stable")
+    order = order[np.isfinite(scores[order])]
     seen: set[str] = set()
     rows: list[int] = []
     for row in order.tolist():

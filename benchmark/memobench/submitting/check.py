@@ -25,6 +25,7 @@ from memobench.submitting.compare import ROUNDING, differences, exactly
 from memobench.submitting.records import SUBMISSION_SCHEMA_VERSION, Difference, Submission
 from memobench.submitting.rules import code_problems, command_of, pool_patients, result_problems
 from memobench.submitting.scores import (
+    BELOW,
     MOST_BYTES,
     OF_ATTACK,
     TYPES,
@@ -86,7 +87,7 @@ def check_submission(folder: Path, *, practice: bool = False, beside: Path | Non
         if hashlib.sha256(packed).hexdigest() != submission.scores_sha256:
             raise DataError("scores.npz is not the file that scores_sha256 names: it was changed, or is another run's")
         wanted = OF_ATTACK if submission.kind == "attack" else TYPES
-        scores = parse_arrays(packed, "scores.npz", wanted, MOST_BYTES)
+        scores = parse_arrays(packed, "scores.npz", wanted, MOST_BYTES, below=BELOW)
         check_arrays(scores, submission.result.identity.samples)
     except MemobenchError as error:
         return Checked(submission, sha, None, [], [str(error)])

@@ -38,6 +38,7 @@ OF_TRAIN = {"train_patient": "<i8", "train_content": "<i8"}
 OF_HOLDOUT = {"holdout_patient": "<i8", "holdout_content": "<i8"}
 TYPES = {"null": "<f4", **OF_SAMPLES, **OF_TRAIN, **OF_HOLDOUT}
 OF_ATTACK = {**TYPES, "exact": "<f4"}
+BELOW = ("train_score", "holdout_score")  # minus infinity where nothing of a side came into question
 MOST_BYTES = 64_000_000
 
 
@@ -107,12 +108,14 @@ def check_arrays(arrays: Arrays, samples: int) -> None:
             raise DataError(f"scores.npz: {side}_index points outside the {length} images of {side}")
         if owners.min() < 0 or owners.max() >= 10**9:
             raise DataError(f"scores.npz: {side}_patient holds numbers outside 0 to 10^9")
+    if np.isneginf(np.maximum(arrays["train_score"], arrays["holdout_score"])).any():
+        raise DataError("scores.npz: a sample matches neither train nor holdout; every image matches one of them")
     p_value = arrays["p_value"]
     if p_value.min() <= 0 or p_value.max() > 1:
         raise DataError("scores.npz: p_value holds numbers outside (0, 1]")
     order = np.lexsort([-p_value, arrays["train_score"]])  # ties of the score must be ties of the p-value
-    steps, rises = np.diff(p_value[order]), np.diff(arrays["train_score"][order])
-    if (steps > 1e-12).any() or (np.abs(steps[rises == 0]) > 1e-12).any():
+    steps, ordered = np.diff(p_value[order]), arrays["train_score"][order]
+    if (steps > 1e-12).any() or (np.abs(steps[ordered[1:] == ordered[:-1]]) > 1e-12).any():
         raise DataError("scores.npz: a stronger match has a larger p_value; they are of different samples")
 
 
@@ -131,7 +134,7 @@ def recomputed(arrays: Arrays, tau: float, sensitivity: Metric | None) -> tuple[
     decisions, pools = decisions_of(arrays, tau), pools_of(arrays)
     metrics = counted(decisions, pools, seed=seed)
     # the p-values of single samples need images; the list's words do not
-    calls = single_calls(decisions, pools, arrays["holdout_score"][:1], pools.holdout[:1])
+    calls = single_calls(decisions, pools, arrays["null"][:1], pools.train[:1], 1.0)
     if sensitivity is not None:
         metrics |= with_sensitivity(metrics, sensitivity, decisions, pools)
     return metrics, calls

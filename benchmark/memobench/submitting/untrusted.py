@@ -7,7 +7,7 @@ import json
 import math
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,9 @@ def read_bytes(file: Path, most: int) -> bytes:
     return file.read_bytes()
 
 
-def parse_arrays(data: bytes, name: str, wanted: Mapping[str, str], most: int) -> dict[str, NDArray[Any]]:
+def parse_arrays(
+    data: bytes, name: str, wanted: Mapping[str, str], most: int, *, below: Collection[str] = ()
+) -> dict[str, NDArray[Any]]:
     """The arrays of an npz archive from a stranger; what is pickled is never opened.
 
     Args:
@@ -105,6 +107,7 @@ def parse_arrays(data: bytes, name: str, wanted: Mapping[str, str], most: int) -
         name: Its name, for messages.
         wanted: Name to type ("<f4", "|b1", ...) of every array that must be there; no other may be.
         most: Bytes that all arrays may take together.
+        below: Arrays that may hold minus infinity.
 
     Raises:
         DataError: It is no such archive: another member, a link, a path, a pickle, another type, a size that its header
@@ -114,11 +117,17 @@ def parse_arrays(data: bytes, name: str, wanted: Mapping[str, str], most: int) -
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             _check_members(members, name, wanted, most)
-            return {member.filename[:-4]: _array(archive, member, name, wanted) for member in members}
+            found = {member.filename[:-4]: _array(archive, member, name, wanted) for member in members}
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise DataError(
             f"{name} is no npz archive: {str(error)[:200]}; write it with numpy.savez_compressed"
         ) from error
+    for array, values in found.items():
+        if values.dtype.kind == "f":
+            known = np.isfinite(values) | (np.isneginf(values) if array in below else False)
+            if not known.all():
+                raise DataError(f"{name}: {array}.npy holds NaN or infinity; scores and pixels are finite numbers")
+    return found
 
 
 def _check_members(members: list[zipfile.ZipInfo], name: str, wanted: Mapping[str, str], most: int) -> None:
@@ -152,6 +161,4 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, wanted:
     if any(side < 0 for side in shape) or fortran or len(values) != count * dtype.itemsize:
         raise DataError(f"{what} has {len(values)} bytes for an array of shape {shape}; write it with NumPy")
     found: NDArray[Any] = np.frombuffer(values, dtype=dtype).reshape(shape)
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
-        raise DataError(f"{what} holds NaN or infinity; scores and pixels are finite numbers")
     return found
