@@ -46,6 +46,7 @@ class Copies:
         threshold: How tau was found.
         decisions: What each sample matches.
         pools: Who stands in train and in holdout.
+        searched: Their images, train before holdout, ready to be searched again.
         calls: The list of samples called copies, with p-values.
         null_scores: The real images' best scores against other patients.
         notes: What a reader must know.
@@ -55,6 +56,7 @@ class Copies:
     threshold: Threshold
     decisions: Decisions
     pools: Pools
+    searched: MatchingPool
     calls: Calls
     null_scores: NDArray[np.float32]
     notes: list[str]
@@ -179,7 +181,7 @@ def measure_copies(
     found_again = _found_again(samples[calls.called], train, detector, track)
     if found_again is not None:
         metrics["reidentified"] = found_again
-    return Copies(metrics, limit, decisions, pools, calls, null_scores, [calls.words] if calls.patients else [])
+    return Copies(metrics, limit, decisions, pools, pool, calls, null_scores, [calls.words] if calls.patients else [])
 
 
 def match_sides(
@@ -221,8 +223,11 @@ def measure_sensitivity(
 
     def match(queries: NDArray[np.float32], among: Images) -> Matches:
         """Among images of train, with all of holdout beside them, as a sample is matched."""
-        pool = among.joined(splits.holdout)
-        found = detector.match(queries, pool, second=np.arange(len(pool)) >= len(among), track=track)
+        pool = copies.searched
+        if among is not splits.train:
+            pool = detector.matching_pool(among.joined(splits.holdout))
+        second = np.arange(len(pool.images)) >= len(among)
+        found = detector.match(queries, pool, second=second, track=track)
         return Matches(found.score[:, :1], found.index[:, :1])
 
     planted = challenge(

@@ -180,6 +180,7 @@ def test_what_was_matched_is_not_matched_again(
 ) -> None:
     plain, images = detector
     monkeypatch.setattr("memobench.auditing.remember.KEPT", 5)
+    monkeypatch.setattr("memobench.auditing.remember.LEAST", 3)
     asked: list[int] = []
     original = Detector.match
 
@@ -190,21 +191,21 @@ def test_what_was_matched_is_not_matched_again(
     monkeypatch.setattr(Detector, "match", counted)
     remembering = RememberingDetector.of(plain, Store(tmp_path), "first")
     one = remembering.match(images.pixels[:12], images)
-    assert asked == [5, 5, 2]
+    assert asked == [3, 3, 3, 3]
     two = RememberingDetector.of(plain, Store(tmp_path), "first").match(images.pixels[:12], images)
-    assert asked == [5, 5, 2]
+    assert asked == [3, 3, 3, 3]
     assert np.array_equal(one.score, two.score)
     assert one.index[:, 0].tolist() == list(range(12))
     remembering.match(images.pixels[:12], images, query_patients=images.patients[:12])
     RememberingDetector.of(plain, Store(tmp_path), "second").match(images.pixels[:4], images)
-    assert asked == [5, 5, 2, 5, 5, 2, 4]
+    assert asked == [3] * 8 + [4]
 
 
 def test_blocks_in_several_threads_give_what_one_gives(
     detector: tuple[Detector, Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, images = detector
-    monkeypatch.setattr("memobench.auditing.remember.KEPT", 3)
+    monkeypatch.setattr("memobench.auditing.remember.LEAST", 3)
     second, threads = np.arange(len(images)) % 2 == 1, torch.get_num_threads()
     alone = plain.match(images.pixels[:12], images, second=second)
     try:

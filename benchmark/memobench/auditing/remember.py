@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,8 @@ from memobench.generator import silent
 from memobench.images import Images
 from memobench.store import Store
 
-KEPT = 1024  # queries in a block
+KEPT = 2560  # queries in a block, at most: each block turns the whole pool anew
+LEAST = 32  # and at least, where there are several
 
 
 class RememberingDetector(Detector):
@@ -52,10 +54,13 @@ class RememberingDetector(Detector):
     ) -> Matches:
         """The k strongest matches; see ``Detector.match``."""
         ready = pool if isinstance(pool, MatchingPool) else self.matching_pool(pool)  # prepared once, when it is needed
-        starts = range(0, len(queries), KEPT)
+        # an even number of blocks, for two threads; it depends on nothing else, so that they are found again
+        blocks = 2 * math.ceil(len(queries) / (2 * KEPT)) if len(queries) >= 2 * LEAST else 1
+        size = max(1, math.ceil(len(queries) / blocks))
+        starts = range(0, len(queries), size)
 
         def block(start: int) -> Matches:
-            part = slice(start, start + KEPT)
+            part = slice(start, start + size)
             patients = None if query_patients is None else query_patients[part]
             return self._block(np.asarray(queries[part]), ready, k, patients, second)
 

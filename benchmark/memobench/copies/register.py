@@ -24,7 +24,9 @@ from torch.nn import functional as F
 from memobench.generator import silent
 
 LEAST_OVERLAP = 0.55  # share of the query that a pose must cover with the real image
-QUERIES = 128  # at once: their correlations with all poses stay in the processor's cache
+QUERIES = 128  # at once: their correlations with all poses stay in the processor's cache,
+TEMPLATES = 1 << 20  # as do the numbers of the templates that they are multiplied with
+SAMPLED = 16  # real images that are turned at once
 TINY = 1e-8
 
 
@@ -147,7 +149,7 @@ def shrink(images: Tensor, side: int) -> Tensor:
 
 
 class CoarseSearch:
-    """Every pose of a grid at once: each real image, in all poses, is multiplied with all queries.
+    """Every pose of a grid at once: each real image, in all poses (its templates), is multiplied with all queries.
 
     Args:
         shape: Shape of the full images.
@@ -194,20 +196,33 @@ class CoarseSearch:
         return torch.cat([matrix, (matrix @ shift[:, :, None])], dim=2)
 
     @cached_property
-    def _canvas(self) -> tuple[Tensor, Tensor]:
-        """(K, dim, P) where the canvas of each matrix looks, and (K * S, pixels) which pixels a pose covers."""
+    def _canvas(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the canvas of each matrix looks, what of it lies in the image, and which pixels a pose covers.
+
+        Returns:
+            (1, dim, K * P), (K, P) and (K * S, pixels).
+        """
         around = places(self.shape, self.device, self.grid.margin)
         where = self.matrices @ around  # (K, dim, P)
         _, inside = sample(torch.zeros(len(where), 1, *self.shape, device=self.device), where)
-        return where, self._windows(inside.float())
+        return where.movedim(1, 0).reshape(1, self.dim, -1), inside.float(), self._windows(inside.float())
 
     def _windows(self, canvases: Tensor) -> Tensor:
         """Canvases (K, P) to the window of every shift, (K * S, pixels)."""
-        margin = list(reversed(self.grid.margin))
-        canvas = canvases.reshape(len(canvases), *[s + 2 * m for s, m in zip(self.shape, margin, strict=True)])
+        canvas = canvases.reshape(len(canvases), *self._canvas_shape)
         for axis, side in enumerate(self.shape, start=1):
             canvas = canvas.unfold(axis, side, 1)  # (K, 2m+1, ..., side, ...)
         return canvas.reshape(len(canvases) * len(self.shifts), -1)
+
+    def _sums(self, canvases: Tensor) -> Tensor:
+        """The sums of the windows of canvases (K, P): (K * S,)."""
+        pool = F.avg_pool2d if self.dim == 2 else F.avg_pool3d
+        means = pool(canvases.reshape(len(canvases), 1, *self._canvas_shape), self.shape, stride=1)
+        return means.flatten() * math.prod(self.shape)
+
+    @property
+    def _canvas_shape(self) -> list[int]:
+        return [side + 2 * more for side, more in zip(self.shape, reversed(self.grid.margin), strict=True)]
 
     @torch.no_grad()
     def scores(
@@ -224,37 +239,57 @@ class CoarseSearch:
         Returns:
             (N, K, 2) correlations and (N, K, 2) pose numbers; the last axis is plain, mirrored.
         """
-        where, mask = self._canvas
+        where, inside, mask = self._canvas
         flat = queries.flatten(1)  # (N, pixels)
         count = mask.sum(dim=1)  # (poses,)
         ample = count >= LEAST_OVERLAP * mask.shape[1]
         variance = (flat * flat) @ mask.T - (flat @ mask.T) ** 2 / count.clamp(min=1)
         spread = torch.where(ample, variance.clamp(min=TINY).rsqrt(), 0.0)  # (N, poses)
         width = len(real) if near is None else near.shape[1]
-        best = torch.full((len(queries) * width, 2), -1.0, device=flat.device)
-        number = torch.zeros(len(queries) * width, 2, dtype=torch.int32, device=flat.device)
-        if near is not None:
-            pairs = near.flatten().argsort(stable=True)  # by real image, so that its poses are made once
-            ends = [0, *torch.bincount(near.flatten(), minlength=len(real)).cumsum(0).tolist()]
+        best = torch.full((len(queries), width, 2), -1.0, device=flat.device)
+        number = torch.zeros(len(queries), width, 2, dtype=torch.int32, device=flat.device)
         half = len(mask) // 2  # plain poses come first
-        everyone = torch.arange(len(queries), device=flat.device) * width
-        for column in track(range(len(real)), "searching poses"):
-            own = everyone + column if near is None else pairs[ends[column] : ends[column + 1]]
-            if not len(own):
-                continue
-            image = real[column]
-            values, _ = sample(image.expand(len(where), -1, *image.shape[1:]), where)
-            template = self._windows(values[:, 0]).mul_(mask)  # (poses, pixels)
-            template.addcmul_(mask, (template.sum(dim=1) / count.clamp(min=1))[:, None], value=-1)
-            template /= template.norm(dim=1, keepdim=True).clamp(min=TINY)
-            for part in own.split(QUERIES):
-                rows = part // width
-                found = (flat[rows] @ template.T).mul_(spread[rows])  # (n, poses)
-                for side, poses in enumerate((found[:, :half], found[:, half:])):
-                    value, pose = poses.max(dim=1)
-                    best[part, side] = value
-                    number[part, side] = (pose + side * half).int()
-        return best.reshape(len(queries), width, 2), number.reshape(len(queries), width, 2)
+        # images whose templates are multiplied at once; with a choice of images the queries of each are others
+        together = 1 if near is not None else max(1, TEMPLATES // mask.numel())
+        met = _met(near, len(queries), len(real))
+        step = max(SAMPLED, together)
+        for start in track(range(0, len(real), step), "searching poses"):
+            some = real[start : start + step, 0]
+            values, _ = sample(some[None], where)  # as channels, whose places are computed once
+            canvases = values.reshape(len(some), *inside.shape).mul_(inside)
+            for place in range(0, len(some), together):
+                canvas = canvases[place : place + together].flatten(0, 1)  # (T * K, P)
+                rows, at = met(start + place, min(together, len(some) - place))
+                if not len(rows):
+                    continue
+                total = self._sums(canvas).reshape(-1, len(mask))  # (T, poses)
+                mean = total / count.clamp(min=1)
+                norm = (self._sums(canvas.square()).reshape(-1, len(mask)) - mean * total).clamp(min=TINY).sqrt()
+                template = self._windows(canvas).reshape(*total.shape, -1)
+                template.addcmul_(mask, mean[..., None], value=-1).div_(norm[..., None])
+                for part, column in zip(torch.split(rows, QUERIES), torch.split(at, QUERIES), strict=True):
+                    found = (flat[part] @ template.flatten(0, 1).T).reshape(len(part), *total.shape)
+                    found.mul_(spread[part][:, None])
+                    value, pose = found.reshape(*found.shape[:2], 2, half).max(dim=3)  # (n, T, 2)
+                    best[part[:, None], column] = value
+                    number[part[:, None], column] = (pose + torch.tensor([0, half], device=pose.device)).int()
+        return best, number
+
+
+def _met(near: Tensor | None, queries: int, real: int) -> Callable[[int, int], tuple[Tensor, Tensor]]:
+    """From some images, the first and how many, to the (n,) queries that meet them and the (n, T) columns there."""
+    if near is None:  # indices may lie on another device than what they choose from
+        everyone = torch.arange(queries)
+        return lambda first, count: (everyone, torch.arange(first, first + count).expand(queries, -1))
+    width = near.shape[1]
+    pairs = near.flatten().argsort(stable=True)  # by real image, so that its templates are made once
+    ends = [0, *torch.bincount(near.flatten(), minlength=real).cumsum(0).tolist()]
+
+    def of_one(first: int, count: int) -> tuple[Tensor, Tensor]:
+        own = pairs[ends[first] : ends[first + count]]
+        return own // width, (own % width)[:, None]
+
+    return of_one
 
 
 def refine(query: Tensor, real: Tensor, pose: Tensor, steps: int) -> tuple[Tensor, Tensor]:
