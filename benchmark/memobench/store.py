@@ -45,6 +45,10 @@ class Store:
     root: Path
     again: bool = False
 
+    def holds(self, stage: str, key: Mapping[str, Any]) -> bool:
+        """Whether a stage's result is stored and will be taken."""
+        return not self.again and (self.root / stage / digest_of(key)).is_dir()
+
     def get(self, stage: str, key: Mapping[str, Any], build: Callable[[Path, Path], None]) -> tuple[Path, bool]:
         """The folder of a stage's result, built now unless it is stored.
 

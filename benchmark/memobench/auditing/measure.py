@@ -23,6 +23,7 @@ from memobench.seeds import derive_seed, generator_for
 from memobench.task import Splits
 
 PLANTED = {2: 20, 3: 8}  # copies per perturbation
+QUALITY = 2048  # images of each set on which quality is measured, at most: its intervals compare all pairs many times
 CLEAN_TAIL = 0.01  # share of new patients' images that cleaning leaves out without need, about
 
 
@@ -94,6 +95,8 @@ def measure_audit(
     metrics = copies.metrics | more
     try:
         metrics |= _quality(samples, train, holdout, detector)
+        if max(len(samples), len(train), len(holdout)) > QUALITY:
+            notes.append(f"quality is measured on at most {QUALITY} images of each set, drawn at random")
     except DataError as error:
         notes.append(f"quality was not measured: {error}")
     pool_fraction = 1 / len(detector.embeddings)
@@ -160,7 +163,15 @@ def _without_holdout(
 
 def _quality(samples: NDArray[np.float32], train: Images, holdout: Images, detector: Detector) -> dict[str, Metric]:
     """Quality against holdout; the floor is what train gets, other patients' images."""
-    made, real, floor = (detector.features(pixels) for pixels in (samples, holdout.pixels, train.pixels))
     seed = derive_seed(0, "inference")
-    found = measure_quality(made, real, holdout.patients, floor, samples, holdout.pixels, feature_name="ssl", seed=seed)
+    drawn = np.sort(generator_for(seed, "quality", "samples").permutation(len(samples))[:QUALITY])
+    floor, real = (
+        side.some_patients(QUALITY, generator_for(seed, "quality", name))
+        for name, side in (("train", train), ("holdout", holdout))
+    )
+    vectors = [detector.features(pixels) for pixels in (samples[drawn], real.pixels, floor.pixels)]
+    made = np.asarray(samples[drawn])
+    found = measure_quality(
+        vectors[0], vectors[1], real.patients, vectors[2], made, real.pixels, feature_name="ssl", seed=seed
+    )
     return {name: Metric.model_validate(values) for name, values in found.items()}

@@ -59,40 +59,37 @@ class RememberingDetector(Detector):
         size = max(1, math.ceil(len(queries) / blocks))
         starts = range(0, len(queries), size)
 
-        def block(start: int) -> Matches:
+        def asked(start: int) -> tuple[NDArray[np.float32], NDArray[np.str_] | None]:
             part = slice(start, start + size)
-            patients = None if query_patients is None else query_patients[part]
-            return self._block(np.asarray(queries[part]), ready, k, patients, second)
+            return np.asarray(queries[part]), None if query_patients is None else query_patients[part]
 
+        def key(start: int) -> dict[str, Any]:
+            some, patients = asked(start)
+            return {
+                "detector": self.name,
+                "queries": hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest(),
+                "patients": None if patients is None else patients.tolist(),
+                "pool": ready.images.digest,
+                "k": k,
+                "second": None if second is None else hashlib.sha256(second.tobytes()).hexdigest(),
+            }
+
+        def block(start: int) -> Matches:
+            def write(into: Path, scratch: Path) -> None:
+                some, patients = asked(start)
+                matches = Detector.match(self, some, ready, k=k, query_patients=patients, second=second)
+                np.savez(into / "matches.npz", score=matches.score, index=matches.index)
+
+            path, _ = self.store.get("match", key(start), write)
+            with np.load(path / "matches.npz", allow_pickle=False) as archive:
+                return Matches(archive["score"], archive["index"])
+
+        if not all(self.store.holds("match", key(start)) for start in starts):
+            self.prepare(ready, apart=query_patients is not None)  # in all threads, before each has a block of its own
         found = list(track(side_by_side(block, starts), "matching", len(starts)))
         if not found:
             return super().match(queries, ready, k=k, query_patients=query_patients, second=second)
         return Matches(np.concatenate([one.score for one in found]), np.concatenate([one.index for one in found]))
-
-    def _block(
-        self,
-        queries: NDArray[np.float32],
-        pool: MatchingPool,
-        k: int,
-        patients: NDArray[np.str_] | None,
-        second: NDArray[np.bool_] | None,
-    ) -> Matches:
-        key = {
-            "detector": self.name,
-            "queries": hashlib.sha256(np.ascontiguousarray(queries).tobytes()).hexdigest(),
-            "patients": None if patients is None else patients.tolist(),
-            "pool": pool.images.digest,
-            "k": k,
-            "second": None if second is None else hashlib.sha256(second.tobytes()).hexdigest(),
-        }
-
-        def write(into: Path, scratch: Path) -> None:
-            matches = Detector.match(self, queries, pool, k=k, query_patients=patients, second=second)
-            np.savez(into / "matches.npz", score=matches.score, index=matches.index)
-
-        path, _ = self.store.get("match", key, write)
-        with np.load(path / "matches.npz", allow_pickle=False) as archive:
-            return Matches(archive["score"], archive["index"])
 
 
 def side_by_side(block: Callable[[int], Matches], starts: Sequence[int]) -> Iterator[Matches]:

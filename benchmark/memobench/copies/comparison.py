@@ -8,7 +8,8 @@ those of the whole pool, so that the search costs the same with two folds as wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memobench.copies.retrieve import Prepared
+from memobench.copies.retrieve import AT_ONCE, Prepared
 from memobench.images import Images
 
 LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
@@ -73,6 +74,9 @@ class MatchingPool:
         self.images = images
         self.judges = judges
         self.device = device
+        with warnings.catch_warnings():  # of pixels that cannot be written; nothing here writes them
+            warnings.simplefilter("ignore", UserWarning)
+            self._whole = Prepared(torch.from_numpy(np.asarray(images.pixels))[:, None].to(device))
         self._parts: dict[bool, list[Part]] = {}
         self._making = Lock()  # several threads may ask
 
@@ -92,22 +96,40 @@ class MatchingPool:
 
     def _part(self, group: list[int]) -> Part:
         members = np.flatnonzero(self.judges[group].any(axis=0))
-        real = self.images.take(members)
+        judged = {number: self.judges[number][members] for number in group}
+        if len(members) == len(self.images):
+            return Part(members, self.images, self._whole, judged)
+        which, real = torch.from_numpy(members).to(self.device), self.images.take(members)
         return Part(
-            members,
-            real,
-            Prepared(torch.from_numpy(real.pixels)[:, None].to(self.device)),  # a copy is taken already
-            {number: self.judges[number][members] for number in group},
+            members, self.images.take(members), Prepared(self._whole.images[which], (self._whole, which)), judged
         )
 
 
-def shortlist(alike: Iterable[NDArray[np.float32]], folds: int) -> Tensor:
-    """The images that the embeddings hold for the most alike, as many by each: (N, SHORTLIST) columns.
+def shortlist(
+    queries: NDArray[np.float32],
+    part: Part,
+    embeds: Mapping[int, Callable[[NDArray[np.float32]], NDArray[np.float32]]],
+    allowed: NDArray[np.bool_],
+) -> Tensor:
+    """The images that the embeddings hold for the most alike, as many by each fold that judges: (N, SHORTLIST) columns.
+
+    Cosines of embeddings that learned from different images cannot be compared, so each names its own.
 
     Args:
-        alike: For each fold, (N, M) cosines, -inf for what may not be compared; of embeddings that learned from
-            different images they cannot be compared.
-        folds: How many.
+        queries: (N, *S) images.
+        part: Where they are searched.
+        embeds: The folds' embeddings.
+        allowed: (N, M) which pairs may be compared.
     """
-    each = SHORTLIST // folds
-    return torch.cat([torch.from_numpy(one).topk(each, dim=1, sorted=False).indices for one in alike], dim=1)
+    each, lists = SHORTLIST // len(part.judged), []
+    for number, judged in part.judged.items():
+        real, made = part.embedded(number, embeds[number]), embeds[number](queries)
+        near = []
+        for start in range(0, len(queries), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            cosine = np.full((len(made[some]), len(judged)), -np.inf, np.float32)
+            cosine[:, judged] = made[some] @ real.T
+            cosine[~allowed[some]] = -np.inf
+            near.append(torch.from_numpy(cosine).topk(each, dim=1, sorted=False).indices)
+        lists.append(torch.cat(near))
+    return torch.cat(lists, dim=1)

@@ -27,7 +27,8 @@ from memobench.copies.comparison import MatchingPool, Part, shortlist
 from memobench.copies.embed import MIN_PATIENTS, Embedding, train_embedding
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.copies.plant import plant
-from memobench.copies.retrieve import Prepared, candidates, register
+from memobench.copies.register import CoarseSearch
+from memobench.copies.retrieve import Prepared, candidates, grids, register
 from memobench.copies.verify import Verifier, compare
 from memobench.errors import DataError
 from memobench.generator import Context, silent
@@ -104,6 +105,19 @@ class Detector:
         """A pool made ready for :meth:`match`, which several calls can share."""
         judges = np.stack([self._judged(number, pool.patients) for number in range(len(self.embeddings))])
         return MatchingPool(pool, judges, self.embeddings[0].device)
+
+    def prepare(self, pool: MatchingPool, *, apart: bool) -> None:
+        """Make what every query of a large pool needs; else the first query makes it.
+
+        Args:
+            pool: From :meth:`matching_pool`.
+            apart: Whether the queries are real images.
+        """
+        for part in pool.parts(apart=apart):
+            for number in part.judged if part.large else ():
+                part.embedded(number, self.embeddings[number].embed)
+            for grid in grids(len(part.real.shape), large=part.large):
+                part.prepared.coarse(CoarseSearch(part.real.shape, grid, pool.device))
 
     def match(
         self,
@@ -277,7 +291,7 @@ class Detector:
             allowed &= query_patients[:, None] != part.real.patients[None, :]
         near = None
         if part.large:
-            near = shortlist(self._alike(queries, part, allowed), len(part.judged)).to(device)
+            near = shortlist(queries, part, self._embeds, allowed).to(device)
         return pair_scores(
             Prepared(torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device)),
             part.prepared,
@@ -288,15 +302,9 @@ class Detector:
             track=track,
         )
 
-    def _alike(
-        self, queries: NDArray[np.float32], part: Part, allowed: NDArray[np.bool_]
-    ) -> Iterator[NDArray[np.float32]]:
-        """For each fold that judges here, (N, M) cosines of its embedding; -inf for what it may not compare."""
-        for number, judged in part.judged.items():
-            embed, cosine = self.embeddings[number].embed, np.full((len(queries), len(judged)), -np.inf, np.float32)
-            cosine[:, judged] = embed(queries) @ part.embedded(number, embed).T
-            cosine[~allowed] = -np.inf
-            yield cosine
+    @property
+    def _embeds(self) -> dict[int, Callable[[NDArray[np.float32]], NDArray[np.float32]]]:
+        return {number: embedding.embed for number, embedding in enumerate(self.embeddings)}
 
 
 def pair_scores(

@@ -29,7 +29,7 @@ UNMOVED = {2: 2, 3: 1}  # and that the finer grid gives
 HALF_STEPS = 8
 FULL_STEPS = {2: 5, 3: 3}
 PIXELS = 1 << 19  # held at once while pairs are registered
-PAIRS = 1 << 23  # whose correlations are held at once
+PAIRS = 1 << 22  # whose correlations are held at once
 AT_ONCE = 256  # images that are filtered at once: a small block stays in the processor's cache
 
 
@@ -55,24 +55,37 @@ class Prepared:
 
     Args:
         images: (N, 1, *S) in [0, 1].
+        part_of: For images that are some of others, these and (N,) which; what is made is made there.
     """
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor, part_of: tuple[Prepared, Tensor] | None = None) -> None:
         self.images = images
+        self.part_of = part_of
+        self._coarse: dict[SearchGrid, Tensor] = {}
+        self._making = Lock()  # a pool serves several threads
+        self.half: _Made | _Some
+        self.full: _Made | _Some
+        if part_of is not None:
+            whole, which = part_of
+            self.half, self.full = _Some(whole.half, which), _Some(whole.full, which)
+            return
         side = max(images.shape[2:])
         # the bands that are registered at half and at full resolution
         self.half = _Made(images, lambda some: band(shrink(some, side // 2), 0.7, side / 12))
         self.full = _Made(images, lambda some: band(some, side / 64, side / 8))
-        self._coarse: dict[SearchGrid, Tensor] = {}
-        self._making = Lock()  # a pool serves several threads
 
     def coarse(self, search: CoarseSearch) -> Tensor:
         """(N, 1, *C): the images as the search of a grid compares them."""
         with self._making:
-            if search.grid not in self._coarse:
+            if search.grid in self._coarse:
+                return self._coarse[search.grid]
+            if self.part_of is not None:
+                made = self.part_of[0].coarse(search)[self.part_of[1]]
+            else:
                 blocks = [search.prepare(some) for some in torch.split(self.images, AT_ONCE)]
-                self._coarse[search.grid] = torch.cat(blocks) if blocks else search.prepare(self.images)
-            return self._coarse[search.grid]
+                made = torch.cat(blocks) if blocks else search.prepare(self.images)
+            self._coarse[search.grid] = made
+            return made
 
 
 class _Made:
@@ -97,6 +110,22 @@ class _Made:
         return self.made[rows]
 
 
+class _Some:
+    """Rows of something made of more images."""
+
+    def __init__(self, whole: _Made | _Some, which: Tensor) -> None:
+        self.whole = whole
+        self.which = which
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return self.whole[self.which[rows]]
+
+
+def grids(dim: int, *, large: bool) -> tuple[SearchGrid, SearchGrid]:
+    """The coarse grid, and the finer one of images as they stand: the still one where the pool is large."""
+    return SearchGrid.of(dim), SearchGrid.still(dim) if large else SearchGrid.unmoved(dim)
+
+
 def candidates(
     queries: Prepared,
     real: Prepared,
@@ -117,9 +146,9 @@ def candidates(
         track: Shows progress.
     """
     dim = queries.images.ndim - 2
-    coarse = _searched(SearchGrid.of(dim), max(COARSE[dim], least), queries, real, allowed, near, track)
+    turned, fine = grids(dim, large=near is not None)
+    coarse = _searched(turned, max(COARSE[dim], least), queries, real, allowed, near, track)
     moved = narrow(queries, real, coarse, max(MOVED[dim], least), track=track)
-    fine = SearchGrid.unmoved(dim) if near is None else SearchGrid.still(dim)
     unmoved = _searched(fine, UNMOVED[dim], queries, real, allowed, None, track)
     as_found = replace(unmoved, settled=torch.ones_like(unmoved.settled))
     return _joined([moved, unmoved, as_found])
