@@ -100,9 +100,8 @@ class MatchingPool:
         if len(members) == len(self.images):
             return Part(members, self.images, self._whole, judged)
         which, real = torch.from_numpy(members).to(self.device), self.images.take(members)
-        return Part(
-            members, self.images.take(members), Prepared(self._whole.images[which], (self._whole, which)), judged
-        )
+        pixels = torch.from_numpy(real.pixels)[:, None].to(self.device)  # a copy already
+        return Part(members, real, Prepared(pixels, (self._whole, which)), judged)
 
 
 def shortlist(
