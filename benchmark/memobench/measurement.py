@@ -31,7 +31,7 @@ from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
-from memobench.seeds import derive_seed
+from memobench.seeds import derive_seed, generator_for
 from memobench.task import Splits
 
 ROUNDING = 1e-2  # log odds: registration may leave an exact copy a hair off
@@ -173,7 +173,9 @@ def measure_copies(
     both = train.joined(holdout)
     pool = detector.matching_pool(both)
     null_scores, null_patients, pool_fraction = detector.null_scores(pool, most=null_images, track=track)
-    limit = threshold(null_scores, pool_fraction, highest=float(detector.exact_scores(both).min()) - ROUNDING)
+    some = both if null_images is None else both.some_patients(null_images, generator_for(0, "exact scores"))
+    exact = detector.exact_scores(some)
+    limit = threshold(null_scores, pool_fraction, highest=float(exact.min()) - ROUNDING)
     decisions = decide(*match_sides(detector, samples, pool, len(train), track=track), limit.tau)
     pools = Pools.of(train, holdout)
     metrics = counted(decisions, pools, seed=seed)

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from memobench.copies.retrieve import AT_ONCE, Prepared
+from memobench.copies.retrieve import AT_ONCE, Prepared, PreparedSome
 from memobench.images import Images
 
 LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
@@ -31,14 +31,14 @@ class Part:
 
     Attributes:
         members: (M,) their rows in the pool.
-        real: (M,) they themselves.
-        prepared: They themselves, ready to be compared.
+        images: The pool.
+        prepared: (M,) they themselves, ready to be compared.
         judged: For the number of each fold that judges here, (M,) which of the images it judges.
     """
 
     members: NDArray[np.int64]
-    real: Images
-    prepared: Prepared
+    images: Images
+    prepared: Prepared | PreparedSome
     judged: dict[int, NDArray[np.bool_]]
     _embedded: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     _making: Lock = field(default_factory=Lock)
@@ -57,7 +57,7 @@ class Part:
         """
         with self._making:
             if number not in self._embedded:
-                self._embedded[number] = embed(self.real.pixels[self.judged[number]])
+                self._embedded[number] = embed(self.images.pixels[self.members[self.judged[number]]])
             return self._embedded[number]
 
 
@@ -89,7 +89,6 @@ class MatchingPool:
         apart = apart or len(self.images) <= LARGE
         with self._making:
             if apart not in self._parts:
-                self._parts.clear()  # a large pool is not held twice
                 groups = [[number] for number in range(len(self.judges))] if apart else [list(range(len(self.judges)))]
                 self._parts[apart] = [self._part(group) for group in groups if self.judges[group].any()]
             return self._parts[apart]
@@ -99,9 +98,8 @@ class MatchingPool:
         judged = {number: self.judges[number][members] for number in group}
         if len(members) == len(self.images):
             return Part(members, self.images, self._whole, judged)
-        which, real = torch.from_numpy(members).to(self.device), self.images.take(members)
-        pixels = torch.from_numpy(real.pixels)[:, None].to(self.device)  # a copy already
-        return Part(members, real, Prepared(pixels, (self._whole, which)), judged)
+        some = PreparedSome(self._whole, torch.from_numpy(members).to(self.device))
+        return Part(members, self.images, some, judged)
 
 
 def shortlist(

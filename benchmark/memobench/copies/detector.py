@@ -28,7 +28,7 @@ from memobench.copies.embed import MIN_PATIENTS, Embedding, train_embedding
 from memobench.copies.parameters import EmbeddingParameters
 from memobench.copies.plant import plant
 from memobench.copies.register import CoarseSearch
-from memobench.copies.retrieve import Prepared, candidates, grids, register
+from memobench.copies.retrieve import Prepared, PreparedSome, candidates, grids, register
 from memobench.copies.verify import Verifier, compare
 from memobench.errors import DataError
 from memobench.generator import Context, silent
@@ -116,8 +116,8 @@ class Detector:
         for part in pool.parts(apart=apart):
             for number in part.judged if part.large else ():
                 part.embedded(number, self.embeddings[number].embed)
-            for grid in grids(len(part.real.shape), large=part.large):
-                part.prepared.coarse(CoarseSearch(part.real.shape, grid, pool.device))
+            for grid in grids(len(pool.images.shape), large=part.large):
+                part.prepared.coarse(CoarseSearch(pool.images.shape, grid, pool.device))
 
     def match(
         self,
@@ -286,9 +286,9 @@ class Detector:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Rows, columns and scores of the candidate pairs."""
         device = self.embeddings[0].device
-        allowed = np.ones((len(queries), len(part.real)), dtype=bool)
+        allowed = np.ones((len(queries), len(part.members)), dtype=bool)
         if query_patients is not None:
-            allowed &= query_patients[:, None] != part.real.patients[None, :]
+            allowed &= query_patients[:, None] != part.images.patients[part.members][None, :]
         near = None
         if part.large:
             near = shortlist(queries, part, self._embeds, allowed).to(device)
@@ -309,7 +309,7 @@ class Detector:
 
 def pair_scores(
     queries: Prepared,
-    real: Prepared,
+    real: Prepared | PreparedSome,
     verifiers: Sequence[tuple[Verifier, Tensor]],
     *,
     allowed: Tensor | None = None,

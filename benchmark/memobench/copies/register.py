@@ -216,9 +216,12 @@ class CoarseSearch:
 
     def _sums(self, canvases: Tensor) -> Tensor:
         """The sums of the windows of canvases (K, P): (K * S,)."""
-        pool = F.avg_pool2d if self.dim == 2 else F.avg_pool3d
-        means = pool(canvases.reshape(len(canvases), 1, *self._canvas_shape), self.shape, stride=1)
-        return means.flatten() * math.prod(self.shape)
+        sums = canvases.reshape(len(canvases), *self._canvas_shape)
+        for axis, side in enumerate(self.shape, start=1):
+            upto = sums.cumsum(dim=axis)
+            sums = upto.narrow(axis, side - 1, upto.shape[axis] - side + 1).clone()
+            sums.narrow(axis, 1, sums.shape[axis] - 1).sub_(upto.narrow(axis, 0, sums.shape[axis] - 1))
+        return sums.flatten()
 
     @property
     def _canvas_shape(self) -> list[int]:
@@ -266,7 +269,7 @@ class CoarseSearch:
                 mean = total / count.clamp(min=1)
                 norm = (self._sums(canvas.square()).reshape(-1, len(mask)) - mean * total).clamp(min=TINY).sqrt()
                 template = self._windows(canvas).reshape(*total.shape, -1)
-                template.addcmul_(mask, mean[..., None], value=-1).div_(norm[..., None])
+                template.addcmul_(mask, mean[..., None], value=-1).mul_(norm.reciprocal()[..., None])
                 for part, column in zip(torch.split(rows, QUERIES), torch.split(at, QUERIES), strict=True):
                     found = (flat[part] @ template.flatten(0, 1).T).reshape(len(part), *total.shape)
                     found.mul_(spread[part][:, None])

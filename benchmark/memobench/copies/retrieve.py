@@ -55,20 +55,12 @@ class Prepared:
 
     Args:
         images: (N, 1, *S) in [0, 1].
-        part_of: For images that are some of others, these and (N,) which; what is made is made there.
     """
 
-    def __init__(self, images: Tensor, part_of: tuple[Prepared, Tensor] | None = None) -> None:
+    def __init__(self, images: Tensor) -> None:
         self.images = images
-        self.part_of = part_of
         self._coarse: dict[SearchGrid, Tensor] = {}
         self._making = Lock()  # a pool serves several threads
-        self.half: _Made | _Some
-        self.full: _Made | _Some
-        if part_of is not None:
-            whole, which = part_of
-            self.half, self.full = _Some(whole.half, which), _Some(whole.full, which)
-            return
         side = max(images.shape[2:])
         # the bands that are registered at half and at full resolution
         self.half = _Made(images, lambda some: band(shrink(some, side // 2), 0.7, side / 12))
@@ -77,15 +69,10 @@ class Prepared:
     def coarse(self, search: CoarseSearch) -> Tensor:
         """(N, 1, *C): the images as the search of a grid compares them."""
         with self._making:
-            if search.grid in self._coarse:
-                return self._coarse[search.grid]
-            if self.part_of is not None:
-                made = self.part_of[0].coarse(search)[self.part_of[1]]
-            else:
+            if search.grid not in self._coarse:
                 blocks = [search.prepare(some) for some in torch.split(self.images, AT_ONCE)]
-                made = torch.cat(blocks) if blocks else search.prepare(self.images)
-            self._coarse[search.grid] = made
-            return made
+                self._coarse[search.grid] = torch.cat(blocks) if blocks else search.prepare(self.images)
+            return self._coarse[search.grid]
 
 
 class _Made:
@@ -110,14 +97,35 @@ class _Made:
         return self.made[rows]
 
 
+class PreparedSome:
+    """Some of the images that were prepared together: nothing is held or made twice.
+
+    Args:
+        whole: All of them.
+        which: (N,) which.
+    """
+
+    def __init__(self, whole: Prepared, which: Tensor) -> None:
+        self.whole = whole
+        self.which = which
+        self.images, self.half, self.full = (_Some(one, which) for one in (whole.images, whole.half, whole.full))
+
+    def coarse(self, search: CoarseSearch) -> _Some:
+        """(N, 1, *C): the images as the search of a grid compares them."""
+        return _Some(self.whole.coarse(search), self.which)
+
+
 class _Some:
     """Rows of something made of more images."""
 
-    def __init__(self, whole: _Made | _Some, which: Tensor) -> None:
+    def __init__(self, whole: Tensor | _Made, which: Tensor) -> None:
         self.whole = whole
         self.which = which
 
-    def __getitem__(self, rows: Tensor) -> Tensor:
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor:
         return self.whole[self.which[rows]]
 
 
@@ -128,7 +136,7 @@ def grids(dim: int, *, large: bool) -> tuple[SearchGrid, SearchGrid]:
 
 def candidates(
     queries: Prepared,
-    real: Prepared,
+    real: Prepared | PreparedSome,
     *,
     allowed: Tensor | None = None,
     near: Tensor | None = None,
@@ -163,7 +171,7 @@ def _searched(
     grid: SearchGrid,
     wanted: int,
     queries: Prepared,
-    real: Prepared,
+    real: Prepared | PreparedSome,
     allowed: Tensor | None,
     near: Tensor | None,
     track: Callable[..., Iterator[Any]],
@@ -171,27 +179,50 @@ def _searched(
     """The real images that agree best with each query in some pose of a grid, in their best pose."""
     search = CoarseSearch(queries.images.shape[2:], grid, queries.images.device)
     asked, pool = queries.coarse(search), real.coarse(search)
-    step = max(1, PAIRS // (len(pool) if near is None else near.shape[1]))
-    parts = []
-    for start in range(0, len(asked), step):
-        block = slice(start, start + step)
-        among = None if near is None else near[block]
-        scores, numbers = search.scores(asked[block], pool, among, track)
-        best, side = scores.max(dim=2)  # plain or mirrored, (N, K)
-        if allowed is not None:
-            own = allowed[block]
-            best = best.masked_fill(~(own if among is None else own.gather(1, among)), -torch.inf)
-        value, place = best.topk(min(wanted, best.shape[1]), dim=1)
-        rows, rank = torch.nonzero(value > -torch.inf, as_tuple=True)
-        places = place[rows, rank]
-        poses = search.pose(numbers[rows, places, side[rows, places]].long())
-        columns = places if among is None else among[rows, places]
-        parts.append(Candidates(rows + start, columns, poses, torch.zeros_like(rows, dtype=torch.bool)))
-    return _joined(parts)
+    if near is not None:  # few pairs: at once, so that each image's poses are made once
+        scores, numbers = search.scores(asked, pool[slice(None)], near, track)
+        met = near if allowed is None else near.masked_fill(~allowed.gather(1, near), -1)
+        found = _strongest(scores, numbers, met, wanted)
+    else:  # the pool in pieces, of which the strongest are kept
+        step = max(1, PAIRS // max(1, len(asked)))
+        nothing = torch.zeros((len(asked), 0), dtype=torch.long, device=asked.device)
+        found = (nothing.float(), nothing, nothing.int())
+        for start in range(0, len(pool), step):
+            scores, numbers = search.scores(asked, pool[start : start + step], None, track)
+            met = torch.arange(start, start + scores.shape[1], device=scores.device).expand(len(asked), -1)
+            if allowed is not None:
+                met = met.masked_fill(~allowed[:, start : start + step], -1)
+            found = _stronger(found, _strongest(scores, numbers, met, wanted), wanted)
+    value, columns, numbers = found
+    rows, rank = torch.nonzero(value > -torch.inf, as_tuple=True)
+    poses = search.pose(numbers[rows, rank].long())
+    return Candidates(rows, columns[rows, rank], poses, torch.zeros_like(rows, dtype=torch.bool))
+
+
+Found = tuple[Tensor, Tensor, Tensor]  # (N, k) each: scores, strongest first, columns and pose numbers
+
+
+def _strongest(scores: Tensor, numbers: Tensor, met: Tensor, wanted: int) -> Found:
+    """The strongest of (N, K, 2) scores and pose numbers, plain or mirrored, with (N, K) columns; -1 may not be met."""
+    best, side = scores.max(dim=2)
+    value, place = best.masked_fill(met < 0, -torch.inf).topk(min(wanted, best.shape[1]), dim=1)
+    chosen = numbers.gather(2, side[..., None])[..., 0]
+    return value, met.gather(1, place), chosen.gather(1, place)
+
+
+def _stronger(first: Found, second: Found, wanted: int) -> Found:
+    value, column, number = (torch.cat(pair, dim=1) for pair in zip(first, second, strict=True))
+    value, place = value.topk(min(wanted, value.shape[1]), dim=1)
+    return value, column.gather(1, place), number.gather(1, place)
 
 
 def narrow(
-    queries: Prepared, real: Prepared, found: Candidates, keep: int, *, track: Callable[..., Iterator[Any]] = silent
+    queries: Prepared,
+    real: Prepared | PreparedSome,
+    found: Candidates,
+    keep: int,
+    *,
+    track: Callable[..., Iterator[Any]] = silent,
 ) -> Candidates:
     """Register at half resolution, and keep of each query's candidates those that agree best, with their new poses.
 
@@ -215,7 +246,7 @@ def narrow(
 
 
 def register(
-    queries: Prepared, real: Prepared, found: Candidates, *, track: Callable[..., Iterator[Any]] = silent
+    queries: Prepared, real: Prepared | PreparedSome, found: Candidates, *, track: Callable[..., Iterator[Any]] = silent
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
     """Register each candidate to its query at full resolution, unless its pose is settled.
 
