@@ -211,6 +211,7 @@ def _strongest(scores: Tensor, numbers: Tensor, met: Tensor, wanted: int) -> Fou
 
 
 def _stronger(first: Found, second: Found, wanted: int) -> Found:
+    """The strongest of two findings together."""
     value, column, number = (torch.cat(pair, dim=1) for pair in zip(first, second, strict=True))
     value, place = value.topk(min(wanted, value.shape[1]), dim=1)
     return value, column.gather(1, place), number.gather(1, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -100,6 +101,7 @@ def _point(axes: Axes, place: float, found: Estimate, colour: str) -> None:
 def _save(figure: Figure, stem: Path) -> list[Path]:
     FigureCanvasAgg(figure)
     files = [stem.with_suffix(ending) for ending in (".png", ".svg")]
-    for file in files:
-        figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
+    with rc_context({"svg.hashsalt": "memobench"}):  # the same figure is the same file
+        for file in files:
+            figure.savefig(file, dpi=150, metadata={"Date": None} if file.suffix == ".svg" else None)
     return files
