@@ -87,7 +87,7 @@ def next_steps(result: AuditResult) -> list[str]:
     if left_out:
         steps.append(
             f"--clean DIR copies the {len(result.images) - left_out} images that match no training patient more "
-            f"strongly than {100 * (1 - CLEAN_TAIL):.0f} % of new patients do, and lists the {left_out} others. Then "
+            f"strongly than {100 * (1 - CLEAN_TAIL):.1f} % of new patients do, and lists the {left_out} others. Then "
             "audit the cleaned set."
         )
     if result.decision != "release":
