@@ -24,8 +24,8 @@ from memobench.task import Splits
 
 PLANTED = {2: 20, 3: 8}  # copies per perturbation
 QUALITY = 2048  # images of each set on which quality is measured, at most: its intervals compare all pairs many times
-# share of new patients' images that cleaning leaves out without need, about: twice that of tau. Tails beyond a few hundred
-# null scores are extrapolated, and of real data up to five times as many were left out; more than 2 % would be a loss
+# Share of new patients' images that cleaning leaves out without need, about: twice that of tau. Tails beyond a few
+# hundred null scores are extrapolated, and of real data up to five times as many were left out; 2 % would be a loss.
 CLEAN_TAIL = 0.002
 
 
