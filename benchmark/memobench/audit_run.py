@@ -246,16 +246,8 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
     sides = dataclasses.replace(sides, notes=notes)
     device = device_of(device)
     parameters = EmbeddingParameters.preset(preset)
-    pool = train if holdout is None else train.joined(holdout)
-    key = {"pool": pool.digest, "version": DETECTOR_VERSION, "detector": dataclasses.asdict(parameters)}
-    key = json.loads(json.dumps(key))
-
-    def write(into: Path, scratch: Path) -> None:
-        context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
-        save_arrays(into / "detector.safetensors", Detector.fit(pool, None, parameters, context=context).state())
-
     with clock("detector"):
-        path, clock.stored = store.get("detector", key, write)
+        path, clock.stored, name = _fitted(sides, parameters, device, store, track)
     with clock("compare"):
         detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
         remembering = RememberingDetector.of(detector, store, path.name)
@@ -263,10 +255,26 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
             sides.synthetic.pixels, train, holdout, remembering, null_images=parameters.null_images, track=track
         )
     with clock("report"):
-        result = _result(sides, audited, device, clock.seconds, digest_of(key))
+        result = _result(sides, audited, device, clock.seconds, name)
         pairs = _pairs(sides, audited, result, detector)
         html = html_report(result, score_plot(audited), pairs)
     return AuditReport(result, html)
+
+
+def _fitted(
+    sides: _Sides, parameters: EmbeddingParameters, device: str, store: Store, track: Track
+) -> tuple[Path, bool, str]:
+    """Where the detector of both sides is kept, whether it was there, and its name."""
+    pool = sides.train if sides.holdout is None else sides.train.joined(sides.holdout)
+    key = {"pool": pool.digest, "version": DETECTOR_VERSION, "detector": dataclasses.asdict(parameters)}
+    key = json.loads(json.dumps(key))
+
+    def write(into: Path, scratch: Path) -> None:
+        context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
+        save_arrays(into / "detector.safetensors", Detector.fit(pool, None, parameters, context=context).state())
+
+    path, stored = store.get("detector", key, write)
+    return path, stored, digest_of(key)
 
 
 def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, float], name: str) -> AuditResult:

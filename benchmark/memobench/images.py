@@ -91,8 +91,7 @@ class Images:
     @property
     def contents(self) -> NDArray[np.int64]:
         """(N,) a number for each different image: equal pixels, equal number."""
-        flat = np.asarray(self.pixels).reshape(len(self), -1)
-        number: NDArray[np.int64] = np.unique([row.tobytes() for row in flat], return_inverse=True)[1].reshape(-1)
+        number: NDArray[np.int64] = np.unique(content_digests(self.pixels), return_inverse=True)[1].reshape(-1)
         return number
 
     @cached_property

@@ -106,7 +106,7 @@ def shortlist(
     queries: NDArray[np.float32],
     part: Part,
     embeds: Mapping[int, Callable[[NDArray[np.float32]], NDArray[np.float32]]],
-    allowed: NDArray[np.bool_],
+    allowed: NDArray[np.bool_] | None,
 ) -> Tensor:
     """The images that the embeddings hold for the most alike, as many by each fold that judges: (N, SHORTLIST) columns.
 
@@ -116,7 +116,7 @@ def shortlist(
         queries: (N, *S) images.
         part: Where they are searched.
         embeds: The folds' embeddings.
-        allowed: (N, M) which pairs may be compared.
+        allowed: (N, M) which pairs may be compared; None for all.
     """
     each, lists = SHORTLIST // len(part.judged), []
     for number, judged in part.judged.items():
@@ -126,7 +126,8 @@ def shortlist(
             some = slice(start, start + AT_ONCE)
             cosine = np.full((len(made[some]), len(judged)), -np.inf, np.float32)
             cosine[:, judged] = made[some] @ real.T
-            cosine[~allowed[some]] = -np.inf
+            if allowed is not None:
+                cosine[~allowed[some]] = -np.inf
             near.append(torch.from_numpy(cosine).topk(each, dim=1, sorted=False).indices)
         lists.append(torch.cat(near))
     return torch.cat(lists, dim=1)

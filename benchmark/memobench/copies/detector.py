@@ -286,9 +286,9 @@ class Detector:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
         """Rows, columns and scores of the candidate pairs."""
         device = self.embeddings[0].device
-        allowed = np.ones((len(queries), len(part.members)), dtype=bool)
+        allowed = None
         if query_patients is not None:
-            allowed &= query_patients[:, None] != part.images.patients[part.members][None, :]
+            allowed = query_patients[:, None] != part.images.patients[part.members][None, :]
         near = None
         if part.large:
             near = shortlist(queries, part, self._embeds, allowed).to(device)
@@ -296,7 +296,7 @@ class Detector:
             Prepared(torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device)),
             part.prepared,
             [(self.verifiers[number], torch.from_numpy(judged).to(device)) for number, judged in part.judged.items()],
-            allowed=None if allowed.all() else torch.from_numpy(allowed).to(device),
+            allowed=None if allowed is None else torch.from_numpy(allowed).to(device),
             near=near,
             least=k + 1,
             track=track,

@@ -29,7 +29,7 @@ UNMOVED = {2: 2, 3: 1}  # and that the finer grid gives
 HALF_STEPS = 8
 FULL_STEPS = {2: 5, 3: 3}
 PIXELS = 1 << 19  # held at once while pairs are registered
-PAIRS = 1 << 22  # whose correlations are held at once
+PAIRS = 1 << 21  # whose correlations are held at once
 AT_ONCE = 256  # images that are filtered at once: a small block stays in the processor's cache
 
 
