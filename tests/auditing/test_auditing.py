@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from memobench.auditing.clean import check_target, write_clean
-from memobench.auditing.remember import RememberingDetector, side_by_side
+from memobench.auditing.remember import RememberingDetector
 from memobench.auditing.results import AuditedImage, decide_release, guarantee_words
 from memobench.copies.detector import Detector
 from memobench.copies.overlay import overlay
@@ -219,24 +219,6 @@ def test_blocks_in_several_threads_give_what_one_gives(
     np.testing.assert_allclose(found.score, alone.score, atol=1e-4)
     other = remembering.match(images.pixels[:12], images, second=~second)  # not taken for the same
     assert np.array_equal(other.index, alone.index[:, ::-1])
-
-
-def test_an_error_in_a_thread_is_not_lost() -> None:
-    begun: list[int] = []
-
-    def block(start: int) -> Any:
-        begun.append(start)
-        raise DataError("block failed")
-
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        with pytest.raises(DataError, match="block failed"):
-            list(side_by_side(block, range(0, 1000)))
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
-    assert len(begun) < 1000
 
 
 def test_an_overlay_lies_where_the_synthetic_image_shows_it(detector: tuple[Detector, Images]) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from memobench.copies.comparison import MatchingPool
@@ -18,6 +16,7 @@ from memobench.copies.detector import Detector, Matches
 from memobench.generator import silent
 from memobench.images import Images
 from memobench.store import Store
+from memobench.threads import side_by_side
 
 KEPT = 2560  # queries in a block, at most: each block turns the whole pool anew
 LEAST = 32  # and at least, where there are several
@@ -90,21 +89,3 @@ class RememberingDetector(Detector):
         if not found:
             return super().match(queries, ready, k=k, query_patients=query_patients, second=second)
         return Matches(np.concatenate([one.score for one in found]), np.concatenate([one.index for one in found]))
-
-
-def side_by_side(block: Callable[[int], Matches], starts: Sequence[int]) -> Iterator[Matches]:
-    """What a function gives for each start, in their order, computed in as many threads as torch has.
-
-    Matching is many small operations, of which each in several threads gains little; several blocks, each in one
-    thread, keep all cores busy. After an error no further block is begun.
-    """
-    threads = min(torch.get_num_threads(), len(starts))
-    if threads < 2:
-        yield from map(block, starts)
-        return
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        yield from pool.map(block, starts)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)

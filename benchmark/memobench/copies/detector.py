@@ -34,12 +34,14 @@ from memobench.errors import DataError
 from memobench.generator import Context, silent
 from memobench.images import Images, content_digests
 from memobench.seeds import derive_seed, generator_for
+from memobench.threads import side_by_side
 from memobench.training import step_generator
 
 FOLDS = 2
 MIN_DEV_PATIENTS = 64  # with fewer, an embedding learns less from them than from half of the pool
 BLOCK = 4096
 EXACT = 16
+EMBEDDED = 1024  # images at once
 LESSON = 512  # images that a verifier learns from, at most
 
 
@@ -113,9 +115,15 @@ class Detector:
             pool: From :meth:`matching_pool`.
             apart: Whether the queries are real images.
         """
+        jobs = [
+            (self.embeddings[number], rows)
+            for part in pool.parts(apart=apart)
+            for number, judged in part.judged.items()
+            for rows in (np.split(part.members[judged], range(EMBEDDED, judged.sum(), EMBEDDED)) if part.large else ())
+        ]
+        for _ in side_by_side(lambda job: job[0].embed(pool.images.pixels[job[1]]), jobs):
+            pass  # what was embedded is known again
         for part in pool.parts(apart=apart):
-            for number in part.judged if part.large else ():
-                part.embedded(number, self.embeddings[number].embed)
             for grid in grids(len(pool.images.shape), large=part.large):
                 part.prepared.coarse(CoarseSearch(pool.images.shape, grid, pool.device))
 
