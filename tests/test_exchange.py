@@ -61,3 +61,12 @@ def test_keep_null_changes_an_interval_only_where_the_test_allows() -> None:
 def test_per_patient_counts_by_name() -> None:
     names = np.array(["a", "b", "c"])
     assert per_patient(np.array([True, True, False]), np.array(["c", "a", "c"]), names).tolist() == [1.0, 0.0, 1.0]
+
+
+def test_many_patients_are_dealt_in_smaller_batches_but_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_train = np.arange(40) < 17
+    whole = list(labellings(in_train, 100, np.random.default_rng(3)))
+    monkeypatch.setattr("memobench.exchange.HELD", 300)
+    parts = list(labellings(in_train, 100, np.random.default_rng(3)))
+    assert {len(part) for part in parts} == {7, 2}
+    assert np.array_equal(np.concatenate(whole), np.concatenate(parts))

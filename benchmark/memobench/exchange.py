@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 BATCH = 1000  # labellings drawn at a time, to bound the memory
+HELD = 1 << 20  # labels held at once: fewer labellings of many patients
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ def labellings(in_train: NDArray[np.bool_], draws: int, rng: np.random.Generator
     ((5, 3), [1, 1, 1, 1, 1])
     """
     train, total = int(in_train.sum()), len(in_train)
-    for start in range(0, draws, BATCH):
-        keys = rng.random((min(BATCH, draws - start), total))
+    batch = min(BATCH, max(1, HELD // max(1, total)))  # numbers come in the same order, whatever the batch
+    for start in range(0, draws, batch):
+        keys = rng.random((min(batch, draws - start), total))
         if train == 0:
             yield np.zeros(keys.shape, dtype=np.bool_)
             continue
