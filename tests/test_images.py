@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,3 +59,17 @@ def test_some_patients_are_whole_and_blind_to_order(make_images: Callable[..., I
     assert images.some_patients(1, np.random.default_rng(0)).patient_count == 1
     drawn = {name for seed in range(30) for name in images.some_patients(9, np.random.default_rng(seed)).patients}
     assert len(drawn) == 20
+
+
+def test_mapped_images_give_their_pages_back_and_are_read_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = np.array([f"p{k}" for k in range(6)])
+    kept = Images(rng.random((6, 64, 64), dtype=np.float32), names, names)
+    kept.save(tmp_path)
+    mapped = Images.load(tmp_path)
+    assert isinstance(mapped.pixels.base, mmap.mmap)  # else nothing is given back
+    both = mapped.joined(mapped)
+    assert np.array_equal(both.pixels, np.concatenate([kept.pixels, kept.pixels]))
+    assert both.contents.tolist() == [*kept.contents.tolist()] * 2
+    assert np.array_equal(mapped.contents, kept.contents)
+    assert np.array_equal(mapped.pixels, kept.pixels)

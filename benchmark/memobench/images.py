@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,17 +82,18 @@ class Images:
         return self.take(chosen[which.reshape(-1)])
 
     def joined(self, other: Images) -> Images:
-        """These images followed by the other's."""
-        return Images(
-            np.concatenate([self.pixels, other.pixels]),
-            np.concatenate([self.patients, other.patients]),
-            np.concatenate([self.scans, other.scans]),
-        )
+        """These images followed by the other's, in memory."""
+        pixels = np.concatenate([self.pixels, other.pixels])
+        for side in (self, other):
+            _give_back(side.pixels)  # else every image would lie in memory twice
+        patients, scans = ((getattr(self, name), getattr(other, name)) for name in ("patients", "scans"))
+        return Images(pixels, np.concatenate(patients), np.concatenate(scans))
 
     @property
     def contents(self) -> NDArray[np.int64]:
         """(N,) a number for each different image: equal pixels, equal number."""
         number: NDArray[np.int64] = np.unique(content_digests(self.pixels), return_inverse=True)[1].reshape(-1)
+        _give_back(self.pixels)
         return number
 
     @cached_property
@@ -114,6 +116,12 @@ class Images:
         ids = json.loads((folder / "ids.json").read_text())
         pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
         return cls(pixels, np.array(ids["patients"], dtype=np.str_), np.array(ids["scans"], dtype=np.str_))
+
+
+def _give_back(pixels: NDArray[np.float32]) -> None:
+    """Let go of the pages of a mapped file, which are read again when they are needed."""
+    if isinstance(pixels.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        pixels.base.madvise(mmap.MADV_DONTNEED)
 
 
 def content_digests(pixels: NDArray[np.float32]) -> NDArray[np.str_]:
