@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from memobench.errors import DataError
-from memobench.threads import side_by_side
+from memobench.threads import side_by_side, until
 
 
 @pytest.fixture(params=[1, 2])
@@ -44,3 +44,20 @@ def test_an_error_is_not_lost_and_ends_the_rest(threads: int) -> None:
 
 def test_no_job_is_no_result() -> None:
     assert list(side_by_side(str, [])) == []
+
+
+def test_an_interruption_ends_what_is_under_way(threads: int) -> None:
+    if threads < 2:
+        pytest.skip("in one thread the interruption meets the work itself")
+    stop, both = threading.Event(), threading.Barrier(2, timeout=60)
+
+    def job(number: int) -> None:
+        both.wait()
+        if number == 0:
+            raise KeyboardInterrupt
+        for _ in until(stop)(iter(int, 1)):  # endless
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        list(side_by_side(job, range(2), stop))
+    assert stop.is_set()

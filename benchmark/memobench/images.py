@@ -83,11 +83,14 @@ class Images:
 
     def joined(self, other: Images) -> Images:
         """These images followed by the other's, in memory."""
-        pixels = np.concatenate([self.pixels, other.pixels])
+        joined = Images(
+            np.concatenate([self.pixels, other.pixels]),
+            np.concatenate([self.patients, other.patients]),
+            np.concatenate([self.scans, other.scans]),
+        )
         for side in (self, other):
             _give_back(side.pixels)  # else every image would lie in memory twice
-        patients, scans = ((getattr(self, name), getattr(other, name)) for name in ("patients", "scans"))
-        return Images(pixels, np.concatenate(patients), np.concatenate(scans))
+        return joined
 
     @property
     def contents(self) -> NDArray[np.int64]:

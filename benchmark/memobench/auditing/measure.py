@@ -164,16 +164,14 @@ def _without_holdout(
 
 
 def _quality(samples: NDArray[np.float32], train: Images, holdout: Images, detector: Detector) -> dict[str, Metric]:
-    """Quality against holdout; the floor is what train gets, other patients' images."""
+    """Quality against holdout, of at most QUALITY images a set; the floor is what train gets, other patients' images."""
     seed = derive_seed(0, "inference")
     drawn = np.sort(generator_for(seed, "quality", "samples").permutation(len(samples))[:QUALITY])
     floor, real = (
         side.some_patients(QUALITY, generator_for(seed, "quality", name))
         for name, side in (("train", train), ("holdout", holdout))
     )
-    vectors = [detector.features(pixels) for pixels in (samples[drawn], real.pixels, floor.pixels)]
     made = np.asarray(samples[drawn])
-    found = measure_quality(
-        vectors[0], vectors[1], real.patients, vectors[2], made, real.pixels, feature_name="ssl", seed=seed
-    )
+    fake, reference, lowest = (detector.features(pixels) for pixels in (made, real.pixels, floor.pixels))
+    found = measure_quality(fake, reference, real.patients, lowest, made, real.pixels, feature_name="ssl", seed=seed)
     return {name: Metric.model_validate(values) for name, values in found.items()}

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from memobench.copies.detector import Detector, Matches
 from memobench.generator import silent
 from memobench.images import Images
 from memobench.store import Store
-from memobench.threads import side_by_side
+from memobench.threads import side_by_side, until
 
 KEPT = 2560  # queries in a block, at most: each block turns the whole pool anew
 LEAST = 32  # and at least, where there are several
@@ -62,9 +63,10 @@ class RememberingDetector(Detector):
             part = slice(start, start + size)
             return np.asarray(queries[part]), None if query_patients is None else query_patients[part]
 
-        def key(start: int) -> dict[str, Any]:
+        keys: dict[int, dict[str, Any]] = {}
+        for start in starts:
             some, patients = asked(start)
-            return {
+            keys[start] = {
                 "detector": self.name,
                 "queries": hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest(),
                 "patients": None if patients is None else patients.tolist(),
@@ -72,20 +74,23 @@ class RememberingDetector(Detector):
                 "k": k,
                 "second": None if second is None else hashlib.sha256(second.tobytes()).hexdigest(),
             }
+        stop = Event()
 
         def block(start: int) -> Matches:
             def write(into: Path, scratch: Path) -> None:
                 some, patients = asked(start)
-                matches = Detector.match(self, some, ready, k=k, query_patients=patients, second=second)
+                matches = Detector.match(
+                    self, some, ready, k=k, query_patients=patients, second=second, track=until(stop)
+                )
                 np.savez(into / "matches.npz", score=matches.score, index=matches.index)
 
-            path, _ = self.store.get("match", key(start), write)
+            path, _ = self.store.get("match", keys[start], write)
             with np.load(path / "matches.npz", allow_pickle=False) as archive:
                 return Matches(archive["score"], archive["index"])
 
-        if not all(self.store.holds("match", key(start)) for start in starts):
+        if not all(self.store.holds("match", key) for key in keys.values()):
             self.prepare(ready, apart=query_patients is not None)  # in all threads, before each has a block of its own
-        found = list(track(side_by_side(block, starts), "matching", len(starts)))
+        found = list(track(side_by_side(block, starts, stop), "matching", len(starts)))
         if not found:
             return super().match(queries, ready, k=k, query_patients=query_patients, second=second)
         return Matches(np.concatenate([one.score for one in found]), np.concatenate([one.index for one in found]))
