@@ -246,8 +246,8 @@ def measure_sensitivity(
 def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector, track: Track) -> Metric | None:
     """Whether copies find their patients' other scans; None where there are none.
 
-    A search of its own, since more matches than one are found among more candidates: had train alone been searched so
-    deep, its best matches would have been the stronger for it.
+    A search of its own, since more matches than one are found among more candidates: had the samples been searched so
+    deep, their best matches would have been the stronger for it.
     """
     scans = set(zip(train.patients.tolist(), train.scans.tolist(), strict=True))
     if not len(copies) or len(scans) == train.patient_count:

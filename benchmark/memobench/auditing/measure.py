@@ -164,7 +164,7 @@ def _without_holdout(
 
 
 def _quality(samples: NDArray[np.float32], train: Images, holdout: Images, detector: Detector) -> dict[str, Metric]:
-    """Quality against holdout, of at most QUALITY images a set; the floor is what train gets, other patients' images."""
+    """Quality of at most QUALITY images against holdout; the floor is what train gets, other patients' images."""
     seed = derive_seed(0, "inference")
     drawn = np.sort(generator_for(seed, "quality", "samples").permutation(len(samples))[:QUALITY])
     floor, real = (

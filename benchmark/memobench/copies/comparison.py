@@ -9,7 +9,7 @@ those of the whole pool, so that the search costs the same with two folds as wit
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from memobench.copies.embed import Embedding
 from memobench.copies.retrieve import AT_ONCE, Prepared, PreparedSome
 from memobench.images import Images
 
@@ -48,16 +49,16 @@ class Part:
         """Whether it is too large for every pair to be turned and shifted."""
         return len(self.members) > LARGE
 
-    def embedded(self, number: int, embed: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> NDArray[np.float32]:
+    def embedded(self, number: int, embedding: Embedding) -> NDArray[np.float32]:
         """The embeddings (J, D) of the images that a fold judges, made once.
 
         Args:
             number: The fold's.
-            embed: Its embedding, (J, *S) to (J, D).
+            embedding: Its embedding.
         """
         with self._making:
             if number not in self._embedded:
-                self._embedded[number] = embed(self.images.pixels[self.members[self.judged[number]]])
+                self._embedded[number] = embedding.embed(self.images.pixels[self.members[self.judged[number]]])
             return self._embedded[number]
 
 
@@ -105,7 +106,7 @@ class MatchingPool:
 def shortlist(
     queries: NDArray[np.float32],
     part: Part,
-    embeds: Mapping[int, Callable[[NDArray[np.float32]], NDArray[np.float32]]],
+    embeddings: Sequence[Embedding],
     allowed: NDArray[np.bool_] | None,
 ) -> Tensor:
     """The images that the embeddings hold for the most alike, as many by each fold that judges: (N, SHORTLIST) columns.
@@ -115,12 +116,12 @@ def shortlist(
     Args:
         queries: (N, *S) images.
         part: Where they are searched.
-        embeds: The folds' embeddings.
+        embeddings: Of each fold.
         allowed: (N, M) which pairs may be compared; None for all.
     """
     each, lists = SHORTLIST // len(part.judged), []
     for number, judged in part.judged.items():
-        real, made = part.embedded(number, embeds[number]), embeds[number](queries)
+        real, made = part.embedded(number, embeddings[number]), embeddings[number].embed(queries)
         near = []
         for start in range(0, len(queries), AT_ONCE):
             some = slice(start, start + AT_ONCE)

@@ -299,7 +299,7 @@ class Detector:
             allowed = query_patients[:, None] != part.images.patients[part.members][None, :]
         near = None
         if part.large:
-            near = shortlist(queries, part, self._embeds, allowed).to(device)
+            near = shortlist(queries, part, self.embeddings, allowed).to(device)
         return pair_scores(
             Prepared(torch.from_numpy(np.ascontiguousarray(queries))[:, None].to(device)),
             part.prepared,
@@ -309,10 +309,6 @@ class Detector:
             least=k + 1,
             track=track,
         )
-
-    @property
-    def _embeds(self) -> dict[int, Callable[[NDArray[np.float32]], NDArray[np.float32]]]:
-        return {number: embedding.embed for number, embedding in enumerate(self.embeddings)}
 
 
 def pair_scores(
