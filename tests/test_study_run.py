@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from memobench.cli import main
 from memobench.errors import UsageError
-from memobench.study_run import StudyResult, StudySettings, run_study, study_text
+from memobench.study.results import StudyResult, study_text
+from memobench.study_run import StudySettings, run_study
 
 Write = Callable[..., Path]
 # a model that copies a share of its samples, more with more steps, with the switches of a trained one
@@ -124,6 +125,45 @@ def test_fewer_patients_are_an_arm(write_folder: Write, tmp_path: Path) -> None:
     assert len(result.arms) == 3
     assert len({run for arm in result.arms for run in arm.runs}) == 3
     assert "more training images lower memorization" in study_text(result)
+
+
+@pytest.mark.smoke
+def test_a_study_is_put_together_from_kept_results(
+    write_folder: Write,
+    plugin: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data, kept = write_folder(patients=24, shape=(32, 32)), tmp_path / "kept"
+    words = ["--only", "length", "--kept", str(kept), "--json"]
+
+    def study(out: str, seeds: str) -> tuple[StudyResult, str]:
+        asked = _words(data, tmp_path / out, plugin, *words)
+        asked[asked.index("0-1")] = seeds
+        with pytest.raises(SystemExit) as ended:
+            main(asked)
+        assert ended.value.code == 0
+        shown = capsys.readouterr()
+        return StudyResult.model_validate(json.loads(shown.out)), shown.err
+
+    first, said = study("one machine", "0-0")
+    assert "0 of them are kept" in said
+    assert {file.name for file in kept.glob("*/*")} == {"result.json", "scores.npz"}
+    both, said = study("another", "0-1")
+    assert "3 of them are kept" in said
+    assert len(list((tmp_path / "another").glob("xray-copier-*"))) == 3  # those of the other seed alone
+    assert len(list(kept.iterdir())) == 6
+    # nothing is run any more, and one damaged result is found out and made again
+    with monkeypatch.context() as patched:
+        patched.setattr("memobench.study.grid.run", lambda settings: pytest.fail("everything is kept"))
+        assert study("a third", "0-1")[0] == both
+        assert study("a fourth", "0-0")[0] == first
+    damaged = next(kept.iterdir()) / "result.json"
+    damaged.write_text(damaged.read_text()[:-30])
+    again, said = study("a fifth", "0-1")
+    assert "5 of them are kept" in said
+    assert again == both
 
 
 def test_unknown_words_are_refused(tmp_path: Path) -> None:

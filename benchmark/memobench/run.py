@@ -99,7 +99,7 @@ def run(
 
     with clock("data"):
         whole, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
-        splits = whole if settings.train_patients is None else whole.limited(settings.train_patients)
+        splits = _limited(settings, whole)
     identity = _identity(settings, task, generator, splits)
     folder = settings.out / identity.run_id
     if not settings.again and (done := finished(folder, identity, Result)):
@@ -145,9 +145,8 @@ def follow(settings: RunSettings) -> None:
     if not _meet(settings, False):  # the main process says whether there is anything to do; its data are stored now
         return
     device = device_of_process(device_of(settings.device))
-    splits, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=silent)
-    if settings.train_patients is not None:
-        splits = splits.limited(settings.train_patients)
+    whole, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=silent)
+    splits = _limited(settings, whole)
     identity = _identity(settings, task, generator, splits)
     with accelerated(settings.acceleration):
         join_fit(identity, generator, splits, device=device)
@@ -160,6 +159,16 @@ def _meet(settings: RunSettings, value: bool) -> bool:
         return value
     with together(device_of_process(device_of(settings.device))):
         return told(value)
+
+
+def identity_of(settings: RunSettings, whole: Splits) -> Identity:
+    """The identity of a run on a task's images, all of them; nothing is run.
+
+    Raises:
+        UsageError: An unknown name, field or value.
+    """
+    task, _, generator = _entries(settings)
+    return _identity(settings, task, generator, _limited(settings, whole))
 
 
 def plan(settings: RunSettings) -> str:
@@ -205,6 +214,10 @@ def _features(name: str, task: TaskInfo, device: str) -> Features:
     if task.dim not in maker.dims:
         raise UsageError(f'features "{name}" are for {maker.dims[0]}D images, and task {task.name} is {task.dim}D')
     return maker(device=device)
+
+
+def _limited(settings: RunSettings, whole: Splits) -> Splits:
+    return whole if settings.train_patients is None else whole.limited(settings.train_patients)
 
 
 def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, splits: Splits) -> Identity:

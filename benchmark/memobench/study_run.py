@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
-from tabulate import tabulate
 
 from memobench.errors import UsageError, suggest
 from memobench.generator import Track, silent
-from memobench.report.words import entry_of, shown
-from memobench.results import Finite, Strict
 from memobench.run import RunSettings
 from memobench.sources import load_splits
 from memobench.sources.source import data_kind
 from memobench.store import Store, digest_of, write_json, writing_into
-from memobench.study.compare import Estimate, difference, estimate, patient_draws, unseen_variance, verdict
+from memobench.study.compare import (
+    Estimate,
+    difference,
+    estimate,
+    level_of_each,
+    patient_draws,
+    unseen_variance,
+    verdict,
+)
 from memobench.study.figures import draw_factor, draw_pareto
-from memobench.study.findings import MEMORIZATION, QUALITY, Arm, Factor, factors
+from memobench.study.findings import RATE, SHARE, Arm, Comparison, Factor, factors
 from memobench.study.grid import Finished, hits_of, run_all, settings_of
+from memobench.study.kept import find, keep
+from memobench.study.results import (
+    METRICS,
+    STUDY_VERSION,
+    StudyArm,
+    StudyDifference,
+    StudyEstimate,
+    StudyFinding,
+    StudyResult,
+)
 from memobench.task import TASKS
 
-METRICS = (MEMORIZATION, "copy_rate", "memorized_patients", QUALITY, "recall")
-SHARES = {MEMORIZATION: (0.0, 1.0), "copy_rate": (-1.0, 1.0), "recall": (0.0, 1.0)}  # between which each can lie
-STUDY_VERSION = 1
+BOUNDS = {SHARE: (0.0, 1.0), RATE: (-1.0, 1.0), "recall": (0.0, 1.0)}  # between which each can lie
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,7 @@ class StudySettings:
         device: "auto", or a torch device.
         plugins: Files with further generators.
         out: Folder of all runs.
+        kept: Folder of results kept from runs, which are read and not run again, and to which the others' are added.
     """
 
     task: str
@@ -62,47 +75,7 @@ class StudySettings:
     device: str = "auto"
     plugins: tuple[Path, ...] = field(default=())
     out: Path = Path("runs")
-
-
-class StudyEstimate(Strict):
-    """A number with its 95 % interval over patients and seeds."""
-
-    value: Finite
-    low: Finite
-    high: Finite
-
-
-class StudyArm(Strict):
-    """One way to train: its runs, and each metric's mean over them and value in each."""
-
-    label: str
-    runs: list[str]
-    metrics: dict[str, StudyEstimate]
-    values: dict[str, list[Finite]]
-
-
-class StudyFinding(Strict):
-    """A published finding, the differences that decide it, and what they say."""
-
-    factor: str
-    claim: str
-    metric: str
-    differences: dict[str, StudyEstimate]
-    verdict: str
-
-
-class StudyResult(Strict):
-    """One study: ``study.json``."""
-
-    study_version: int = STUDY_VERSION
-    study_id: str
-    task: str
-    data: str
-    split_digest: str
-    preset: str
-    seeds: list[int]
-    arms: list[StudyArm] = Field(min_length=1)
-    findings: list[StudyFinding]
+    kept: Path | None = None
 
 
 def run_study(
@@ -120,7 +93,7 @@ def run_study(
 
     Raises:
         UsageError: An unknown name, or a factor that a model does not have.
-        MemobenchError: Some runs failed; those that did not are kept.
+        MemobenchError: Some runs failed; those that did not are stored.
     """
     task, chosen = TASKS.get(settings.task), _chosen(settings)
     if not settings.seeds:
@@ -141,7 +114,18 @@ def run_study(
     wanted = [settings_of(arm, asked, seed, patients) for arm in arms.values() for seed in settings.seeds]
     times = "one seed" if len(settings.seeds) == 1 else f"{len(settings.seeds)} seeds"
     say(f"{len(arms)} arms with {times}: {len(wanted)} runs, those that are stored among them")
-    done = run_all(wanted, jobs=settings.jobs, plugins=settings.plugins, say=say)
+    kept = settings.kept
+    known = [find(one, whole, kept) if kept is not None else None for one in wanted]
+    if kept is not None:
+        say(f"{sum(one is not None for one in known)} of them are kept in {kept}")
+    done = run_all(
+        wanted,
+        known=known,
+        done=lambda finished: keep(finished, kept) if kept is not None else None,
+        jobs=settings.jobs,
+        plugins=settings.plugins,
+        say=say,
+    )
 
     per_seed = len(settings.seeds)
     runs = {label: done[k * per_seed : (k + 1) * per_seed] for k, label in enumerate(arms)}
@@ -165,7 +149,7 @@ def run_study(
             StudyArm(
                 label=label,
                 runs=[found.result.run_id for found in runs[label]],
-                metrics={name: _plain(found) for name, found in estimates[label].items()},
+                metrics={name: StudyEstimate(**asdict(found)) for name, found in estimates[label].items()},
                 values=values[label],
             )
             for label in arms
@@ -181,25 +165,6 @@ def run_study(
         draw_pareto(folder / "pareto", estimates, title)
         write_json(folder / "study.json", result.model_dump(mode="json"))
     return result, folder
-
-
-def study_text(result: StudyResult, style: str = "simple") -> str:
-    """The study as the terminal shows it: a row per arm, then what became of each finding."""
-    rows = [
-        [arm.label, *(_cell(name, arm.metrics[name]) if name in arm.metrics else "missing" for name in METRICS)]
-        for arm in result.arms
-    ]
-    decided = [
-        [finding.verdict, finding.claim, "; ".join(_words(finding, name) for name in finding.differences)]
-        for finding in result.findings
-    ]
-    head = f"{result.task} ({result.data}), preset {result.preset}, seeds {', '.join(map(str, result.seeds))}"
-    table = tabulate(rows, ["arm", *(entry_of(name).label for name in METRICS)], tablefmt=style, disable_numparse=True)
-    verdicts = tabulate(decided, ["verdict", "finding", "differences"], tablefmt=style, disable_numparse=True)
-    note = "Means over seeds, with 95 % intervals over patients and seeds together."
-    if len(result.seeds) == 1:
-        note = "One seed: the 95 % intervals are over patients alone; what training again would change is not known."
-    return f"{head}\n\n{table}\n\n{verdicts}\n\n{note}"
 
 
 def _chosen(settings: StudySettings) -> list[Factor]:
@@ -223,7 +188,7 @@ def _patient_variance(found: Sequence[Finished], name: str) -> float:
 
 
 def _unseen(found: Sequence[Finished], drawn: np.ndarray) -> float:
-    return unseen_variance(drawn, _patient_variance(found, MEMORIZATION))
+    return unseen_variance(drawn, _patient_variance(found, SHARE))
 
 
 def _estimates(
@@ -231,8 +196,8 @@ def _estimates(
 ) -> dict[str, Estimate]:
     estimates = {}
     for name, row in values.items():
-        made = estimate(row, share_variance if name == MEMORIZATION else _patient_variance(found, name))
-        least, most = SHARES.get(name, (-np.inf, np.inf))
+        made = estimate(row, share_variance if name == SHARE else _patient_variance(found, name))
+        least, most = BOUNDS.get(name, (-np.inf, np.inf))
         estimates[name] = Estimate(made.value, max(made.low, least), min(made.high, most))
     return estimates
 
@@ -243,24 +208,29 @@ def _decided(
     runs: Mapping[str, Sequence[Finished]],
     draws: Mapping[str, np.ndarray],
 ) -> list[StudyFinding]:
+    def compared(pair: Comparison, metric: str, level: float) -> Estimate:
+        if metric == SHARE:
+            variance = float((draws[pair.more] - draws[pair.less]).var())
+            variance += sum(_unseen(runs[label], draws[label]) for label in (pair.more, pair.less))
+        else:
+            variance = sum(_patient_variance(runs[label], metric) for label in (pair.more, pair.less))
+        return difference(values[pair.more][metric], values[pair.less][metric], variance, level)
+
     decided = []
     for finding in factor.findings:
-        found = {}
-        for pair in finding.comparisons:
-            if finding.metric == MEMORIZATION:
-                variance = float((draws[pair.more] - draws[pair.less]).var())
-                variance += sum(_unseen(runs[label], draws[label]) for label in (pair.more, pair.less))
-            else:
-                variance = sum(_patient_variance(runs[label], finding.metric) for label in (pair.more, pair.less))
-            first, second = (values[label][finding.metric] for label in (pair.more, pair.less))
-            found[f"{pair.more} minus {pair.less}"] = difference(first, second, variance)
+        level = level_of_each(len(finding.metrics))
+        found = [[compared(pair, metric, level) for metric in finding.metrics] for pair in finding.comparisons]
         decided.append(
             StudyFinding(
                 factor=factor.name,
                 claim=finding.claim,
-                metric=finding.metric,
-                differences={name: _plain(one) for name, one in found.items()},
-                verdict=verdict(list(found.values())),
+                level=level,
+                differences=[
+                    StudyDifference(metric=metric, more=pair.more, less=pair.less, **asdict(one))
+                    for pair, scores in zip(finding.comparisons, found, strict=True)
+                    for metric, one in zip(finding.metrics, scores, strict=True)
+                ],
+                verdict=verdict(found),
             )
         )
     return decided
@@ -269,18 +239,3 @@ def _decided(
 def _study_id(settings: StudySettings, arms: Mapping[str, Arm], digest: str, done: Sequence[Finished]) -> str:
     key = {"version": STUDY_VERSION, "split": digest, "arms": list(arms), "runs": [f.result.run_id for f in done]}
     return f"study-{settings.task}-{settings.model}-{digest_of(key)}"
-
-
-def _plain(found: Estimate) -> StudyEstimate:
-    return StudyEstimate(value=found.value, low=found.low, high=found.high)
-
-
-def _cell(name: str, found: StudyEstimate) -> str:
-    style = entry_of(name).style
-    return f"{shown(found.value, style)} [{shown(found.low, style).removesuffix(' %')} to {shown(found.high, style)}]"
-
-
-def _words(finding: StudyFinding, name: str) -> str:
-    found, style = finding.differences[name], entry_of(finding.metric).style
-    low, high = shown(found.low, style).removesuffix(" %"), shown(found.high, style)
-    return f"{entry_of(finding.metric).label}, {name}: {shown(found.value, style)} [{low} to {high}]"

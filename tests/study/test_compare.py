@@ -5,7 +5,16 @@ import pytest
 from memobench.copies.decide import decide
 from memobench.errors import DataError
 from memobench.memorization.rates import Pools, rates
-from memobench.study.compare import Estimate, Hits, difference, estimate, patient_draws, train_share, verdict
+from memobench.study.compare import (
+    Estimate,
+    Hits,
+    difference,
+    estimate,
+    level_of_each,
+    patient_draws,
+    train_share,
+    verdict,
+)
 
 PATIENTS = 60  # on either side
 
@@ -96,8 +105,43 @@ def test_a_patient_on_two_sides_is_refused() -> None:
         patient_draws([[one], [other]], seed=0)
 
 
-def test_the_verdict_needs_every_difference() -> None:
-    above, across, below = Estimate(1, 0.5, 1.5), Estimate(1, -0.5, 1.5), Estimate(-1, -1.5, -0.5)
-    assert verdict([above, above]) == "reproduced"
-    assert verdict([above, across]) == "undecided"
-    assert verdict([above, below]) == "not reproduced"
+ABOVE, ACROSS, BELOW = Estimate(1, 0.5, 1.5), Estimate(1, -0.5, 1.5), Estimate(-1, -1.5, -0.5)
+
+
+def test_the_verdict_needs_every_comparison() -> None:
+    assert verdict([[ABOVE], [ABOVE]]) == "reproduced"
+    assert verdict([[ABOVE], [ACROSS]]) == "undecided"
+    assert verdict([[ABOVE], [BELOW]]) == "not reproduced"
+    assert verdict([[ACROSS], [BELOW]]) == "not reproduced"
+
+
+def test_one_score_of_two_decides_unless_the_other_says_the_opposite() -> None:
+    assert verdict([[ACROSS, ABOVE], [ABOVE, ACROSS]]) == "reproduced"
+    assert verdict([[ACROSS, BELOW]]) == "not reproduced"
+    assert verdict([[BELOW, ABOVE]]) == "undecided"
+    assert verdict([[ACROSS, ACROSS]]) == "undecided"
+
+
+def _verdicts(means: tuple[float, float]) -> list[str]:
+    """What is said of two arms with three seeds each that differ by these means in two scores."""
+    rng = np.random.default_rng(4)
+    said = []
+    for _ in range(800):
+        scores = []
+        for mean in means:
+            first, second = rng.normal(mean, 1.0, size=3), rng.normal(0.0, 1.0, size=3)
+            patients = rng.normal(0.0, 0.5)  # dealing other patients moves the difference too
+            scores.append(difference(first + patients, second, 0.25, level_of_each(2)))
+        said.append(verdict([scores]))
+    return said
+
+
+def test_two_scores_decide_no_more_often_by_chance_than_one() -> None:
+    by_chance = np.mean([one != "undecided" for one in _verdicts((0.0, 0.0))])
+    assert by_chance <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 800)
+
+
+def test_a_score_that_cannot_see_a_difference_does_not_hide_it() -> None:
+    said = _verdicts((0.0, 4.0))
+    assert np.mean([one == "reproduced" for one in said]) > 0.6
+    assert np.mean([one == "not reproduced" for one in said]) <= 0.025

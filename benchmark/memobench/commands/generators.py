@@ -119,6 +119,7 @@ def check_command(name: str, device: str) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries.")
 @click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+@click.option("--kept", type=click.Path(path_type=Path), help="Folder of small results: read, and new ones added.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def study_command(
     task: str,
@@ -134,12 +135,14 @@ def study_command(
     device: str,
     plugin: tuple[Path, ...],
     out: Path,
+    kept: Path | None,
     as_json: bool,
 ) -> None:
     """Vary each factor of training alone, over seeds, and see which published findings come out."""
     from memobench.progress import say, track
     from memobench.registry import load_plugin
-    from memobench.study_run import StudySettings, run_study, study_text
+    from memobench.study.results import study_text
+    from memobench.study_run import StudySettings, run_study
 
     for file in plugin:
         load_plugin(file)
@@ -157,6 +160,7 @@ def study_command(
         device=device,
         plugins=plugin,
         out=out,
+        kept=kept,
     )
     result, folder = run_study(asked, track=track, say=say)
     click.echo(result.model_dump_json(indent=1) if as_json else study_text(result))

@@ -11,19 +11,21 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from memobench.study.compare import Estimate
-from memobench.study.findings import MEMORIZATION, QUALITY, Factor
+from memobench.study.findings import DISTANCE, RATE, SHARE, Factor
 
 LABELS = {
-    MEMORIZATION: "train share (0.5: nothing memorized)",
-    QUALITY: "Fréchet distance to test patients (lower is better)",
+    SHARE: "train share (0.5: nothing memorized)",
+    RATE: "copy rate",
+    DISTANCE: "Fréchet distance to test patients (lower is better)",
 }
-COLOURS = {MEMORIZATION: "#b2182b", QUALITY: "#2166ac"}
+COLOURS = {SHARE: "#b2182b", RATE: "#b2182b", DISTANCE: "#2166ac"}
+NOTHING = {SHARE: 0.5, RATE: 0.0}  # what nothing memorized gives
 Arms = Mapping[str, Mapping[str, Estimate]]
 Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def draw_factor(stem: Path, factor: Factor, arms: Arms, values: Values, title: str) -> list[Path]:
-    """Memorization and quality at each level of a factor: means with 95 % intervals, single seeds as dots.
+    """Both scores of memorization, and quality, at each level of a factor: means with 95 % intervals, seeds as dots.
 
     Args:
         stem: Files without their ending; ``.png`` and ``.svg`` are written.
@@ -32,10 +34,10 @@ def draw_factor(stem: Path, factor: Factor, arms: Arms, values: Values, title: s
         values: One value per seed, by arm and metric.
         title: What was run.
     """
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
     figure.suptitle(f"{factor.title}: {title}", fontsize=10)
     labels = [arm.label for arm in factor.arms]
-    for axes, metric in zip(figure.subplots(1, 2), (MEMORIZATION, QUALITY), strict=True):
+    for axes, metric in zip(figure.subplots(1, 3), LABELS, strict=True):
         for place, label in enumerate(labels):
             _point(axes, place, arms[label][metric], COLOURS[metric])
             single = values[label][metric]
@@ -43,8 +45,8 @@ def draw_factor(stem: Path, factor: Factor, arms: Arms, values: Values, title: s
         axes.set_xticks(range(len(labels)), [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
         axes.set_xlim(-0.5, len(labels) - 0.5)
         axes.set_ylabel(LABELS[metric], fontsize=8)
-        if metric == MEMORIZATION:
-            axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
+        if metric in NOTHING:
+            axes.axhline(NOTHING[metric], color="0.6", linewidth=0.8, linestyle="--")
         else:
             axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
@@ -56,10 +58,10 @@ def draw_pareto(stem: Path, arms: Arms, title: str) -> list[Path]:
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=10)
-    front = pareto_front({name: (a[QUALITY].value, a[MEMORIZATION].value) for name, a in arms.items()})
+    front = pareto_front({name: (a[DISTANCE].value, a[SHARE].value) for name, a in arms.items()})
     for name, found in arms.items():
-        quality, memorized = found[QUALITY], found[MEMORIZATION]
-        colour = COLOURS[MEMORIZATION] if name in front else "0.45"
+        quality, memorized = found[DISTANCE], found[SHARE]
+        colour = COLOURS[SHARE] if name in front else "0.45"
         axes.errorbar(
             quality.value,
             memorized.value,
@@ -71,10 +73,10 @@ def draw_pareto(stem: Path, arms: Arms, title: str) -> list[Path]:
             markersize=4,
         )
         axes.annotate(name, (quality.value, memorized.value), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    axes.axhline(0.5, color="0.6", linewidth=0.8, linestyle="--")
+    axes.axhline(NOTHING[SHARE], color="0.6", linewidth=0.8, linestyle="--")
     axes.set_xlim(left=0)
-    axes.set_xlabel(LABELS[QUALITY], fontsize=9)
-    axes.set_ylabel(LABELS[MEMORIZATION], fontsize=9)
+    axes.set_xlabel(LABELS[DISTANCE], fontsize=9)
+    axes.set_ylabel(LABELS[SHARE], fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return _save(figure, stem)
 

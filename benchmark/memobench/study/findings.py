@@ -33,7 +33,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A claim: the first arm's metric lies above the second's."""
+    """A claim: the first arm's metrics lie above the second's."""
 
     more: str
     less: str
@@ -46,13 +46,13 @@ class Finding:
     Attributes:
         name: Short name.
         claim: In words.
-        metric: ``train_share`` for memorization, ``fd_ssl`` for quality (a distance: more is worse).
+        metrics: What it is judged by: :data:`MEMORIZATION` or :data:`QUALITY` (a distance: more is worse).
         comparisons: Labels of arms of the factor.
     """
 
     name: str
     claim: str
-    metric: str
+    metrics: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
 
 
@@ -73,7 +73,9 @@ class Factor:
     findings: tuple[Finding, ...]
 
 
-MEMORIZATION, QUALITY = "train_share", "fd_ssl"
+# The train share sees a little memorization and ends at 100 %; the copy rate begins where whole images are copied.
+SHARE, RATE, DISTANCE = "train_share", "copy_rate", "fd_ssl"
+MEMORIZATION, QUALITY = (SHARE, RATE), (DISTANCE,)
 
 
 def factors(model: str = "ldm", others: Sequence[str] = ("vae", "gan")) -> tuple[Factor, ...]:

@@ -60,12 +60,20 @@ def settings_of(arm: Arm, asked: RunSettings, seed: int, train_patients: int) ->
 
 
 def run_all(
-    wanted: Sequence[RunSettings], *, jobs: int, plugins: Sequence[Path] = (), say: Callable[[str], None]
+    wanted: Sequence[RunSettings],
+    *,
+    known: Sequence[Finished | None] = (),
+    done: Callable[[Finished], None] = lambda finished: None,
+    jobs: int,
+    plugins: Sequence[Path] = (),
+    say: Callable[[str], None],
 ) -> list[Finished]:
     """Do the runs that are not done yet.
 
     Args:
         wanted: The runs.
+        known: For each, its result where it is known already, else None; none at all where nothing is known.
+        done: Is given each of the others when it is finished.
         jobs: How many at once, each in a process of its own; several GPUs are dealt out in turn.
         plugins: Files with further generators, for those processes.
         say: Is told one line per run.
@@ -74,33 +82,40 @@ def run_all(
         One for each of ``wanted``, in order.
 
     Raises:
-        MemobenchError: Some runs failed; the others are done and kept.
+        MemobenchError: Some runs failed; the others are done and stored.
     """
     failures: list[str] = []
+    results: list[Finished | None] = list(known) or [None] * len(wanted)
+    missing = [number for number, one in enumerate(results) if one is None]
+
+    def read(number: int) -> None:
+        """Run what is not stored, and read it."""
+        results[number] = finished = Finished(*run(wanted[number]))
+        done(finished)
+
     if jobs > 1:
         with ThreadPoolExecutor(jobs) as pool:
-            doing = {pool.submit(_in_process, one, number, plugins): one for number, one in enumerate(wanted)}
-            for done in as_completed(doing):
-                error = done.result()
-                say(f"{_name(doing[done])}: {error or 'done'}")
-                failures += [f"{_name(doing[done])}: {error}"] if error else []
-    finished = []
-    for number, one in enumerate(wanted, start=1):
-        if failures and jobs > 1:
-            break
-        try:
-            result, folder = run(one)
-        except UsageError:
-            raise
-        except MemobenchError as error:
-            failures.append(f"{_name(one)}: {error}")
-            continue
-        if jobs == 1:
-            say(f"{number} of {len(wanted)}: {_name(one)}: done")
-        finished.append(Finished(result, folder))
+            doing = {pool.submit(_in_process, wanted[number], k, plugins): number for k, number in enumerate(missing)}
+            for ended in as_completed(doing):
+                number, error = doing[ended], ended.result()
+                say(f"{_name(wanted[number])}: {error or 'done'}")
+                if error:
+                    failures.append(f"{_name(wanted[number])}: {error}")
+                else:
+                    read(number)
+    else:
+        for number in missing:
+            try:
+                read(number)
+            except UsageError:
+                raise
+            except MemobenchError as error:
+                failures.append(f"{_name(wanted[number])}: {error}")
+            else:
+                say(f"{number + 1} of {len(wanted)}: {_name(wanted[number])}: done")
     if failures:
         raise MemobenchError(f"{len(failures)} of {len(wanted)} runs failed; the same command goes on. {failures[0]}")
-    return finished
+    return [one for one in results if one is not None]
 
 
 def words_of(settings: RunSettings, plugins: Sequence[Path] = ()) -> list[str]:
