@@ -24,7 +24,8 @@ class Acceleration:
 
     Attributes:
         precision: "float32", "bfloat16" (mixed: weights, losses and moments stay float32), or "auto", which is bfloat16
-            on CUDA and float32 elsewhere, since on CPUs bfloat16 was not faster.
+            on CUDA and float32 elsewhere: CPUs gain a quarter of the time at best, and lose it where they lack the
+            instructions.
         compile: Whether networks are compiled by torch.compile before they are trained. It costs a minute or so, and
             pays in long trainings on GPUs only.
 
