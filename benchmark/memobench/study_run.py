@@ -52,6 +52,7 @@ class StudySettings:
         against: The models that it is compared with.
         size: Side length; None for the task's own.
         only: Names of factors; none for all.
+        brief: Only the arms that findings compare; the levels between and beyond, which figures show, are left out.
         preset: Of all models.
         seeds: Base seeds; three at least make the intervals worth their name.
         samples: Number of samples; None for the task's own.
@@ -68,6 +69,7 @@ class StudySettings:
     against: tuple[str, ...] = ("vae", "gan")
     size: int | None = None
     only: tuple[str, ...] = ()
+    brief: bool = False
     preset: str = "quick"
     seeds: tuple[int, ...] = (0, 1, 2)
     samples: int | None = None
@@ -145,6 +147,7 @@ def run_study(
         split_digest=whole.digest,
         preset=settings.preset,
         seeds=list(settings.seeds),
+        brief=settings.brief,
         arms=[
             StudyArm(
                 label=label,
@@ -172,7 +175,8 @@ def _chosen(settings: StudySettings) -> list[Factor]:
     for name in settings.only:
         if name not in known:
             raise UsageError(f'unknown factor "{name}"; {suggest(name, known)}')
-    return [known[name] for name in settings.only or known]
+    chosen = [known[name] for name in settings.only or known]
+    return [factor.brief() for factor in chosen] if settings.brief else chosen
 
 
 def _values(found: Sequence[Finished]) -> dict[str, list[float]]:

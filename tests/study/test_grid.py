@@ -51,6 +51,10 @@ def test_every_comparison_is_of_arms_of_its_factor() -> None:
             assert finding.comparisons
             for pair in finding.comparisons:
                 assert {pair.more, pair.less} <= labels
+        assert factor.brief().findings == factor.findings
+        assert {arm.label for arm in factor.brief().arms} == {
+            label for finding in factor.findings for pair in finding.comparisons for label in (pair.more, pair.less)
+        }
     labels = [arm.label for factor in factors() for arm in factor.arms]
     assert labels.count("ldm") == 5  # the arm that all share
 

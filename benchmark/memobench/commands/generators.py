@@ -112,6 +112,7 @@ def check_command(name: str, device: str) -> None:
 @click.option("--against", default="vae,gan", show_default=True, help="The models that it is compared with.")
 @click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
 @click.option("--only", metavar="FACTOR,FACTOR", help="model, augmentation, width, patients, length. [default: all]")
+@click.option("--brief", is_flag=True, help="Only the arms that findings compare, not the levels between and beyond.")
 @click.option("--preset", default="quick", show_default=True, help="Named hyper-parameters, of all models.")
 @click.option("--seeds", metavar="A-B", default="0-2", show_default=True, help="One run of each arm per seed.")
 @click.option("--samples", type=click.IntRange(min=1), help="Number of samples. [default: the task's]")
@@ -128,6 +129,7 @@ def study_command(
     against: str,
     size: int | None,
     only: str | None,
+    brief: bool,
     preset: str,
     seeds: str,
     samples: int | None,
@@ -153,6 +155,7 @@ def study_command(
         against=names(against),
         size=size,
         only=names(only or ""),
+        brief=brief,
         preset=preset,
         seeds=tuple(seeds_of(0, seeds)),
         samples=samples,

@@ -9,7 +9,7 @@ share, the model as its preset stands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,17 @@ class Factor:
     arms: tuple[Arm, ...]
     findings: tuple[Finding, ...]
 
+    def brief(self) -> Factor:
+        """The same with only the arms that a finding compares.
+
+        >>> [arm.label for arm in factors()[1].brief().arms]
+        ['ldm', 'strong augmentation']
+        """
+        compared = {
+            label for finding in self.findings for pair in finding.comparisons for label in (pair.more, pair.less)
+        }
+        return replace(self, arms=tuple(arm for arm in self.arms if arm.label in compared))
+
 
 # The train share sees a little memorization and ends at 100 %; the copy rate begins where whole images are copied.
 SHARE, RATE, DISTANCE = "train_share", "copy_rate", "fd_ssl"
@@ -120,7 +131,7 @@ def factors(model: str = "ldm", others: Sequence[str] = ("vae", "gan")) -> tuple
                     "architecture",
                     "a smaller architecture lowers memorization",
                     MEMORIZATION,
-                    (Comparison("large networks", "small networks"),),
+                    (Comparison(model, "small networks"),),
                 ),
             ),
         ),

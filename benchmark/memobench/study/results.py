@@ -60,6 +60,7 @@ class StudyResult(Strict):
     split_digest: str
     preset: str
     seeds: list[int]
+    brief: bool = False
     arms: list[StudyArm] = Field(min_length=1)
     findings: list[StudyFinding]
 
