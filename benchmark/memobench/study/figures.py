@@ -57,7 +57,7 @@ def draw_pareto(stem: Path, arms: Arms, title: str) -> list[Path]:
     """All arms in the plane of quality and memorization; good models lie below and to the left."""
     figure = Figure(figsize=(7, 5), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(title, fontsize=10)
+    axes.set_title(f"{title}\nred: no other arm is at least as good in both, and better in one", fontsize=10)
     front = pareto_front({name: (a[DISTANCE].value, a[SHARE].value) for name, a in arms.items()})
     for name, found in arms.items():
         quality, memorized = found[DISTANCE], found[SHARE]
