@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from memobench.cli import main
 from memobench.errors import UsageError
+from memobench.results import Result
 from memobench.study.results import StudyResult, study_text
 from memobench.study_run import StudySettings, run_study
 
@@ -109,7 +110,8 @@ def test_a_study_decides_what_is_plain(
     assert StudyResult.model_validate(json.loads(capsys.readouterr().out)) == result
 
 
-def test_fewer_patients_are_an_arm(write_folder: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize("train_patients", [None, 16])
+def test_fewer_patients_are_an_arm(write_folder: Write, tmp_path: Path, train_patients: int | None) -> None:
     asked = StudySettings(
         "xray",
         str(write_folder(patients=60, shape=(32, 32), scans=1)),
@@ -119,10 +121,14 @@ def test_fewer_patients_are_an_arm(write_folder: Write, tmp_path: Path) -> None:
         preset="smoke",
         seeds=(0,),
         samples=8,
+        train_patients=train_patients,
         out=tmp_path / "runs",
     )
     result, _ = run_study(asked)
     assert len(result.arms) == 3
+    counts = [Result.model_validate_json(f.read_text()).counts for f in asked.out.glob("xray-noise-*/result.json")]
+    whole = train_patients or max(count["train_patients"] for count in counts)
+    assert sorted(count["train_patients"] for count in counts) == [max(2, round(whole / 4)), round(whole / 2), whole]
     assert len({run for arm in result.arms for run in arm.runs}) == 3
     assert "more training images lower memorization" in study_text(result)
 

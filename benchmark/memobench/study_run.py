@@ -56,6 +56,7 @@ class StudySettings:
         preset: Of all models.
         seeds: Base seeds; three at least make the intervals worth their name.
         samples: Number of samples; None for the task's own.
+        train_patients: Training patients of all arms, of which some take a share; None for all.
         jobs: Runs at once.
         device: "auto", or a torch device.
         plugins: Files with further generators.
@@ -73,6 +74,7 @@ class StudySettings:
     preset: str = "quick"
     seeds: tuple[int, ...] = (0, 1, 2)
     samples: int | None = None
+    train_patients: int | None = None
     jobs: int = 1
     device: str = "auto"
     plugins: tuple[Path, ...] = field(default=())
@@ -108,6 +110,7 @@ def run_study(
         size=settings.size,
         preset=settings.preset,
         samples=settings.samples,
+        train_patients=settings.train_patients,
         device=settings.device,
         out=settings.out,
     )
@@ -148,6 +151,7 @@ def run_study(
         preset=settings.preset,
         seeds=list(settings.seeds),
         brief=settings.brief,
+        train_patients=settings.train_patients,
         arms=[
             StudyArm(
                 label=label,
@@ -163,6 +167,8 @@ def run_study(
     with writing_into(settings.out):
         folder.mkdir(parents=True, exist_ok=True)
         title = f"{settings.task} ({result.data}), preset {settings.preset}, {times}"
+        if settings.train_patients is not None:
+            title += f", {settings.train_patients} training patients"
         for factor in chosen:
             draw_factor(folder / factor.name, factor, estimates, values, title)
         draw_pareto(folder / "pareto", estimates, title)

@@ -33,6 +33,7 @@ def test_a_committed_study_is_what_its_kept_results_give(
             brief=committed.brief,
             preset=committed.preset,
             seeds=tuple(committed.seeds),
+            train_patients=committed.train_patients,
             out=tmp_path / "runs",
             kept=kept,
         )

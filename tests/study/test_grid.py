@@ -17,6 +17,9 @@ def test_an_arm_becomes_the_settings_of_a_run() -> None:
     short = settings_of(Arm("short", "ldm", {"width": "small"}, length=0.25, patients=0.5), asked, 0, 96)
     assert short.settings == {"blocks": "2", "width": "small", "steps": "5"}  # of 20
     assert short.train_patients == 48
+    few = RunSettings("ldm", "xray", train_patients=40)
+    assert settings_of(Arm("ldm", "ldm"), few, 0, 96).train_patients == 40
+    assert settings_of(Arm("half", "ldm", patients=0.5), few, 0, 96).train_patients == 20
     other = settings_of(Arm("noise", "noise"), asked, 0, 96)
     assert other.settings == {}
     with pytest.raises(UsageError, match='"noise" has no field steps'):

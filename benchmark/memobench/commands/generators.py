@@ -116,6 +116,7 @@ def check_command(name: str, device: str) -> None:
 @click.option("--preset", default="quick", show_default=True, help="Named hyper-parameters, of all models.")
 @click.option("--seeds", metavar="A-B", default="0-2", show_default=True, help="One run of each arm per seed.")
 @click.option("--samples", type=click.IntRange(min=1), help="Number of samples. [default: the task's]")
+@click.option("--train-patients", type=click.IntRange(min=2), help="Of all arms; some take a share. [default: all]")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option("--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries.")
@@ -133,6 +134,7 @@ def study_command(
     preset: str,
     seeds: str,
     samples: int | None,
+    train_patients: int | None,
     jobs: int,
     device: str,
     plugin: tuple[Path, ...],
@@ -159,6 +161,7 @@ def study_command(
         preset=preset,
         seeds=tuple(seeds_of(0, seeds)),
         samples=samples,
+        train_patients=train_patients,
         jobs=jobs,
         device=device,
         plugins=plugin,

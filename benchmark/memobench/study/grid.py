@@ -43,7 +43,7 @@ def settings_of(arm: Arm, asked: RunSettings, seed: int, train_patients: int) ->
         arm: What is varied.
         asked: What all runs have in common.
         seed: Base seed.
-        train_patients: Of the task.
+        train_patients: Of the task; where ``asked`` limits them, so many are all of them.
 
     Raises:
         UsageError: The arm varies the length of a model that has no field ``steps``.
@@ -55,7 +55,9 @@ def settings_of(arm: Arm, asked: RunSettings, seed: int, train_patients: int) ->
         if not isinstance(steps, int):
             raise UsageError(f'model "{arm.model}" has no field steps; its training length cannot be varied')
         fields["steps"] = str(max(1, round(arm.length * steps)))
-    patients = None if arm.patients == 1 else max(2, round(arm.patients * train_patients))
+    patients = asked.train_patients
+    if arm.patients != 1:
+        patients = max(2, round(arm.patients * (train_patients if patients is None else patients)))
     return replace(asked, model=arm.model, settings=fields, train_patients=patients, seed=seed)
 
 

@@ -61,6 +61,7 @@ class StudyResult(Strict):
     preset: str
     seeds: list[int]
     brief: bool = False
+    train_patients: int | None = None
     arms: list[StudyArm] = Field(min_length=1)
     findings: list[StudyFinding]
 
@@ -77,6 +78,8 @@ def study_text(result: StudyResult, style: str = "simple") -> str:
         for k, one in enumerate(finding.differences)
     ]
     head = f"{result.task} ({result.data}), preset {result.preset}, seeds {', '.join(map(str, result.seeds))}"
+    if result.train_patients is not None:
+        head += f", {result.train_patients} training patients"
     table = tabulate(rows, ["arm", *(entry_of(name).label for name in METRICS)], tablefmt=style, disable_numparse=True)
     columns = ["verdict", "finding", "difference", "of", "value and interval"]
     verdicts = tabulate(decided, columns, tablefmt=style, disable_numparse=True)
