@@ -77,7 +77,8 @@ def study_text(result: StudyResult, style: str = "simple") -> str:
         for finding in result.findings
         for k, one in enumerate(finding.differences)
     ]
-    head = f"{result.task} ({result.data}), preset {result.preset}, seeds {', '.join(map(str, result.seeds))}"
+    several = "s" if len(result.seeds) > 1 else ""
+    head = f"{result.task} ({result.data}), preset {result.preset}, seed{several} {', '.join(map(str, result.seeds))}"
     if result.train_patients is not None:
         head += f", {result.train_patients} training patients"
     table = tabulate(rows, ["arm", *(entry_of(name).label for name in METRICS)], tablefmt=style, disable_numparse=True)
