@@ -93,3 +93,10 @@ def test_a_result_without_quality_stands_last_among_equals() -> None:
     rows = board([unknown, whole]).splitlines()
     assert [row.split()[1] for row in rows[2:]] == ["clean", "unknown"]
     assert rows[-1].count("missing") == 2
+
+
+def test_the_board_tells_runs_of_one_model_apart() -> None:
+    narrow = _result("ldm", NONE).model_copy(update={"settings": {"width": "small", "steps": "5"}})
+    (row,) = board([narrow]).splitlines()[2:]
+    assert "ldm, width=small, steps=5" in row
+    assert row.split()[4:6] == ["10", "quick"]  # training patients, preset

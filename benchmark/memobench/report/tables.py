@@ -68,7 +68,9 @@ def board(results: Sequence[Result], style: str = "simple") -> str:
     rows = [
         [
             result.identity.task,
-            result.identity.model + (" (control)" if result.control else ""),
+            ", ".join([result.identity.model, *(f"{name}={value}" for name, value in result.settings.items())])
+            + (" (control)" if result.control else ""),
+            str(result.counts.get("train_patients", "")),
             result.preset,
             str(result.identity.seed),
             *(_cell(name, result.metrics.get(name)) for name in columns),
@@ -76,7 +78,7 @@ def board(results: Sequence[Result], style: str = "simple") -> str:
         ]
         for result in ordered
     ]
-    headers = ["task", "model", "preset", "seed", *(entry_of(name).label for name in columns), "run"]
+    headers = ["task", "model", "patients", "preset", "seed", *(entry_of(name).label for name in columns), "run"]
     return tabulate(rows, headers, tablefmt=style, disable_numparse=True)
 
 
