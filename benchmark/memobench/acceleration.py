@@ -24,8 +24,7 @@ class Acceleration:
 
     Attributes:
         precision: "float32", "bfloat16" (mixed: weights, losses and moments stay float32), or "auto", which is bfloat16
-            on CUDA and float32 elsewhere: CPUs gain a quarter of the time at best, and lose it where they lack the
-            instructions.
+            on CUDA and float32 elsewhere: most CPUs are not faster in bfloat16, and what is trained is to be the same.
         compile: Whether networks are compiled by torch.compile before they are trained. It costs a minute or so, and
             pays in long trainings on GPUs only.
 
