@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from memobench.cli import main
-from memobench.errors import UsageError
+from memobench.errors import MemobenchError, UsageError
 from memobench.results import Result
 from memobench.study.results import StudyResult, study_text
 from memobench.study_run import StudySettings, run_study
@@ -170,6 +170,19 @@ def test_a_study_is_put_together_from_kept_results(
     again, said = study("a fifth", "0-1")
     assert "5 of them are kept" in said
     assert again == both
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_trained(
+    write_folder: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    asked = StudySettings(
+        "xray", str(write_folder(patients=24, shape=(32, 32))), "noise", ("fresh",), 32, ("model",), preset="smoke",
+        seeds=(0,), samples=8, out=tmp_path / "runs", kept=tmp_path / "file" / "kept",
+    )  # fmt: skip
+    with pytest.raises(MemobenchError, match=r"cannot write into .*kept: .*choose another --kept"):
+        run_study(asked)
+    assert not list(asked.out.glob("xray-*"))
 
 
 def test_unknown_words_are_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from memobench.seeds import derive_seed
 from memobench.sources import load_splits
 from memobench.sources.source import data_kind, named_source
 from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
-from memobench.store import Store, write_json, writing_into
+from memobench.store import Store, copy_file, write_json, writing_into
 from memobench.task import TASKS, Splits, TaskInfo
 
 if TYPE_CHECKING:
@@ -358,8 +358,7 @@ def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, mea
     with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
         scores = dict(archive)
     for name, source in [("samples.npz", sample_path), ("scores.npz", measure_path), ("calls.csv", measure_path)]:
-        (folder / f".{name}.part").write_bytes((source / name).read_bytes())
-        (folder / f".{name}.part").replace(folder / name)
+        copy_file(source / name, folder)
     samples = _load_samples(sample_path)
     draw_gallery(folder / "gallery.png", samples, splits, scores, result)
     draw_sheet(folder / "samples.png", samples, splits.test.pixels, result)

@@ -94,6 +94,13 @@ def write_json(path: Path, value: Any) -> None:
     partial.replace(path)
 
 
+def copy_file(source: Path, into: Path) -> None:
+    """Copy a file into a folder, atomically: a file of that name is replaced, or stays as it was."""
+    partial = into / f".{source.name}.part"
+    partial.write_bytes(source.read_bytes())
+    partial.replace(into / source.name)
+
+
 @contextmanager
 def writing_into(folder: Path, instead: str = "choose another --out") -> Iterator[None]:
     """Turn a full or read-only disk into one line that names the folder, the reason and the fix.

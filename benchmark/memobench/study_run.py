@@ -36,7 +36,7 @@ from memobench.study.results import (
     StudyFinding,
     StudyResult,
 )
-from memobench.task import TASKS
+from memobench.task import TASKS, Splits
 
 BOUNDS = {SHARE: (0.0, 1.0), RATE: (-1.0, 1.0), "recall": (0.0, 1.0)}  # between which each can lie
 
@@ -119,18 +119,7 @@ def run_study(
     wanted = [settings_of(arm, asked, seed, patients) for arm in arms.values() for seed in settings.seeds]
     times = "one seed" if len(settings.seeds) == 1 else f"{len(settings.seeds)} seeds"
     say(f"{len(arms)} arms with {times}: {len(wanted)} runs, those that are stored among them")
-    kept = settings.kept
-    known = [find(one, whole, kept) if kept is not None else None for one in wanted]
-    if kept is not None:
-        say(f"{sum(one is not None for one in known)} of them are kept in {kept}")
-    done = run_all(
-        wanted,
-        known=known,
-        done=lambda finished: keep(finished, kept) if kept is not None else None,
-        jobs=settings.jobs,
-        plugins=settings.plugins,
-        say=say,
-    )
+    done = _done(wanted, whole, settings, say)
 
     per_seed = len(settings.seeds)
     runs = {label: done[k * per_seed : (k + 1) * per_seed] for k, label in enumerate(arms)}
@@ -174,6 +163,24 @@ def run_study(
         draw_pareto(folder / "pareto", estimates, title)
         write_json(folder / "study.json", result.model_dump(mode="json"))
     return result, folder
+
+
+def _done(
+    wanted: Sequence[RunSettings], whole: Splits, settings: StudySettings, say: Callable[[str], None]
+) -> list[Finished]:
+    """All runs: those that are kept are read, the others are done and kept."""
+    kept = settings.kept
+    if kept is None:
+        return run_all(wanted, jobs=settings.jobs, plugins=settings.plugins, say=say)
+    with writing_into(kept, "choose another --kept"):  # before anything is trained
+        kept.mkdir(parents=True, exist_ok=True)
+    known = [find(one, whole, kept) for one in wanted]
+    missing = [one for one, found in zip(wanted, known, strict=True) if found is None]
+    say(f"{len(wanted) - len(missing)} of them are kept in {kept}")
+    made = iter(
+        run_all(missing, jobs=settings.jobs, plugins=settings.plugins, done=lambda one: keep(one, kept), say=say)
+    )
+    return [next(made) if found is None else found for found in known]
 
 
 def _chosen(settings: StudySettings) -> list[Factor]:

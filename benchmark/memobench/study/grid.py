@@ -64,20 +64,18 @@ def settings_of(arm: Arm, asked: RunSettings, seed: int, train_patients: int) ->
 def run_all(
     wanted: Sequence[RunSettings],
     *,
-    known: Sequence[Finished | None] = (),
-    done: Callable[[Finished], None] = lambda finished: None,
     jobs: int,
     plugins: Sequence[Path] = (),
+    done: Callable[[Finished], None] = lambda finished: None,
     say: Callable[[str], None],
 ) -> list[Finished]:
     """Do the runs that are not done yet.
 
     Args:
         wanted: The runs.
-        known: For each, its result where it is known already, else None; none at all where nothing is known.
-        done: Is given each of the others when it is finished.
         jobs: How many at once, each in a process of its own; several GPUs are dealt out in turn.
         plugins: Files with further generators, for those processes.
+        done: Is given each run as soon as it is finished.
         say: Is told one line per run.
 
     Returns:
@@ -87,37 +85,35 @@ def run_all(
         MemobenchError: Some runs failed; the others are done and stored.
     """
     failures: list[str] = []
-    results: list[Finished | None] = list(known) or [None] * len(wanted)
-    missing = [number for number, one in enumerate(results) if one is None]
+    finished: dict[int, Finished] = {}
 
-    def read(number: int) -> None:
-        """Run what is not stored, and read it."""
-        results[number] = finished = Finished(*run(wanted[number]))
-        done(finished)
+    def ended(number: int, error: str) -> None:
+        """Take up a run that is stored, or say why it is not."""
+        if not error:
+            try:
+                finished[number] = Finished(*run(wanted[number]))  # what a process of its own has stored is read here
+            except UsageError:
+                raise
+            except MemobenchError as reason:
+                error = str(reason)
+        name = _name(wanted[number])
+        if error:
+            failures.append(f"{name}: {error}")
+        else:
+            done(finished[number])
+        say(f"{len(finished) + len(failures)} of {len(wanted)}: {name}: {error or 'done'}")
 
     if jobs > 1:
         with ThreadPoolExecutor(jobs) as pool:
-            doing = {pool.submit(_in_process, wanted[number], k, plugins): number for k, number in enumerate(missing)}
-            for ended in as_completed(doing):
-                number, error = doing[ended], ended.result()
-                say(f"{_name(wanted[number])}: {error or 'done'}")
-                if error:
-                    failures.append(f"{_name(wanted[number])}: {error}")
-                else:
-                    read(number)
+            doing = {pool.submit(_in_process, one, number, plugins): number for number, one in enumerate(wanted)}
+            for process in as_completed(doing):
+                ended(doing[process], process.result())
     else:
-        for number in missing:
-            try:
-                read(number)
-            except UsageError:
-                raise
-            except MemobenchError as error:
-                failures.append(f"{_name(wanted[number])}: {error}")
-            else:
-                say(f"{number + 1} of {len(wanted)}: {_name(wanted[number])}: done")
+        for number in range(len(wanted)):
+            ended(number, "")
     if failures:
         raise MemobenchError(f"{len(failures)} of {len(wanted)} runs failed; the same command goes on. {failures[0]}")
-    return [one for one in results if one is not None]
+    return [finished[number] for number in range(len(wanted))]
 
 
 def words_of(settings: RunSettings, plugins: Sequence[Path] = ()) -> list[str]:

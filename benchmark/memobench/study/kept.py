@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memobench.results import Result
+from memobench.errors import DataError
 from memobench.run import RunSettings, identity_of
-from memobench.stages import finished
-from memobench.store import writing_into
+from memobench.store import copy_file, writing_into
 from memobench.study.grid import Finished
+from memobench.submitting.older import read_result
 from memobench.task import Splits
 
 FILES = ("scores.npz", "result.json")  # of a run's folder; the result last: where it is, all is
@@ -32,8 +32,11 @@ def find(settings: RunSettings, whole: Splits, folder: Path) -> Finished | None:
     own = folder / identity.run_id
     if not all((own / name).is_file() for name in FILES):
         return None
-    result = finished(own, identity, Result)
-    return None if result is None else Finished(result, own)
+    try:
+        result = read_result((own / FILES[-1]).read_bytes())
+    except DataError:  # damaged, or of a later version: the run is done anew
+        return None
+    return Finished(result, own) if result.identity == identity else None
 
 
 def keep(done: Finished, folder: Path) -> None:
@@ -43,11 +46,7 @@ def keep(done: Finished, folder: Path) -> None:
         MemobenchError: The folder cannot be written.
     """
     own = folder / done.result.run_id
-    if own.resolve() == done.folder.resolve():
-        return
-    with writing_into(folder):
+    with writing_into(folder, "choose another --kept"):
         own.mkdir(parents=True, exist_ok=True)
         for name in FILES:
-            part = own / f".{name}.part"
-            part.write_bytes((done.folder / name).read_bytes())
-            part.replace(own / name)
+            copy_file(done.folder / name, own)
