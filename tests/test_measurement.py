@@ -226,7 +226,8 @@ def test_losses_and_features_stand_beside_and_change_nothing_else(
 def test_what_scores_npz_holds(fresh: Measured) -> None:
     arrays = fresh.arrays()
     names = {"train_score", "train_index", "holdout_score", "holdout_index", "side", "called", "p_value"}
-    assert set(arrays) == {*names, "null"}
+    assert set(arrays) == {*names, "null", "fd_ssl_by_samples", "fd_ssl_by_patients"}
+    assert (arrays["fd_ssl_by_samples"].shape, arrays["fd_ssl_by_patients"].shape) == ((20,), (10,))  # blocks at most
     assert all(arrays[name].shape == (30,) for name in names)
     assert arrays["null"].shape == (2 * PATIENTS,)
     assert all(array.dtype.kind in "fib" for array in arrays.values())  # nothing that wants pickle

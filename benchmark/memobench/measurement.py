@@ -29,7 +29,7 @@ from memobench.memorization.other_scores import other_scores
 from memobench.memorization.published import published_metrics
 from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
-from memobench.quality.measure import measure_distances, measure_quality
+from memobench.quality.measure import distance_deviations, measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
 from memobench.seeds import derive_seed, generator_for
 from memobench.task import Splits
@@ -70,18 +70,21 @@ class Measured:
         metrics: By name.
         copies: What was copied, and how that was found.
         challenge: Planted copies through the same detector with the same tau.
+        deviations: Of ``fd_ssl``, to compare it with other runs'; nothing where it was not measured.
         notes: What a reader must know.
     """
 
     metrics: dict[str, Metric]
     copies: Copies
     challenge: DetectorScores
+    deviations: dict[str, NDArray[np.float64]]
     notes: list[str]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What ``scores.npz`` holds."""
         copies = self.copies
-        return {"null": copies.null_scores, **asdict(copies.decisions), "p_value": copies.calls.p_value}
+        apart = {f"fd_ssl_{name}": array for name, array in self.deviations.items()}
+        return {"null": copies.null_scores, **asdict(copies.decisions), "p_value": copies.calls.p_value, **apart}
 
 
 def measure(
@@ -143,11 +146,13 @@ def measure(
     metrics |= _membership(generator, splits, seed)
 
     # quality, against test
+    deviations = {}
     try:
         metrics |= _quality(samples, splits, vectors, features, seed)
+        deviations = distance_deviations(vectors["samples"], vectors["test"], splits.test.patients, seed=seed)
     except DataError as error:  # what is known of copies holds for a single sample too
         notes.append(f"quality was not measured: {error}")
-    return Measured(metrics, copies, planted, notes)
+    return Measured(metrics, copies, planted, deviations, notes)
 
 
 def measure_copies(

@@ -24,11 +24,15 @@ class Jackknife:
         values: The statistics on all items; under the name "value" where the function gave a single number.
         standard_error: The standard error of each.
         degrees: Degrees of freedom of each standard error (Welch-Satterthwaite over the sets).
+        deviations: For each set, by name, (B,) by how much each of its blocks moves the statistic, so scaled that the
+            mean of their squares is the variance that the set brings. They are linear: where two statistics are made
+            with the same blocks of a set, the differences of their deviations are those of the difference.
     """
 
     values: dict[str, float]
     standard_error: dict[str, float]
     degrees: dict[str, float]
+    deviations: tuple[dict[str, NDArray[np.float64]], ...] = ()
 
     def interval(self, name: str = "value", level: float = 0.95) -> tuple[float, float]:
         """The two-sided interval value -+ t * standard error of Student's t with ``degrees`` degrees of freedom."""
@@ -63,7 +67,7 @@ def block_jackknife(
     """
     everything = [np.arange(len(labels), dtype=np.int64) for labels in groups]
     values = _named(function(everything))
-    variances: list[dict[str, float]] = []
+    deviations: list[dict[str, NDArray[np.float64]]] = []
     degrees: list[int] = []
     for position, labels in enumerate(groups):
         block_of = _deal(labels, blocks, position, seed)
@@ -75,8 +79,9 @@ def block_jackknife(
             for name, value in _named(function(index)).items():
                 kept[name].append(value)
         ratio = len(labels) / np.bincount(block_of)  # n / m_j
-        variances.append({name: _variance(values[name], np.array(kept[name]), ratio) for name in values})
+        deviations.append({name: _deviations(values[name], np.array(kept[name]), ratio) for name in values})
         degrees.append(count - 1)
+    variances = [{name: float(np.mean(found**2)) for name, found in of_set.items()} for of_set in deviations]
     total = {name: sum(variance[name] for variance in variances) for name in values}
     return Jackknife(
         values,
@@ -87,6 +92,7 @@ def block_jackknife(
             else float(min(degrees))
             for name in values
         },
+        tuple(deviations),
     )
 
 
@@ -112,10 +118,11 @@ def _deal(labels: NDArray[np.generic], blocks: int, position: int, seed: int) ->
     return block_of
 
 
-def _variance(value: float, kept: NDArray[np.float64], ratio: NDArray[np.float64]) -> float:
+def _deviations(value: float, kept: NDArray[np.float64], ratio: NDArray[np.float64]) -> NDArray[np.float64]:
     pseudo = ratio * value - (ratio - 1) * kept
     centre = len(kept) * value - float(np.sum((1 - 1 / ratio) * kept))
-    return float(np.mean((pseudo - centre) ** 2 / (ratio - 1)))
+    deviations: NDArray[np.float64] = (pseudo - centre) / np.sqrt(ratio - 1)
+    return deviations
 
 
 def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:

@@ -6,29 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from memobench.errors import UsageError, suggest
 from memobench.generator import Track, silent
 from memobench.run import RunSettings
 from memobench.sources import load_splits
 from memobench.sources.source import data_kind
 from memobench.store import Store, digest_of, write_json, writing_into
-from memobench.study.compare import (
-    Estimate,
-    difference,
-    estimate,
-    level_of_each,
-    patient_draws,
-    unseen_variance,
-    verdict,
-)
+from memobench.study.compare import level_of_each, verdict
 from memobench.study.figures import draw_factor, draw_pareto
-from memobench.study.findings import RATE, SHARE, Arm, Comparison, Factor, factors
-from memobench.study.grid import Finished, hits_of, run_all, settings_of
+from memobench.study.findings import DISTANCE, Arm, Factor, factors
+from memobench.study.grid import Finished, run_all, settings_of
 from memobench.study.kept import find, keep
+from memobench.study.observed import Observed, observe
 from memobench.study.results import (
-    METRICS,
     STUDY_VERSION,
     StudyArm,
     StudyDifference,
@@ -37,8 +27,6 @@ from memobench.study.results import (
     StudyResult,
 )
 from memobench.task import TASKS, Splits
-
-BOUNDS = {SHARE: (0.0, 1.0), RATE: (-1.0, 1.0), "recall": (0.0, 1.0)}  # between which each can lie
 
 
 @dataclass(frozen=True)
@@ -123,15 +111,14 @@ def run_study(
 
     per_seed = len(settings.seeds)
     runs = {label: done[k * per_seed : (k + 1) * per_seed] for k, label in enumerate(arms)}
-    values = {label: _values(found) for label, found in runs.items()}
-    draws = dict(
-        zip(runs, patient_draws([[hits_of(f, whole) for f in found] for found in runs.values()], 0), strict=True)
-    )
-    estimates = {
-        label: _estimates(found, values[label], float(draws[label].var()) + _unseen(found, draws[label]))
-        for label, found in runs.items()
-    }
-    findings = [_decided(factor, values, runs, draws) for factor in chosen]
+    observed = observe(runs, whole)
+    estimates = {label: arm.estimates() for label, arm in observed.items()}
+    values = {label: arm.values for label, arm in observed.items()}
+    if older := [label for label, arm in observed.items() if DISTANCE in arm.values and not arm.deviations]:
+        say(
+            f"{', '.join(older)}: runs of an older version, whose Fréchet distances are compared too cautiously, as if "
+            "each arm had met other test patients; bench run --fresh does a run again"
+        )
     result = StudyResult(
         study_id=_study_id(settings, arms, whole.digest, done),
         task=settings.task,
@@ -146,11 +133,11 @@ def run_study(
                 label=label,
                 runs=[found.result.run_id for found in runs[label]],
                 metrics={name: StudyEstimate(**asdict(found)) for name, found in estimates[label].items()},
-                values=values[label],
+                values=dict(values[label]),
             )
             for label in arms
         ],
-        findings=[finding for several in findings for finding in several],
+        findings=[finding for factor in chosen for finding in _decided(factor, observed)],
     )
     folder = settings.out / result.study_id
     with writing_into(settings.out):
@@ -192,51 +179,14 @@ def _chosen(settings: StudySettings) -> list[Factor]:
     return [factor.brief() for factor in chosen] if settings.brief else chosen
 
 
-def _values(found: Sequence[Finished]) -> dict[str, list[float]]:
-    names = [name for name in METRICS if all(name in one.result.metrics for one in found)]
-    return {name: [one.result.metrics[name].value for one in found] for name in names}
-
-
-def _patient_variance(found: Sequence[Finished], name: str) -> float:
-    """Of a metric that carries an interval over patients in each run: the same patients, so their mean."""
-    metrics = [one.result.metrics[name] for one in found]
-    reach = [((m.high or m.value) - (m.low or m.value)) / 2 / 1.959964 if m.high is not None else 0.0 for m in metrics]
-    return float(np.mean(np.square(reach)))
-
-
-def _unseen(found: Sequence[Finished], drawn: np.ndarray) -> float:
-    return unseen_variance(drawn, _patient_variance(found, SHARE))
-
-
-def _estimates(
-    found: Sequence[Finished], values: Mapping[str, Sequence[float]], share_variance: float
-) -> dict[str, Estimate]:
-    estimates = {}
-    for name, row in values.items():
-        made = estimate(row, share_variance if name == SHARE else _patient_variance(found, name))
-        least, most = BOUNDS.get(name, (-np.inf, np.inf))
-        estimates[name] = Estimate(made.value, max(made.low, least), min(made.high, most))
-    return estimates
-
-
-def _decided(
-    factor: Factor,
-    values: Mapping[str, Mapping[str, Sequence[float]]],
-    runs: Mapping[str, Sequence[Finished]],
-    draws: Mapping[str, np.ndarray],
-) -> list[StudyFinding]:
-    def compared(pair: Comparison, metric: str, level: float) -> Estimate:
-        if metric == SHARE:
-            variance = float((draws[pair.more] - draws[pair.less]).var())
-            variance += sum(_unseen(runs[label], draws[label]) for label in (pair.more, pair.less))
-        else:
-            variance = sum(_patient_variance(runs[label], metric) for label in (pair.more, pair.less))
-        return difference(values[pair.more][metric], values[pair.less][metric], variance, level)
-
+def _decided(factor: Factor, observed: Mapping[str, Observed]) -> list[StudyFinding]:
     decided = []
     for finding in factor.findings:
         level = level_of_each(len(finding.metrics))
-        found = [[compared(pair, metric, level) for metric in finding.metrics] for pair in finding.comparisons]
+        found = [
+            [observed[pair.more].above(observed[pair.less], metric, level) for metric in finding.metrics]
+            for pair in finding.comparisons
+        ]
         decided.append(
             StudyFinding(
                 factor=factor.name,

@@ -5,9 +5,11 @@ import pytest
 from memobench.errors import DataError
 from memobench.quality.fd import frechet_distance
 from memobench.quality.kid import kernel_distance
-from memobench.quality.measure import measure_distances, measure_quality
+from memobench.quality.measure import distance_deviations, measure_distances, measure_quality
 from memobench.quality.ms_ssim import diversity
 from memobench.quality.prdc import prdc
+from memobench.statistics import block_jackknife
+from scipy import stats
 
 KEYS = {"fd_toy", "fd_inf_toy", "kid_toy", "precision", "recall", "density", "coverage", "ms_ssim"}
 
@@ -110,6 +112,31 @@ def test_endless_distance_is_that_of_the_populations():
     assert abs(np.mean(nulls)) < 4 * np.std(nulls) / np.sqrt(30)
     assert np.mean([result["fd_toy"]["null"] for result in results]) > 0.3
     assert results[0] == measure(40, 40, 40, draws=0, patients=40, shift=0.5)
+
+
+def test_deviations_make_up_the_variance_of_the_distance():
+    fake, real, floor = draw(60, 0, 0.5), draw(50, 1), draw(40, 2)
+    patients = np.arange(50)
+    found = distance_deviations(fake[0], real[0], patients, seed=0)
+    metric = measure_quality(fake[0], real[0], patients, floor[0], fake[1], real[1], feature_name="toy", seed=0)[
+        "fd_toy"
+    ]
+    variances = [np.mean(found[name] ** 2) for name in ("by_samples", "by_patients")]
+    total = sum(variances)
+    freedom = total**2 / sum(variance**2 / 19 for variance in variances)  # twenty blocks of either
+    assert metric["high"] - metric["value"] == pytest.approx(stats.t.ppf(0.975, freedom) * total**0.5)
+
+
+def test_deviations_of_a_difference_are_the_differences():
+    """Against a jackknife of the difference itself, with the same blocks of the shared set."""
+    first, second, real = draw(60, 0, 0.5)[0], draw(60, 3, 0.3)[0], draw(50, 1)[0]
+    apart = [distance_deviations(fake, real, np.arange(50), seed=0)["by_patients"] for fake in (first, second)]
+
+    def difference(index):
+        return frechet_distance(first, real[index[1]]) - frechet_distance(second, real[index[1]])
+
+    whole = block_jackknife(difference, [np.arange(60), np.arange(50)], seed=0)
+    assert apart[0] - apart[1] == pytest.approx(whole.deviations[1]["value"])
 
 
 def test_further_features():

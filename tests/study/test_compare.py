@@ -5,10 +5,15 @@ import pytest
 from memobench.copies.decide import decide
 from memobench.errors import DataError
 from memobench.memorization.rates import Pools, rates
+from memobench.quality.fd import frechet_distance
+from memobench.quality.measure import distance_deviations
 from memobench.study.compare import (
+    Deviations,
     Estimate,
     Hits,
+    Spread,
     difference,
+    distance_spread,
     estimate,
     level_of_each,
     patient_draws,
@@ -50,7 +55,7 @@ def test_intervals_of_a_difference_cover_the_truth() -> None:
         arms = [[hits(pull * scale * rng.uniform(0.8, 1.2), rng) for _ in range(3)] for scale in (1.0, 0.5)]
         values = [[float(train_share(run, np.ones((1, 2 * PATIENTS)))[0]) for run in arm] for arm in arms]
         draws = patient_draws(arms, seed=int(rng.integers(1 << 30)))
-        found = difference(values[0], values[1], float((draws[0] - draws[1]).var()))
+        found = difference(values[0], values[1], Spread(float((draws[0] - draws[1]).var())))
         shares.append(np.mean(values, axis=1))
         covered.append((found.low, found.high))
     truth = np.mean([first - second for first, second in shares])
@@ -66,7 +71,7 @@ def test_equal_arms_seldom_differ() -> None:
         arms = [[hits(pull, rng) for _ in range(3)] for _ in range(2)]
         values = [[float(train_share(run, np.ones((1, 2 * PATIENTS)))[0]) for run in arm] for arm in arms]
         draws = patient_draws(arms, seed=0)
-        found = difference(values[0], values[1], float((draws[0] - draws[1]).var()))
+        found = difference(values[0], values[1], Spread(float((draws[0] - draws[1]).var())))
         apart += not found.low <= 0 <= found.high
     assert apart <= 9
 
@@ -88,13 +93,13 @@ def test_more_seeds_do_not_make_more_patients() -> None:
 
 
 def test_one_seed_has_an_interval_of_patients_alone() -> None:
-    found = estimate([0.8], 0.01)
+    found = estimate([0.8], Spread(0.01))
     assert (found.value, found.high - found.value) == (0.8, pytest.approx(0.196, abs=1e-3))
-    assert difference([0.8], [0.7], 0.0) == Estimate(pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1))
+    assert difference([0.8], [0.7], Spread(0.0)) == Estimate(pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1))
 
 
 def test_few_seeds_make_wide_intervals() -> None:
-    two = estimate([0.7, 0.9], 0.0)
+    two = estimate([0.7, 0.9], Spread(0.0))
     assert two.high - two.value == pytest.approx(12.706 * 0.1, rel=1e-3)  # Student's t with one degree of freedom
 
 
@@ -131,7 +136,7 @@ def _verdicts(means: tuple[float, float]) -> list[str]:
         for mean in means:
             first, second = rng.normal(mean, 1.0, size=3), rng.normal(0.0, 1.0, size=3)
             patients = rng.normal(0.0, 0.5)  # dealing other patients moves the difference too
-            scores.append(difference(first + patients, second, 0.25, level_of_each(2)))
+            scores.append(difference(first + patients, second, Spread(0.25), level_of_each(2)))
         said.append(verdict([scores]))
     return said
 
@@ -145,3 +150,47 @@ def test_a_score_that_cannot_see_a_difference_does_not_hide_it() -> None:
     said = _verdicts((0.0, 4.0))
     assert np.mean([one == "reproduced" for one in said]) > 0.6
     assert np.mean([one == "not reproduced" for one in said]) <= 0.025
+
+
+DIMENSIONS, TEST_PATIENTS = 12, 80
+
+
+def _distances(
+    rng: np.random.Generator, shifts: tuple[float, float], seeds: int
+) -> list[list[tuple[float, Deviations]]]:
+    """Two arms' distances, and what they owe to the test patients, who are drawn anew and shared by all runs."""
+    test = rng.normal(size=(TEST_PATIENTS, DIMENSIONS)) * np.linspace(0.5, 2, DIMENSIONS)
+    arms = []
+    for shift in shifts:
+        runs = []
+        for _ in range(seeds):
+            made = rng.normal(rng.normal(shift, 0.02), 1, size=(100, DIMENSIONS))
+            deviations = Deviations(**distance_deviations(made, test, np.arange(TEST_PATIENTS), seed=0))
+            runs.append((frechet_distance(made, test), deviations))
+        arms.append(runs)
+    return arms
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_distances_to_the_same_patients_are_compared_on_them(seeds: int) -> None:
+    """The interval covers the truth, other patients, samples and trainings in every draw, and is the shorter one."""
+    rng = np.random.default_rng(5)
+    found, alone, distances = [], [], []
+    for _ in range(120):
+        first, second = _distances(rng, (0.5, 0.3), seeds)
+        values = [[value for value, _ in arm] for arm in (first, second)]
+        deviations = [[one for _, one in arm] for arm in (first, second)]
+        found.append(difference(*values, distance_spread(*deviations)))
+        unpaired = sum(distance_spread(arm).variance for arm in deviations)
+        alone.append(difference(*values, Spread(unpaired, TEST_PATIENTS)))
+        distances.append(np.mean(values, axis=1))
+    truth = np.mean([first - second for first, second in distances])
+    inside = np.mean([one.low <= truth <= one.high for one in found])
+    assert inside >= 0.9
+    assert np.median([one.high - one.low for one in found]) < 0.85 * np.median([one.high - one.low for one in alone])
+
+
+def test_distances_to_other_patients_are_not_compared() -> None:
+    runs = [Deviations(np.zeros(blocks), np.zeros(5)) for blocks in (5, 6)]
+    with pytest.raises(DataError, match="different test patients"):
+        distance_spread(runs[:1], runs[1:])

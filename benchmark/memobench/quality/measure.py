@@ -105,6 +105,37 @@ def measure_quality(
     return result
 
 
+def distance_deviations(
+    fake_features: ArrayLike, real_features: ArrayLike, real_patients: NDArray[Any], *, seed: int
+) -> dict[str, Floats]:
+    """What makes two generators' Frechet distances comparable that were measured against the same real images.
+
+    Most of a Frechet distance's variance is that of its reference, which two generators share. Their difference has the
+    differences of their deviations, where what is common drops out (:class:`memobench.statistics.Jackknife`).
+
+    Args:
+        fake_features: (N, D) features of generated images.
+        real_features: (M, D) features of the reference.
+        real_patients: (M,) the patient of each.
+        seed: Seed of the blocks, as :func:`measure_quality` was given.
+
+    Returns:
+        ``by_samples`` (A,) and ``by_patients`` (B,), each block's deviation; the mean of the squares of either is what
+        the set contributes to the variance of :func:`measure_quality`'s distance.
+
+    Raises:
+        DataError: A set is too small, lengths or dimensions differ, or features hold NaN.
+    """
+    fake, real = as_points(fake_features), as_points(real_features)
+    estimate = block_jackknife(
+        lambda index: frechet_distance(fake[index[0]], real[index[1]]),
+        [np.arange(len(fake)), real_patients],
+        seed=seed,
+    )
+    by_samples, by_patients = estimate.deviations
+    return {"by_samples": by_samples["value"], "by_patients": by_patients["value"]}
+
+
 def measure_distances(
     fake_features: ArrayLike,
     real_features: ArrayLike,

@@ -2,6 +2,7 @@
 
 The runs of a study share their patients, so more seeds do not make the patients more. The variance of an arm's mean is
 therefore the sum of two: that of dealing other patients, with all runs kept, and that of training again, between seeds.
+For the same reason two arms are compared patient by patient: what their runs have in common drops out of a difference.
 """
 
 from __future__ import annotations
@@ -58,6 +59,27 @@ class Estimate:
     high: float
 
 
+@dataclass(frozen=True)
+class Deviations:
+    """What a run's Fréchet distance owes to its sets (:func:`memobench.quality.measure.distance_deviations`).
+
+    Attributes:
+        by_patients: (B,) by blocks of test patients, the same in all runs of a study.
+        by_samples: (A,) by blocks of the run's own samples.
+    """
+
+    by_patients: Floats
+    by_samples: Floats
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A variance over patients and the degrees of freedom that it is known with."""
+
+    variance: float
+    freedom: float = np.inf
+
+
 def train_share(hits: Hits, weight: Floats) -> Floats:
     """The share of samples nearer to train, when patients weigh what they are given: (B, P) weights to (B,).
 
@@ -104,33 +126,60 @@ def patient_draws(arms: Sequence[Sequence[Hits]], seed: int) -> list[Floats]:
     ]
 
 
-def estimate(values: Sequence[float], patient_variance: float) -> Estimate:
+def distance_spread(first: Sequence[Deviations], second: Sequence[Deviations] = ()) -> Spread:
+    """The spread over test patients of an arm's mean Fréchet distance, or of the difference of two arms' means.
+
+    Between seeds the samples differ too, so their part is in the variance between seeds. With one seed there is no
+    such variance, and their part is added here.
+
+    Args:
+        first: The runs of an arm.
+        second: Those of the arm that it is compared with; none for the first arm's own mean.
+
+    Raises:
+        DataError: The runs were measured against different numbers of patients.
+
+    >>> run = Deviations(np.array([3.0, -3.0]), np.array([1.0, -1.0]))
+    >>> distance_spread([run]).variance, distance_spread([run], [run]).variance, distance_spread([run] * 2).variance
+    (10.0, 2.0, 9.0)
+    """
+    runs = [*first, *second]
+    blocks = len(runs[0].by_patients)
+    if any(len(run.by_patients) != blocks for run in runs):
+        raise DataError("the runs' Fréchet distances were measured against different test patients; measure them again")
+    moved = np.mean([run.by_patients for run in first], axis=0)  # (B,)
+    if second:
+        moved = moved - np.mean([run.by_patients for run in second], axis=0)
+    variance = float(np.mean(moved**2))
+    variance += sum(float(np.mean(arm[0].by_samples ** 2)) for arm in (first, second) if len(arm) == 1)
+    return Spread(variance, blocks - 1)
+
+
+def estimate(values: Sequence[float], patients: Spread) -> Estimate:
     """The mean over seeds, with its 95 % interval.
 
     Args:
         values: One value for each run.
-        patient_variance: Variance of the mean over draws of other patients, the runs kept.
+        patients: Spread of the mean over draws of other patients, the runs kept.
     """
-    return _interval(float(np.mean(values)), patient_variance, [_between_seeds(values)], LEVEL)
+    return _interval(float(np.mean(values)), [patients, _between_seeds(values)], LEVEL)
 
 
-def difference(
-    first: Sequence[float], second: Sequence[float], patient_variance: float, level: float = LEVEL
-) -> Estimate:
+def difference(first: Sequence[float], second: Sequence[float], patients: Spread, level: float = LEVEL) -> Estimate:
     """The difference of two arms' means, first minus second, with its interval.
 
     Args:
         first: One value for each run of the first arm.
         second: Those of the second.
-        patient_variance: Variance of the difference over draws of other patients, the runs kept.
+        patients: Spread of the difference over draws of other patients, the runs kept.
         level: Of the interval.
 
-    >>> found = difference([0.9, 0.8, 0.85], [0.5, 0.6, 0.55], 0.0)
+    >>> found = difference([0.9, 0.8, 0.85], [0.5, 0.6, 0.55], Spread(0.0))
     >>> round(found.value, 3), found.low > 0
     (0.3, True)
     """
     value = float(np.mean(first) - np.mean(second))
-    return _interval(value, patient_variance, [_between_seeds(first), _between_seeds(second)], level)
+    return _interval(value, [patients, _between_seeds(first), _between_seeds(second)], level)
 
 
 def level_of_each(scores: int) -> float:
@@ -142,16 +191,16 @@ def level_of_each(scores: int) -> float:
     return 1 - (1 - LEVEL) / scores
 
 
-def _between_seeds(values: Sequence[float]) -> tuple[float, int]:
-    """Variance of a mean over seeds, and its degrees of freedom; none of either with one seed."""
+def _between_seeds(values: Sequence[float]) -> Spread:
+    """Variance of a mean over seeds, and its degrees of freedom; nothing is known of it with one seed."""
     count = len(values)
-    return (float(np.var(values, ddof=1)) / count, count - 1) if count > 1 else (0.0, 0)
+    return Spread(float(np.var(values, ddof=1)) / count, count - 1) if count > 1 else Spread(0.0)
 
 
-def _interval(value: float, patient_variance: float, seeds: Sequence[tuple[float, int]], level: float) -> Estimate:
-    """Student's interval with Welch and Satterthwaite's degrees of freedom; those of the patients are taken as many."""
-    variance = patient_variance + sum(part for part, _ in seeds)
-    spent = sum(part**2 / freedom for part, freedom in seeds if freedom)
+def _interval(value: float, parts: Sequence[Spread], level: float) -> Estimate:
+    """Student's interval with Welch and Satterthwaite's degrees of freedom."""
+    variance = sum(part.variance for part in parts)
+    spent = sum(part.variance**2 / part.freedom for part in parts)
     freedom = variance**2 / spent if spent > 0 else np.inf
     reach = float(stats.t.ppf(0.5 + level / 2, freedom)) * float(np.sqrt(variance))
     return Estimate(value, value - reach, value + reach)

@@ -21,7 +21,7 @@ from memobench.generator import GENERATORS, build
 from memobench.memorization.rates import Pools
 from memobench.results import Result
 from memobench.run import RunSettings, run
-from memobench.study.compare import Hits
+from memobench.study.compare import Deviations, Hits
 from memobench.study.findings import Arm
 from memobench.task import Splits
 
@@ -145,6 +145,14 @@ def hits_of(finished: Finished, whole: Splits) -> Hits:
     with np.load(finished.folder / "scores.npz", allow_pickle=False) as archive:
         decisions = Decisions(**{name: archive[name] for name in Decisions.__dataclass_fields__})
     return Hits.of(decisions, Pools(splits.train.patients, splits.holdout.patients))
+
+
+def deviations_of(finished: Finished) -> Deviations | None:
+    """What a run's Fréchet distance owes to its sets; None where a version stored the run that did not keep that."""
+    with np.load(finished.folder / "scores.npz", allow_pickle=False) as archive:
+        if "fd_ssl_by_patients" not in archive:
+            return None
+        return Deviations(archive["fd_ssl_by_patients"], archive["fd_ssl_by_samples"])
 
 
 def _in_process(settings: RunSettings, number: int, plugins: Sequence[Path]) -> str:

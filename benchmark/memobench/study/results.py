@@ -8,7 +8,7 @@ from tabulate import tabulate
 from memobench.report.words import entry_of, shown
 from memobench.results import Finite, Strict
 
-STUDY_VERSION = 2
+STUDY_VERSION = 3
 METRICS = ("train_share", "copy_rate", "memorized_patients", "fd_ssl", "recall")  # that a study shows of each arm
 
 

@@ -1,0 +1,102 @@
+"""What is known of an arm once its runs are finished, and how far each metric would move with other patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memobench.exchange import Floats
+from memobench.study.compare import (
+    Deviations,
+    Estimate,
+    Spread,
+    difference,
+    distance_spread,
+    estimate,
+    patient_draws,
+    unseen_variance,
+)
+from memobench.study.findings import DISTANCE, RATE, SHARE
+from memobench.study.grid import Finished, deviations_of, hits_of
+from memobench.study.results import METRICS
+from memobench.task import Splits
+
+BOUNDS = {SHARE: (0.0, 1.0), RATE: (-1.0, 1.0), "recall": (0.0, 1.0)}  # between which each can lie
+
+
+@dataclass(frozen=True)
+class Observed:
+    """An arm and its runs.
+
+    Attributes:
+        runs: One for each seed.
+        values: By metric, one value for each run.
+        draws: (DRAWS,) its mean train share in draws of other patients, the same for all arms.
+        deviations: Of its Fréchet distances; none where a run is of a version that did not store them.
+    """
+
+    runs: Sequence[Finished]
+    values: Mapping[str, list[float]]
+    draws: Floats
+    deviations: Sequence[Deviations]
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Each metric's mean over seeds with its interval, which ends where the metric does."""
+        estimates = {}
+        for name, row in self.values.items():
+            made = estimate(row, spread(name, self))
+            least, most = BOUNDS.get(name, (-np.inf, np.inf))
+            estimates[name] = Estimate(made.value, max(made.low, least), min(made.high, most))
+        return estimates
+
+    def above(self, other: Observed, metric: str, level: float) -> Estimate:
+        """By how much its metric lies above another arm's, with an interval of that level."""
+        return difference(self.values[metric], other.values[metric], spread(metric, self, other), level)
+
+
+def observe(arms: Mapping[str, Sequence[Finished]], whole: Splits) -> dict[str, Observed]:
+    """Read what the runs of each arm have stored.
+
+    Args:
+        arms: By label, its runs.
+        whole: The task's images, all of them.
+
+    Raises:
+        DataError: A patient stands in train in one run and in holdout in another.
+    """
+    drawn = patient_draws([[hits_of(one, whole) for one in runs] for runs in arms.values()], 0)
+    observed = {}
+    for (label, runs), draws in zip(arms.items(), drawn, strict=True):
+        deviations = [found for one in runs if (found := deviations_of(one))]
+        observed[label] = Observed(runs, _values(runs), draws, deviations if len(deviations) == len(runs) else ())
+    return observed
+
+
+def spread(metric: str, first: Observed, second: Observed | None = None) -> Spread:
+    """How far a metric's mean over an arm's runs, or the difference of two arms, moves when patients are others.
+
+    The train share and the Fréchet distance are compared on the same patients. Other metrics, and distances of runs
+    that have not stored what that takes, are compared as if the two arms' patients were not the same: too cautiously.
+    """
+    arms = [first] if second is None else [first, second]
+    if metric == SHARE:
+        draws = first.draws if second is None else first.draws - second.draws
+        unseen = sum(unseen_variance(arm.draws, _own_variance(arm.runs, SHARE)) for arm in arms)
+        return Spread(float(draws.var()) + unseen)
+    if metric == DISTANCE and all(arm.deviations for arm in arms):
+        return distance_spread(*(arm.deviations for arm in arms))
+    return Spread(sum(_own_variance(arm.runs, metric) for arm in arms))
+
+
+def _values(runs: Sequence[Finished]) -> dict[str, list[float]]:
+    names = [name for name in METRICS if all(name in one.result.metrics for one in runs)]
+    return {name: [one.result.metrics[name].value for one in runs] for name in names}
+
+
+def _own_variance(runs: Sequence[Finished], name: str) -> float:
+    """Of a metric that carries an interval over patients in each run: the same patients, so their mean."""
+    metrics = [one.result.metrics[name] for one in runs]
+    reach = [((m.high or m.value) - (m.low or m.value)) / 2 / 1.959964 if m.high is not None else 0.0 for m in metrics]
+    return float(np.mean(np.square(reach)))
