@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from memobench.cli import main
-from memobench.errors import MemobenchError, UsageError
+from memobench.errors import DataError, MemobenchError, UsageError
+from memobench.registry import load_plugin
 from memobench.results import Result
 from memobench.study.results import StudyResult, study_text
 from memobench.study_run import StudySettings, run_study
@@ -190,3 +191,25 @@ def test_unknown_words_are_refused(tmp_path: Path) -> None:
         run_study(StudySettings("xray", only=("lenght",), out=tmp_path))
     with pytest.raises(UsageError, match="one seed"):
         run_study(StudySettings("xray", seeds=(), out=tmp_path))
+
+
+def test_too_few_samples_to_compare_are_an_error_with_its_reason(write_folder: Write, tmp_path: Path) -> None:
+    data = str(write_folder(patients=24, shape=(32, 32)))
+    asked = StudySettings(
+        "xray", data, "noise", ("mean",), 32, ("model",), preset="smoke", seeds=(0,), samples=4, out=tmp_path / "runs"
+    )
+    with pytest.raises(DataError, match=r"has no fd_ssl to compare: .*quality was not measured"):
+        run_study(asked)
+
+
+def test_mitigations_are_compared_where_they_are_asked_for(write_folder: Write, plugin: Path, tmp_path: Path) -> None:
+    load_plugin(plugin)
+    data = str(write_folder(patients=24, shape=(32, 32)))
+    asked = StudySettings(
+        "xray", data, "copier", size=32, only=("mitigation",), preset="smoke", seeds=(0,), samples=24, out=tmp_path
+    )
+    result, folder = run_study(asked)
+    assert [arm.label for arm in result.arms] == ["copier", "strong augmentation"]
+    claims = ["strong augmentation lowers memorization", "strong augmentation costs quality"]
+    assert {finding.claim: finding.verdict for finding in result.findings} == dict.fromkeys(claims, "undecided")
+    assert (folder / "mitigation.svg").is_file()

@@ -14,7 +14,7 @@ from memobench.sources.source import data_kind
 from memobench.store import Store, digest_of, write_json, writing_into
 from memobench.study.compare import level_of_each, verdict
 from memobench.study.figures import draw_factor, draw_pareto
-from memobench.study.findings import DISTANCE, Arm, Factor, factors
+from memobench.study.findings import DISTANCE, Arm, Factor, factors, mitigations
 from memobench.study.grid import Finished, run_all, settings_of
 from memobench.study.kept import find, keep
 from memobench.study.observed import Observed, observe
@@ -39,7 +39,7 @@ class StudySettings:
         model: The model that the findings are about.
         against: The models that it is compared with.
         size: Side length; None for the task's own.
-        only: Names of factors; none for all.
+        only: Names of factors; none for all that findings were published on.
         brief: Only the arms that findings compare; the levels between and beyond, which figures show, are left out.
         preset: Of all models.
         seeds: Base seeds; three at least make the intervals worth their name.
@@ -171,11 +171,12 @@ def _done(
 
 
 def _chosen(settings: StudySettings) -> list[Factor]:
-    known = {factor.name: factor for factor in factors(settings.model, settings.against)}
+    published = factors(settings.model, settings.against)
+    known = {factor.name: factor for factor in (*published, mitigations(settings.model))}
     for name in settings.only:
         if name not in known:
             raise UsageError(f'unknown factor "{name}"; {suggest(name, known)}')
-    chosen = [known[name] for name in settings.only or known]
+    chosen = [known[name] for name in settings.only] or list(published)
     return [factor.brief() for factor in chosen] if settings.brief else chosen
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from memobench.cli import bench
 from memobench.errors import MemobenchError, UsageError
+from memobench.generator import GENERATORS, build
 from memobench.run import RunSettings
-from memobench.study.findings import Arm, factors
+from memobench.study.findings import MITIGATED, Arm, factors, mitigations
 from memobench.study.grid import run_all, settings_of, words_of
 
 
@@ -24,6 +25,14 @@ def test_an_arm_becomes_the_settings_of_a_run() -> None:
     assert other.settings == {}
     with pytest.raises(UsageError, match='"noise" has no field steps'):
         settings_of(Arm("short", "noise", length=0.5), asked, 0, 96)
+
+
+def test_mitigations_are_entries_that_build() -> None:
+    for model, names in MITIGATED.items():
+        arms = mitigations(model).arms
+        assert [arm.model for arm in arms] == [model, model, *names]
+        for arm in arms:
+            build(GENERATORS.get(arm.model), arm.model, "quick", arm.settings)
 
 
 def test_the_words_of_a_run_mean_its_settings(tmp_path: Path) -> None:

@@ -111,7 +111,11 @@ def check_command(name: str, device: str) -> None:
 @click.option("--model", default="ldm", show_default=True, help="The model that the findings are about.")
 @click.option("--against", default="vae,gan", show_default=True, help="The models that it is compared with.")
 @click.option("--size", type=int, help="Side length in pixels. [default: the task's]")
-@click.option("--only", metavar="FACTOR,FACTOR", help="model, augmentation, width, patients, length. [default: all]")
+@click.option(
+    "--only",
+    metavar="FACTOR,FACTOR",
+    help="model, augmentation, width, patients, length, mitigation. [default: the first five]",
+)
 @click.option("--brief", is_flag=True, help="Only the arms that findings compare, not the levels between and beyond.")
 @click.option("--preset", default="quick", show_default=True, help="Named hyper-parameters, of all models.")
 @click.option("--seeds", metavar="A-B", default="0-2", show_default=True, help="One run of each arm per seed.")

@@ -3,7 +3,7 @@
 Dar et al. (Nature Biomedical Engineering 2025) trained latent diffusion models, VAEs and GANs on patient images. They
 report that latent diffusion memorizes more and makes better images, and that augmentation, a smaller network, more
 training images and a shorter training lower memorization. Each factor here is varied alone, from one arm that all
-share, the model as its preset stands.
+share, the model as its preset stands. A further factor is not theirs: mitigations, what each lowers, and its price.
 """
 
 from __future__ import annotations
@@ -88,6 +88,9 @@ class Factor:
 SHARE, RATE, DISTANCE = "train_share", "copy_rate", "fd_ssl"
 MEMORIZATION, QUALITY = (SHARE, RATE), (DISTANCE,)
 
+# The entries that are one model with a defence of its patients, beside augmentation, which every trained model has.
+MITIGATED = {"ldm": ("ldm_early", "ldm_deduplicated", "ldm_filtered"), "vae": ("vae_private",)}
+
 
 def factors(model: str = "ldm", others: Sequence[str] = ("vae", "gan")) -> tuple[Factor, ...]:
     """The six findings, about a model and the models that it is compared with.
@@ -166,3 +169,19 @@ def factors(model: str = "ldm", others: Sequence[str] = ("vae", "gan")) -> tuple
             ),
         ),
     )
+
+
+def mitigations(model: str = "ldm") -> Factor:
+    """What each mitigation lowers, and what it costs: the Fréchet distance that it adds.
+
+    >>> [arm.label for arm in mitigations("vae").arms]
+    ['vae', 'strong augmentation', 'vae_private']
+    """
+    augmented = Arm("strong augmentation", model, {"augment": "strong"})
+    arms = (augmented, *(Arm(name, name) for name in MITIGATED.get(model, ())))
+    findings = []
+    for arm in arms:
+        lowers, costs = (Comparison(model, arm.label),), (Comparison(arm.label, model),)
+        findings.append(Finding(f"{arm.label} lowers", f"{arm.label} lowers memorization", MEMORIZATION, lowers))
+        findings.append(Finding(f"{arm.label} costs", f"{arm.label} costs quality", QUALITY, costs))
+    return Factor("mitigation", "mitigation", (Arm(model, model), *arms), tuple(findings))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memobench.errors import DataError
 from memobench.exchange import Floats
 from memobench.study.compare import (
     Deviations,
@@ -64,8 +65,12 @@ def observe(arms: Mapping[str, Sequence[Finished]], whole: Splits) -> dict[str, 
         whole: The task's images, all of them.
 
     Raises:
-        DataError: A patient stands in train in one run and in holdout in another.
+        DataError: A patient stands in train in one run and in holdout in another, or a run lacks what is compared.
     """
+    for one in (one for runs in arms.values() for one in runs):
+        if lacking := [name for name in (SHARE, RATE, DISTANCE) if name not in one.result.metrics]:
+            notes = "; ".join(one.result.notes) or "no reason is noted"
+            raise DataError(f"run {one.result.run_id} has no {', '.join(lacking)} to compare: {notes}")
     drawn = patient_draws([[hits_of(one, whole) for one in runs] for runs in arms.values()], 0)
     observed = {}
     for (label, runs), draws in zip(arms.items(), drawn, strict=True):
