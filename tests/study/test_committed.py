@@ -50,5 +50,8 @@ def test_the_study_of_phantom_radiographs(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.kits
-def test_the_study_of_real_radiographs(kits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _made_again("xray-radiographs", str(kits / "xray"), tmp_path, monkeypatch)
+@pytest.mark.parametrize("name", ["xray-radiographs", "xray-radiographs-47"])
+def test_the_studies_of_real_radiographs(
+    kits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    _made_again(name, str(kits / "xray"), tmp_path, monkeypatch)

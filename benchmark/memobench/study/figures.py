@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from memobench.study.compare import Estimate
 from memobench.study.findings import DISTANCE, RATE, SHARE, Factor
@@ -19,6 +20,7 @@ LABELS = {
     DISTANCE: "Fréchet distance to test patients (lower is better)",
 }
 COLOURS = {SHARE: "#b2182b", RATE: "#b2182b", DISTANCE: "#2166ac"}
+CORNERS = ((6, 5), (6, -12), (-6, 5), (-6, -12))  # where a point's name stands, in points from it
 NOTHING = {SHARE: 0.5, RATE: 0.0}  # what nothing memorized gives
 Arms = Mapping[str, Mapping[str, Estimate]]
 Values = Mapping[str, Mapping[str, Sequence[float]]]
@@ -72,13 +74,30 @@ def draw_pareto(stem: Path, arms: Arms, title: str) -> list[Path]:
             elinewidth=0.8,
             markersize=4,
         )
-        axes.annotate(name, (quality.value, memorized.value), xytext=(5, 4), textcoords="offset points", fontsize=8)
     axes.axhline(NOTHING[SHARE], color="0.6", linewidth=0.8, linestyle="--")
     axes.set_xlim(left=0)
     axes.set_xlabel(LABELS[DISTANCE], fontsize=9)
     axes.set_ylabel(LABELS[SHARE], fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
+    name_points(axes, {name: (found[DISTANCE].value, found[SHARE].value) for name, found in arms.items()})
     return _save(figure, stem)
+
+
+def name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """A name beside each point, at the first of its four corners where no other name or point lies."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # noqa: S101  # for the type checker: axes that are drawn on have one
+    figure.draw_without_rendering()  # the layout moves the axes, and with them what overlaps
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axes.transData.transform(list(points.values()))]
+    for name, point in points.items():
+        for across, up in CORNERS:
+            side = "left" if across > 0 else "right"
+            label = axes.annotate(name, point, (across, up), textcoords="offset points", fontsize=8, ha=side)
+            place = label.get_window_extent()
+            if not place.count_overlaps(taken) or (across, up) == CORNERS[-1]:
+                break
+            label.remove()
+        taken.append(place)
 
 
 def pareto_front(points: Mapping[str, tuple[float, float]]) -> set[str]:
