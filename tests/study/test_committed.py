@@ -45,8 +45,9 @@ def _made_again(name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-def test_the_study_of_phantom_radiographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _made_again("xray", "phantom", tmp_path, monkeypatch)
+@pytest.mark.parametrize("name", ["xray", "ct"])
+def test_the_studies_of_phantoms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    _made_again(name, "phantom", tmp_path, monkeypatch)
 
 
 @pytest.mark.kits
