@@ -45,7 +45,7 @@ def _made_again(name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["xray", "ct"])
+@pytest.mark.parametrize("name", ["xray", "ct", "mr"])
 def test_the_studies_of_phantoms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     _made_again(name, "phantom", tmp_path, monkeypatch)
 
