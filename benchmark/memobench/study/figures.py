@@ -44,7 +44,9 @@ def draw_factor(stem: Path, factor: Factor, arms: Arms, values: Values, title: s
             _point(axes, place, arms[label][metric], COLOURS[metric])
             single = values[label][metric]
             axes.plot([place + 0.14] * len(single), single, ".", color="0.55", markersize=4)
-        axes.set_xticks(range(len(labels)), [label.replace(" ", "\n", 1) for label in labels], fontsize=8)
+        axes.set_xticks(
+            range(len(labels)), [label.replace(" ", "\n", 1).replace("_", "_\n", 1) for label in labels], fontsize=8
+        )
         axes.set_xlim(-0.5, len(labels) - 0.5)
         axes.set_ylabel(LABELS[metric], fontsize=8)
         if metric in NOTHING:
