@@ -13,11 +13,13 @@ from memobench.submitting.older import read_result
 STUDIES = Path(__file__).parents[2] / "leaderboard" / "studies"
 
 
-def _made_again(name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _made_again(
+    name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch, *, model: str = "ldm", kept: str = ""
+) -> None:
     """The study in a folder is what its kept results give, to the last word of README's table; nothing is trained."""
-    folder = STUDIES / name
+    folder, kept_in = STUDIES / name, STUDIES / (kept or name) / "kept"
     committed = StudyResult.model_validate_json((folder / "study.json").read_text())
-    results = [read_result(one.read_bytes()) for one in folder.glob("kept/*/result.json")]
+    results = [read_result(one.read_bytes()) for one in kept_in.glob("*/result.json")]
     versions = {(one.identity.detector_version, one.identity.measure_version) for one in results}
     if versions != {(DETECTOR_VERSION, MEASURE_VERSION)}:
         pytest.skip(f"made with detector and measure {sorted(versions)}: to be run anew")
@@ -26,13 +28,14 @@ def _made_again(name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch
         StudySettings(
             committed.task,
             data,
+            model,
             only=tuple(dict.fromkeys(finding.factor for finding in committed.findings)),
             brief=committed.brief,
             preset=committed.preset,
             seeds=tuple(committed.seeds),
             train_patients=committed.train_patients,
             out=out,
-            kept=folder / "kept",
+            kept=kept_in,
         )
     )
     assert again.study_id == committed.study_id
@@ -48,6 +51,13 @@ def _made_again(name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["xray", "ct", "mr"])
 def test_the_studies_of_phantoms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     _made_again(name, "phantom", tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "model"), [("xray-mitigations", "ldm"), ("xray-mitigations-vae", "vae")])
+def test_the_studies_of_mitigations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str) -> None:
+    """They share runs with the study of the factors, and are kept beside them."""
+    _made_again(name, "phantom", tmp_path, monkeypatch, model=model, kept="xray")
 
 
 @pytest.mark.kits
