@@ -29,7 +29,7 @@ from memobench.memorization.other_scores import other_scores
 from memobench.memorization.published import published_metrics
 from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
-from memobench.quality.measure import distance_deviations, measure_distances, measure_quality
+from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
 from memobench.seeds import derive_seed, generator_for
 from memobench.task import Splits
@@ -146,10 +146,10 @@ def measure(
     metrics |= _membership(generator, splits, seed)
 
     # quality, against test
-    deviations = {}
+    deviations: dict[str, NDArray[np.float64]] = {}
     try:
-        metrics |= _quality(samples, splits, vectors, features, seed)
-        deviations = distance_deviations(vectors["samples"], vectors["test"], splits.test.patients, seed=seed)
+        quality, deviations = _quality(samples, splits, vectors, features, seed)
+        metrics |= quality
     except DataError as error:  # what is known of copies holds for a single sample too
         notes.append(f"quality was not measured: {error}")
     return Measured(metrics, copies, planted, deviations, notes)
@@ -297,8 +297,10 @@ def _quality(
     vectors: Mapping[str, NDArray[np.float32]],
     features: Mapping[str, Features],
     seed: int,
-) -> dict[str, Metric]:
-    """Quality on the detector's features and on further ones; train and holdout are the floor, other patients' images.
+) -> tuple[dict[str, Metric], dict[str, NDArray[np.float64]]]:
+    """Quality on the detector's features and on further ones, and the deviations of ``fd_ssl``.
+
+    Train and holdout are the floor, other patients' images.
 
     Raises:
         DataError: Too few samples or test images.
@@ -306,12 +308,13 @@ def _quality(
     test, others = splits.test, np.concatenate([splits.holdout.pixels, splits.train.pixels])
     floor = np.concatenate([vectors["holdout"], vectors["train"]])
     made, real, owners = vectors["samples"], vectors["test"], test.patients
-    found = measure_quality(made, real, owners, floor, samples, test.pixels, feature_name="ssl", seed=seed)
+    quality = measure_quality(made, real, owners, floor, samples, test.pixels, feature_name="ssl", seed=seed)
+    found = dict(quality.metrics)
     for name, maker in features.items():
         fake, reference, lowest = (maker.features(pixels) for pixels in (samples, test.pixels, others))
         found |= measure_distances(fake, reference, lowest, owners, feature_name=name, seed=seed)
     metrics = {name: Metric.model_validate(values) for name, values in found.items()}
-    return {**metrics, "fd_ssl_of_train": _against_train(vectors)}
+    return {**metrics, "fd_ssl_of_train": _against_train(vectors)}, quality.deviations
 
 
 def _against_train(vectors: Mapping[str, NDArray[np.float32]]) -> Metric:

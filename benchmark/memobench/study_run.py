@@ -14,7 +14,7 @@ from memobench.sources.source import data_kind
 from memobench.store import Store, digest_of, write_json, writing_into
 from memobench.study.compare import level_of_each, verdict
 from memobench.study.figures import draw_factor, draw_pareto
-from memobench.study.findings import DISTANCE, Arm, Factor, factors, mitigations
+from memobench.study.findings import Arm, Factor, factors, mitigations
 from memobench.study.grid import Finished, run_all, settings_of
 from memobench.study.kept import find, keep
 from memobench.study.observed import Observed, observe
@@ -114,7 +114,7 @@ def run_study(
     observed = observe(runs, whole)
     estimates = {label: arm.estimates() for label, arm in observed.items()}
     values = {label: arm.values for label, arm in observed.items()}
-    if older := [label for label, arm in observed.items() if DISTANCE in arm.values and not arm.deviations]:
+    if older := [label for label, arm in observed.items() if not arm.deviations]:
         say(
             f"{', '.join(older)}: runs of an older version, whose Fréchet distances are compared too cautiously, as if "
             "each arm had met other test patients; bench run --fresh does a run again"
@@ -133,7 +133,7 @@ def run_study(
                 label=label,
                 runs=[found.result.run_id for found in runs[label]],
                 metrics={name: StudyEstimate(**asdict(found)) for name, found in estimates[label].items()},
-                values=dict(values[label]),
+                values=values[label],
             )
             for label in arms
         ],

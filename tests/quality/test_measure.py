@@ -5,7 +5,7 @@ import pytest
 from memobench.errors import DataError
 from memobench.quality.fd import frechet_distance
 from memobench.quality.kid import kernel_distance
-from memobench.quality.measure import distance_deviations, measure_distances, measure_quality
+from memobench.quality.measure import measure_distances, measure_quality
 from memobench.quality.ms_ssim import diversity
 from memobench.quality.prdc import prdc
 from memobench.statistics import block_jackknife
@@ -20,10 +20,14 @@ def draw(n, seed, shift=0.0):
     return features, rng.random((n, 24, 24)).astype(np.float32)
 
 
+def quality(*sets, **words):
+    return measure_quality(*sets, **words).metrics
+
+
 def measure(n=60, m=50, f=40, shift=0.0, patients=25, seed=0, draws=0):
     fake, real, floor = draw(n, 3 * draws, shift), draw(m, 3 * draws + 1), draw(f, 3 * draws + 2)
     labels = np.array([f"p{i % patients}" for i in range(m)])
-    return measure_quality(fake[0], real[0], labels, floor[0], fake[1], real[1], feature_name="toy", seed=seed)
+    return quality(fake[0], real[0], labels, floor[0], fake[1], real[1], feature_name="toy", seed=seed)
 
 
 def check(result, endless=True):
@@ -80,7 +84,7 @@ def test_a_bad_generator_is_told_from_a_good_one():
 def test_a_copy_of_the_reference():
     features, pixels = draw(40, 0)
     patients = np.arange(40)
-    result = measure_quality(features, features, patients, features, pixels, pixels, feature_name="toy", seed=0)
+    result = quality(features, features, patients, features, pixels, pixels, feature_name="toy", seed=0)
     check(result)
     assert result["fd_toy"]["value"] == pytest.approx(0, abs=1e-9)
     assert result["precision"]["value"] == result["coverage"]["value"] == 1
@@ -90,7 +94,7 @@ def test_a_copy_of_the_reference():
 def test_the_floor_has_no_more_images_than_the_generator_gave():
     fake, real, floor = draw(20, 0), draw(50, 1), draw(400, 2)
     arguments = (fake[0], real[0], np.arange(50), floor[0], fake[1], real[1])
-    matched = measure_quality(*arguments, feature_name="toy", seed=0)["fd_toy"]["null"]
+    matched = quality(*arguments, feature_name="toy", seed=0)["fd_toy"]["null"]
     twenty = [frechet_distance(floor[0][start : start + 20], real[0]) for start in range(0, 400, 20)]
     assert min(twenty) <= matched <= max(twenty)
     assert matched > frechet_distance(floor[0], real[0])
@@ -117,10 +121,8 @@ def test_endless_distance_is_that_of_the_populations():
 def test_deviations_make_up_the_variance_of_the_distance():
     fake, real, floor = draw(60, 0, 0.5), draw(50, 1), draw(40, 2)
     patients = np.arange(50)
-    found = distance_deviations(fake[0], real[0], patients, seed=0)
-    metric = measure_quality(fake[0], real[0], patients, floor[0], fake[1], real[1], feature_name="toy", seed=0)[
-        "fd_toy"
-    ]
+    made = measure_quality(fake[0], real[0], patients, floor[0], fake[1], real[1], feature_name="toy", seed=0)
+    metric, found = made.metrics["fd_toy"], made.deviations
     variances = [np.mean(found[name] ** 2) for name in ("by_samples", "by_patients")]
     total = sum(variances)
     freedom = total**2 / sum(variance**2 / 19 for variance in variances)  # twenty blocks of either
@@ -129,8 +131,13 @@ def test_deviations_make_up_the_variance_of_the_distance():
 
 def test_deviations_of_a_difference_are_the_differences():
     """Against a jackknife of the difference itself, with the same blocks of the shared set."""
-    first, second, real = draw(60, 0, 0.5)[0], draw(60, 3, 0.3)[0], draw(50, 1)[0]
-    apart = [distance_deviations(fake, real, np.arange(50), seed=0)["by_patients"] for fake in (first, second)]
+    (first, pixels), (second, _), (real, more) = draw(60, 0, 0.5), draw(60, 3, 0.3), draw(50, 1)
+    apart = [
+        measure_quality(fake, real, np.arange(50), real, pixels, more, feature_name="toy", seed=0).deviations[
+            "by_patients"
+        ]
+        for fake in (first, second)
+    ]
 
     def difference(index):
         return frechet_distance(first, real[index[1]]) - frechet_distance(second, real[index[1]])
@@ -160,7 +167,7 @@ def test_extreme_means_change_nothing_but_the_kernel(mean):
 
     def at(shift):
         sets = (fake + shift, real + shift, np.arange(30), floor + shift, pixels, pixels)
-        return measure_quality(*sets, feature_name="toy", seed=0)
+        return quality(*sets, feature_name="toy", seed=0)
 
     plain, far = at(0), at(mean)
     check(far)
@@ -177,7 +184,7 @@ def test_every_image_ten_times_and_fewer_images_than_dimensions():
     def at(times):
         many, images = (np.repeat(rows, times, axis=0) for rows in (real, pixels))
         patients = np.repeat(np.arange(20), times)
-        return measure_quality(fake, many, patients, floor, pixels, images, feature_name="toy", seed=0)
+        return quality(fake, many, patients, floor, pixels, images, feature_name="toy", seed=0)
 
     once, ten = at(1), at(10)
     check(once, endless=False)
@@ -189,7 +196,7 @@ def test_every_image_ten_times_and_fewer_images_than_dimensions():
 
 def test_constant_features_of_all_sets():
     ones, pixels = np.ones((20, 4)), np.full((20, 16, 16), 0.5)
-    result = measure_quality(ones, ones, np.arange(20), ones, pixels, pixels, feature_name="toy", seed=0)
+    result = quality(ones, ones, np.arange(20), ones, pixels, pixels, feature_name="toy", seed=0)
     assert set(result) == KEYS
     values = {name: metric["value"] for name, metric in result.items()}
     assert values == pytest.approx(
@@ -210,7 +217,7 @@ def test_constant_features_of_all_sets():
 def test_collapsed_and_constant_generators_give_finite_intervals():
     real, floor = draw(30, 1), draw(30, 2)
     features, pixels = np.zeros((20, 6)), np.full((20, 24, 24), 0.5, dtype=np.float32)
-    result = measure_quality(features, real[0], np.arange(30), floor[0], pixels, real[1], feature_name="toy", seed=0)
+    result = quality(features, real[0], np.arange(30), floor[0], pixels, real[1], feature_name="toy", seed=0)
     for metric in result.values():
         assert np.isfinite([metric[key] for key in ("value", "low", "high", "null")]).all()
     assert result["ms_ssim"]["value"] == pytest.approx(1)
@@ -239,4 +246,4 @@ def test_refusals():
         measure_distances(*(draw(n, 0)[0] for n in (1, 9, 9)), np.arange(9), feature_name="toy", seed=0)
     fake, real = draw(20, 0), draw(20, 1)
     with pytest.raises(DataError, match="one of each per image"):
-        measure_quality(fake[0], real[0], np.arange(19), real[0], fake[1], real[1], feature_name="toy", seed=0)
+        quality(fake[0], real[0], np.arange(19), real[0], fake[1], real[1], feature_name="toy", seed=0)

@@ -6,7 +6,7 @@ from memobench.copies.decide import decide
 from memobench.errors import DataError
 from memobench.memorization.rates import Pools, rates
 from memobench.quality.fd import frechet_distance
-from memobench.quality.measure import distance_deviations
+from memobench.statistics import block_jackknife
 from memobench.study.compare import (
     Deviations,
     Estimate,
@@ -165,8 +165,13 @@ def _distances(
         runs = []
         for _ in range(seeds):
             made = rng.normal(rng.normal(shift, 0.02), 1, size=(100, DIMENSIONS))
-            deviations = Deviations(**distance_deviations(made, test, np.arange(TEST_PATIENTS), seed=0))
-            runs.append((frechet_distance(made, test), deviations))
+            jackknife = block_jackknife(
+                lambda index, made=made: frechet_distance(made[index[0]], test[index[1]]),
+                [np.arange(len(made)), np.arange(TEST_PATIENTS)],
+                seed=0,
+            )
+            by_samples, by_patients = (deviations["value"] for deviations in jackknife.deviations)
+            runs.append((jackknife.values["value"], Deviations(by_patients, by_samples)))
         arms.append(runs)
     return arms
 

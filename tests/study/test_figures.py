@@ -25,7 +25,7 @@ def test_names_of_near_points_do_not_overlap() -> None:
     axes = figure.subplots()
     points = {"quarter of the steps": (58.0, 0.62), "strong augmentation": (71.0, 0.62), "small networks": (70.0, 0.63)}
     axes.plot(*zip(*points.values(), (0.0, 0.0), (120.0, 1.0), strict=True), "o")
-    name_points(axes, points)
+    name_points(figure, axes, points)
     assert [text.get_text() for text in axes.texts] == list(points)
     places = [text.get_window_extent() for text in axes.texts]
     assert not any(one.overlaps(other) for k, one in enumerate(places) for other in places[:k])

@@ -174,4 +174,4 @@ def _quality(samples: NDArray[np.float32], train: Images, holdout: Images, detec
     made = np.asarray(samples[drawn])
     fake, reference, lowest = (detector.features(pixels) for pixels in (made, real.pixels, floor.pixels))
     found = measure_quality(fake, reference, real.patients, lowest, made, real.pixels, feature_name="ssl", seed=seed)
-    return {name: Metric.model_validate(values) for name, values in found.items()}
+    return {name: Metric.model_validate(values) for name, values in found.metrics.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,24 @@ PAIRS = 512
 POINTS, REPEATS = 8, 4  # subset sizes of an extrapolation, and extrapolations
 
 
+@dataclass(frozen=True)
+class Quality:
+    """How good generated images are.
+
+    Attributes:
+        metrics: By metric: value, low, high, null (the value of the floor in the generated images' place; for
+            ``ms_ssim`` that of the reference, pairs of different patients), better: "lower", "higher", or "null" for
+            best near the null, and where there is something to say about it, note. A Frechet distance falls with the
+            number of images, so its null is comparable where F >= N.
+        deviations: Of the Frechet distance, ``by_samples`` (A,) and ``by_patients`` (B,): what it owes to each block of
+            its sets (:class:`memobench.statistics.Jackknife`). Most of its variance is that of the reference, which two
+            generators share; the difference of their distances has the differences of their deviations.
+    """
+
+    metrics: dict[str, dict[str, float | str]]
+    deviations: dict[str, Floats]
+
+
 def measure_quality(
     fake_features: ArrayLike,
     real_features: ArrayLike,
@@ -32,7 +51,7 @@ def measure_quality(
     *,
     feature_name: str,
     seed: int,
-) -> dict[str, dict[str, float | str]]:
+) -> Quality:
     """Frechet and kernel distance, precision, recall, density, coverage and diversity against real images.
 
     With images enough there is also ``fd_inf_<name>``, the Frechet distance extrapolated to endless sets: its interval
@@ -55,12 +74,6 @@ def measure_quality(
         real_pixels: (M, *S) the reference's images.
         feature_name: Name of the features, for ``fd_<name>``, ``fd_inf_<name>`` and ``kid_<name>``.
         seed: Seed of the blocks, the pairs and the draw of the floor.
-
-    Returns:
-        By metric: value, low, high, null (the value of the floor in the generated images' place; for ``ms_ssim`` that
-        of the reference, pairs of different patients), better: "lower", "higher", or "null" for best near the null, and
-        where there is something to say about it, note.
-        A Frechet distance falls with the number of images, so its null is comparable where F >= N.
 
     Raises:
         DataError: A set is too small (5 images or fewer, fewer than two patients), lengths or dimensions differ, or
@@ -102,38 +115,8 @@ def measure_quality(
         result[name] = {"value": value, "low": low, "high": high, "null": null[name], "better": better}
     result |= _endless(result[names["fd"]], names["inf"], estimate, names["fd"], (fake, real, floor), seed)
     result["ms_ssim"] = _diversity(fake_pixels, real_pixels, real_patients, seed)
-    return result
-
-
-def distance_deviations(
-    fake_features: ArrayLike, real_features: ArrayLike, real_patients: NDArray[Any], *, seed: int
-) -> dict[str, Floats]:
-    """What makes two generators' Frechet distances comparable that were measured against the same real images.
-
-    Most of a Frechet distance's variance is that of its reference, which two generators share. Their difference has the
-    differences of their deviations, where what is common drops out (:class:`memobench.statistics.Jackknife`).
-
-    Args:
-        fake_features: (N, D) features of generated images.
-        real_features: (M, D) features of the reference.
-        real_patients: (M,) the patient of each.
-        seed: Seed of the blocks, as :func:`measure_quality` was given.
-
-    Returns:
-        ``by_samples`` (A,) and ``by_patients`` (B,), each block's deviation; the mean of the squares of either is what
-        the set contributes to the variance of :func:`measure_quality`'s distance.
-
-    Raises:
-        DataError: A set is too small, lengths or dimensions differ, or features hold NaN.
-    """
-    fake, real = as_points(fake_features), as_points(real_features)
-    estimate = block_jackknife(
-        lambda index: frechet_distance(fake[index[0]], real[index[1]]),
-        [np.arange(len(fake)), real_patients],
-        seed=seed,
-    )
-    by_samples, by_patients = estimate.deviations
-    return {"by_samples": by_samples["value"], "by_patients": by_patients["value"]}
+    by_samples, by_patients = (deviations[names["fd"]] for deviations in estimate.deviations)
+    return Quality(result, {"by_samples": by_samples, "by_patients": by_patients})
 
 
 def measure_distances(

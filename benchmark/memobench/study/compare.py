@@ -61,7 +61,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Deviations:
-    """What a run's Fréchet distance owes to its sets (:func:`memobench.quality.measure.distance_deviations`).
+    """What a run's Fréchet distance owes to its sets (:class:`memobench.quality.measure.Quality`).
 
     Attributes:
         by_patients: (B,) by blocks of test patients, the same in all runs of a study.

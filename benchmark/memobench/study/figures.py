@@ -81,14 +81,12 @@ def draw_pareto(stem: Path, arms: Arms, title: str) -> list[Path]:
     axes.set_xlabel(LABELS[DISTANCE], fontsize=9)
     axes.set_ylabel(LABELS[SHARE], fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    name_points(axes, {name: (found[DISTANCE].value, found[SHARE].value) for name, found in arms.items()})
+    name_points(figure, axes, {name: (found[DISTANCE].value, found[SHARE].value) for name, found in arms.items()})
     return _save(figure, stem)
 
 
-def name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+def name_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """A name beside each point, at the first of its four corners where no other name or point lies."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None  # noqa: S101  # for the type checker: axes that are drawn on have one
     figure.draw_without_rendering()  # the layout moves the axes, and with them what overlaps
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axes.transData.transform(list(points.values()))]
     for name, point in points.items():

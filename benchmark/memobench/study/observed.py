@@ -24,7 +24,7 @@ from memobench.study.grid import Finished, deviations_of, hits_of
 from memobench.study.results import METRICS
 from memobench.task import Splits
 
-BOUNDS = {SHARE: (0.0, 1.0), RATE: (-1.0, 1.0), "recall": (0.0, 1.0)}  # between which each can lie
+BOUNDS = {SHARE: (0.0, 1.0), RATE: (-1.0, 1.0), DISTANCE: (0.0, np.inf), "recall": (0.0, 1.0)}  # where each can lie
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Observed:
     """
 
     runs: Sequence[Finished]
-    values: Mapping[str, list[float]]
+    values: dict[str, list[float]]
     draws: Floats
     deviations: Sequence[Deviations]
 
@@ -47,14 +47,14 @@ class Observed:
         """Each metric's mean over seeds with its interval, which ends where the metric does."""
         estimates = {}
         for name, row in self.values.items():
-            made = estimate(row, spread(name, self))
-            least, most = BOUNDS.get(name, (-np.inf, np.inf))
-            estimates[name] = Estimate(made.value, max(made.low, least), min(made.high, most))
+            estimates[name] = _within(estimate(row, spread(name, self)), *BOUNDS.get(name, (-np.inf, np.inf)))
         return estimates
 
     def above(self, other: Observed, metric: str, level: float) -> Estimate:
         """By how much its metric lies above another arm's, with an interval of that level."""
-        return difference(self.values[metric], other.values[metric], spread(metric, self, other), level)
+        made = difference(self.values[metric], other.values[metric], spread(metric, self, other), level)
+        least, most = BOUNDS[metric]
+        return _within(made, least - most, most - least)
 
 
 def observe(arms: Mapping[str, Sequence[Finished]], whole: Splits) -> dict[str, Observed]:
@@ -93,6 +93,10 @@ def spread(metric: str, first: Observed, second: Observed | None = None) -> Spre
     if metric == DISTANCE and all(arm.deviations for arm in arms):
         return distance_spread(*(arm.deviations for arm in arms))
     return Spread(sum(_own_variance(arm.runs, metric) for arm in arms))
+
+
+def _within(found: Estimate, least: float, most: float) -> Estimate:
+    return Estimate(found.value, max(found.low, least), min(found.high, most))
 
 
 def _values(runs: Sequence[Finished]) -> dict[str, list[float]]:
