@@ -14,10 +14,10 @@ STUDIES = Path(__file__).parents[2] / "leaderboard" / "studies"
 
 
 def _made_again(
-    name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch, *, model: str = "ldm", kept: str = ""
+    name: str, data: str, out: Path, monkeypatch: pytest.MonkeyPatch, *, model: str = "ldm", kept: str
 ) -> None:
     """The study in a folder is what its kept results give, to the last word of README's table; nothing is trained."""
-    folder, kept_in = STUDIES / name, STUDIES / (kept or name) / "kept"
+    folder, kept_in = STUDIES / name, STUDIES / kept / "kept"
     committed = StudyResult.model_validate_json((folder / "study.json").read_text())
     results = [read_result(one.read_bytes()) for one in kept_in.glob("*/result.json")]
     versions = {(one.identity.detector_version, one.identity.measure_version) for one in results}
@@ -47,22 +47,28 @@ def _made_again(
     assert study_text(again) in (STUDIES / "README.md").read_text(), "README's table is another"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["xray", "ct", "mr"])
-def test_the_studies_of_phantoms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    _made_again(name, "phantom", tmp_path, monkeypatch)
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of runs, so that the studies of a task draw its patients once."""
+    return tmp_path_factory.mktemp("runs")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "model"), [("xray-mitigations", "ldm"), ("xray-mitigations-vae", "vae")])
-def test_the_studies_of_mitigations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str) -> None:
-    """They share runs with the study of the factors, and are kept beside them."""
-    _made_again(name, "phantom", tmp_path, monkeypatch, model=model, kept="xray")
+@pytest.mark.parametrize(
+    ("name", "model", "kept"),
+    [
+        ("xray", "ldm", "xray"),
+        ("xray-mitigations", "ldm", "xray"),
+        ("xray-mitigations-vae", "vae", "xray"),
+        ("ct", "ldm", "ct"),
+        ("mr", "ldm", "mr"),
+    ],
+)
+def test_the_studies_of_phantoms(out: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str, kept: str) -> None:
+    _made_again(name, "phantom", out, monkeypatch, model=model, kept=kept)
 
 
 @pytest.mark.kits
 @pytest.mark.parametrize("name", ["xray-radiographs", "xray-radiographs-47"])
-def test_the_studies_of_real_radiographs(
-    kits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    _made_again(name, str(kits / "xray"), tmp_path, monkeypatch)
+def test_the_studies_of_real_radiographs(kits: Path, out: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    _made_again(name, str(kits / "xray"), out, monkeypatch, kept="xray-radiographs")
