@@ -164,10 +164,12 @@ def _meet(settings: RunSettings, value: bool) -> bool:
 def identity_of(settings: RunSettings, whole: Splits) -> Identity:
     """The identity of a run on a task's images, all of them; nothing is run.
 
+    A run that this machine cannot do has one too: its result may come from another machine.
+
     Raises:
         UsageError: An unknown name, field or value.
     """
-    task, _, generator = _entries(settings)
+    task, _, generator = _named(settings)
     return _identity(settings, task, generator, _limited(settings, whole))
 
 
@@ -200,13 +202,16 @@ def plan(settings: RunSettings) -> str:
 
 
 def _entries(settings: RunSettings) -> tuple[TaskInfo, type[Generator], Generator]:
-    """The task, the generator's class and the generator that the settings name."""
-    task = TASKS.get(settings.task)
-    kind = GENERATORS.get(settings.model)
-    generator = build(kind, settings.model, settings.preset, settings.settings)
+    """The task, the generator's class and the generator that the settings name, which can run here."""
+    task, kind, generator = _named(settings)
     if reason := kind.skip(task.shape_at(settings.size)):
         raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
     return task, kind, generator
+
+
+def _named(settings: RunSettings) -> tuple[TaskInfo, type[Generator], Generator]:
+    kind = GENERATORS.get(settings.model)
+    return TASKS.get(settings.task), kind, build(kind, settings.model, settings.preset, settings.settings)
 
 
 def _features(name: str, task: TaskInfo, device: str) -> Features:
