@@ -110,6 +110,13 @@ def test_a_study_decides_what_is_plain(
         main(_words(data, out, plugin, "--only", "length", "--jobs", "2", "--json"))
     assert ended.value.code == 0
     assert StudyResult.model_validate(json.loads(capsys.readouterr().out)) == result
+    # with a field of the model set in all arms, of which some take a share
+    with pytest.raises(SystemExit) as ended:
+        main(_words(data, out, plugin, "--only", "length", "--seeds", "0-0", "--set", "steps=4"))
+    assert ended.value.code == 0
+    assert "preset smoke, steps=4, seed 0" in capsys.readouterr().out
+    runs = [Result.model_validate_json(one.read_text()) for one in out.glob("xray-copier-*/result.json")]
+    assert {run.identity.parameters["steps"] for run in runs} == {1, 2, 4, 8}
 
 
 @pytest.mark.parametrize("train_patients", [None, 16])

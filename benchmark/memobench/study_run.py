@@ -42,6 +42,7 @@ class StudySettings:
         only: Names of factors; none for all that findings were published on.
         brief: Only the arms that findings compare; the levels between and beyond, which figures show, are left out.
         preset: Of all models.
+        settings: Fields of the model, in all of its arms, that differ from the preset.
         seeds: Base seeds; three at least make the intervals worth their name.
         samples: Number of samples; None for the task's own.
         train_patients: Training patients of all arms, of which some take a share; None for all.
@@ -60,6 +61,7 @@ class StudySettings:
     only: tuple[str, ...] = ()
     brief: bool = False
     preset: str = "quick"
+    settings: Mapping[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0, 1, 2)
     samples: int | None = None
     train_patients: int | None = None
@@ -97,6 +99,7 @@ def run_study(
         settings.data,
         size=settings.size,
         preset=settings.preset,
+        settings=settings.settings,
         samples=settings.samples,
         train_patients=settings.train_patients,
         device=settings.device,
@@ -125,6 +128,7 @@ def run_study(
         data=data_kind(settings.data),
         split_digest=whole.digest,
         preset=settings.preset,
+        settings=dict(settings.settings),
         seeds=list(settings.seeds),
         brief=settings.brief,
         train_patients=settings.train_patients,
@@ -142,7 +146,7 @@ def run_study(
     folder = settings.out / result.study_id
     with writing_into(settings.out):
         folder.mkdir(parents=True, exist_ok=True)
-        title = f"{settings.task} ({result.data}), preset {settings.preset}, {times}"
+        title = f"{settings.task} ({result.data}), preset {result.preset_words}, {times}"
         if settings.train_patients is not None:
             title += f", {settings.train_patients} training patients"
         for factor in chosen:

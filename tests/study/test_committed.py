@@ -32,6 +32,7 @@ def _made_again(
             only=tuple(dict.fromkeys(finding.factor for finding in committed.findings)),
             brief=committed.brief,
             preset=committed.preset,
+            settings=committed.settings,
             seeds=tuple(committed.seeds),
             train_patients=committed.train_patients,
             out=out,

@@ -16,7 +16,9 @@ from memobench.study.compare import (
     distance_spread,
     estimate,
     level_of_each,
+    own_spread,
     patient_draws,
+    share_spread,
     train_share,
     verdict,
 )
@@ -55,7 +57,7 @@ def test_intervals_of_a_difference_cover_the_truth() -> None:
         arms = [[hits(pull * scale * rng.uniform(0.8, 1.2), rng) for _ in range(3)] for scale in (1.0, 0.5)]
         values = [[float(train_share(run, np.ones((1, 2 * PATIENTS)))[0]) for run in arm] for arm in arms]
         draws = patient_draws(arms, seed=int(rng.integers(1 << 30)))
-        found = difference(values[0], values[1], Spread(float((draws[0] - draws[1]).var())))
+        found = difference(values[0], values[1], Spread.even(float((draws[0] - draws[1]).var())))
         shares.append(np.mean(values, axis=1))
         covered.append((found.low, found.high))
     truth = np.mean([first - second for first, second in shares])
@@ -71,9 +73,41 @@ def test_equal_arms_seldom_differ() -> None:
         arms = [[hits(pull, rng) for _ in range(3)] for _ in range(2)]
         values = [[float(train_share(run, np.ones((1, 2 * PATIENTS)))[0]) for run in arm] for arm in arms]
         draws = patient_draws(arms, seed=0)
-        found = difference(values[0], values[1], Spread(float((draws[0] - draws[1]).var())))
+        found = difference(values[0], values[1], Spread.even(float((draws[0] - draws[1]).var())))
         apart += not found.low <= 0 <= found.high
     assert apart <= 9
+
+
+def _run_on(weight: np.ndarray, rng: np.random.Generator) -> tuple[Hits, Estimate]:
+    """A run of 128 samples that fall on patients with these weights, (2, PATIENTS), and its own interval."""
+    who = np.repeat(np.arange(2 * PATIENTS), rng.multinomial(128, weight.reshape(-1) / weight.sum()))
+    of_train = who < PATIENTS
+    decisions = decide(
+        np.where(of_train, 0.6, 0.4).astype(np.float32), np.where(of_train, who, 0),
+        np.where(of_train, 0.4, 0.6).astype(np.float32), np.where(of_train, 0, who - PATIENTS), 0.9,
+    )  # fmt: skip
+    pools = Pools(*(np.array([f"{side}{k:03d}" for k in range(PATIENTS)]) for side in "th"))
+    own = rates(decisions, pools, draws=999)["train_share"]
+    assert own.low is not None
+    assert own.high is not None
+    return Hits.of(decisions, pools), Estimate(own.value, own.low, own.high)
+
+
+def test_a_collapsed_generator_memorizes_neither_more_nor_less() -> None:
+    """Its samples lie near a few patients, the same ones in every training; whose patients they are is luck."""
+    rng = np.random.default_rng(6)
+    missed = []
+    for _ in range(100):
+        hubs, even = np.exp(rng.normal(0, 2.5, size=(2, PATIENTS))), np.ones((2, PATIENTS))
+        arms = [[_run_on(weight, rng) for _ in range(3)] for weight in (hubs, even)]
+        drawn = patient_draws([[run for run, _ in arm] for arm in arms], seed=0)
+        own = [own_spread([interval for _, interval in arm]) for arm in arms]
+        values = [[interval.value for _, interval in arm] for arm in arms]
+        found = difference(values[0], values[1], share_spread(drawn, own))
+        missed.append((found.low > 0, found.high < 0))
+    above, below = np.mean(missed, axis=0)  # with the same variance for both ends 0.13 and 0.08
+    assert above <= 0.05
+    assert below <= 0.05
 
 
 def test_shared_patients_drop_out_of_a_difference() -> None:
@@ -93,13 +127,15 @@ def test_more_seeds_do_not_make_more_patients() -> None:
 
 
 def test_one_seed_has_an_interval_of_patients_alone() -> None:
-    found = estimate([0.8], Spread(0.01))
+    found = estimate([0.8], Spread.even(0.01))
     assert (found.value, found.high - found.value) == (0.8, pytest.approx(0.196, abs=1e-3))
-    assert difference([0.8], [0.7], Spread(0.0)) == Estimate(pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1))
+    assert difference([0.8], [0.7], Spread.even(0.0)) == Estimate(
+        pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1)
+    )
 
 
 def test_few_seeds_make_wide_intervals() -> None:
-    two = estimate([0.7, 0.9], Spread(0.0))
+    two = estimate([0.7, 0.9], Spread.even(0.0))
     assert two.high - two.value == pytest.approx(12.706 * 0.1, rel=1e-3)  # Student's t with one degree of freedom
 
 
@@ -136,7 +172,7 @@ def _verdicts(means: tuple[float, float]) -> list[str]:
         for mean in means:
             first, second = rng.normal(mean, 1.0, size=3), rng.normal(0.0, 1.0, size=3)
             patients = rng.normal(0.0, 0.5)  # dealing other patients moves the difference too
-            scores.append(difference(first + patients, second, Spread(0.25), level_of_each(2)))
+            scores.append(difference(first + patients, second, Spread.even(0.25), level_of_each(2)))
         said.append(verdict([scores]))
     return said
 
@@ -186,8 +222,8 @@ def test_distances_to_the_same_patients_are_compared_on_them(seeds: int) -> None
         values = [[value for value, _ in arm] for arm in (first, second)]
         deviations = [[one for _, one in arm] for arm in (first, second)]
         found.append(difference(*values, distance_spread(*deviations)))
-        unpaired = sum(distance_spread(arm).variance for arm in deviations)
-        alone.append(difference(*values, Spread(unpaired, TEST_PATIENTS)))
+        unpaired = sum(distance_spread(arm).below for arm in deviations)
+        alone.append(difference(*values, Spread.even(unpaired, TEST_PATIENTS)))
         distances.append(np.mean(values, axis=1))
     truth = np.mean([first - second for first, second in distances])
     inside = np.mean([one.low <= truth <= one.high for one in found])

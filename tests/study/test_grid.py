@@ -23,6 +23,8 @@ def test_an_arm_becomes_the_settings_of_a_run() -> None:
     assert settings_of(Arm("half", "ldm", patients=0.5), few, 0, 96).train_patients == 20
     other = settings_of(Arm("noise", "noise"), asked, 0, 96)
     assert other.settings == {}
+    early = settings_of(Arm("early", "ldm_early"), asked, 0, 96)
+    assert early.settings == {"blocks": "2"}  # the same model, with a mitigation
     with pytest.raises(UsageError, match='"noise" has no field steps'):
         settings_of(Arm("short", "noise", length=0.5), asked, 0, 96)
 

@@ -118,6 +118,9 @@ def check_command(name: str, device: str) -> None:
 )
 @click.option("--brief", is_flag=True, help="Only the arms that findings compare, not the levels between and beyond.")
 @click.option("--preset", default="quick", show_default=True, help="Named hyper-parameters, of all models.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field of that model; may be repeated."
+)
 @click.option("--seeds", metavar="A-B", default="0-2", show_default=True, help="One run of each arm per seed.")
 @click.option("--samples", type=click.IntRange(min=1), help="Number of samples. [default: the task's]")
 @click.option("--train-patients", type=click.IntRange(min=2), help="Of all arms; some take a share. [default: all]")
@@ -136,6 +139,7 @@ def study_command(
     only: str | None,
     brief: bool,
     preset: str,
+    settings: tuple[str, ...],
     seeds: str,
     samples: int | None,
     train_patients: int | None,
@@ -163,6 +167,7 @@ def study_command(
         only=names(only or ""),
         brief=brief,
         preset=preset,
+        settings=fields(settings),
         seeds=tuple(seeds_of(0, seeds)),
         samples=samples,
         train_patients=train_patients,

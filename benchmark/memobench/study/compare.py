@@ -3,12 +3,17 @@
 The runs of a study share their patients, so more seeds do not make the patients more. The variance of an arm's mean is
 therefore the sum of two: that of dealing other patients, with all runs kept, and that of training again, between seeds.
 For the same reason two arms are compared patient by patient: what their runs have in common drops out of a difference.
+
+A share near zero or one can move far to one side alone, and so can that of a generator whose samples lie all near a few
+patients. Each end of an interval is therefore as far away as the runs' own intervals say of that side, and the ends of
+a difference are recovered from those of its two sides (MOVER; Zou & Donner 2008, eq. 1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +27,7 @@ from memobench.seeds import generator_for
 
 DRAWS = 2000  # of patients
 LEVEL = 0.95
+NORMAL = 1.959964  # the normal quantile of that level
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,30 @@ class Deviations:
 
 @dataclass(frozen=True)
 class Spread:
-    """A variance over patients and the degrees of freedom that it is known with."""
+    """Variances over patients, as either end of an interval sees them.
 
-    variance: float
+    Attributes:
+        below: What sets the lower end.
+        above: What sets the upper end.
+        freedom: Degrees of freedom that they are known with.
+    """
+
+    below: float
+    above: float
     freedom: float = np.inf
+
+    @classmethod
+    def even(cls, variance: float, freedom: float = np.inf) -> Self:
+        """The same variance for both ends."""
+        return cls(variance, variance, freedom)
+
+    def minus(self, other: Spread) -> Spread:
+        """Of the difference of two that move apart: its lower end meets the other's upper one (MOVER).
+
+        >>> Spread(1.0, 2.0).minus(Spread(10.0, 20.0))
+        Spread(below=21.0, above=12.0, freedom=inf)
+        """
+        return Spread(self.below + other.above, self.above + other.below)
 
 
 def train_share(hits: Hits, weight: Floats) -> Floats:
@@ -140,7 +166,7 @@ def distance_spread(first: Sequence[Deviations], second: Sequence[Deviations] = 
         DataError: The runs were measured against different numbers of patients.
 
     >>> run = Deviations(np.array([3.0, -3.0]), np.array([1.0, -1.0]))
-    >>> distance_spread([run]).variance, distance_spread([run], [run]).variance, distance_spread([run] * 2).variance
+    >>> distance_spread([run]).below, distance_spread([run], [run]).below, distance_spread([run] * 2).below
     (10.0, 2.0, 9.0)
     """
     runs = [*first, *second]
@@ -152,7 +178,51 @@ def distance_spread(first: Sequence[Deviations], second: Sequence[Deviations] = 
         moved = moved - np.mean([run.by_patients for run in second], axis=0)
     variance = float(np.mean(moved**2))
     variance += sum(float(np.mean(arm[0].by_samples ** 2)) for arm in (first, second) if len(arm) == 1)
-    return Spread(variance, blocks - 1)
+    return Spread.even(variance, blocks - 1)
+
+
+def own_spread(intervals: Sequence[Estimate]) -> Spread:
+    """What the runs' own 95 % intervals over patients say: the same patients in all runs, so their mean.
+
+    Args:
+        intervals: One for each run.
+
+    >>> found = own_spread([Estimate(0.5, 0.5 - 1.959964, 0.5 + 2 * 1.959964)])
+    >>> round(found.below, 6), round(found.above, 6)
+    (1.0, 4.0)
+    """
+    below, above = (
+        float(np.mean([((end - one.value) / NORMAL) ** 2 for one, end in zip(intervals, ends, strict=True)]))
+        for ends in ([one.low for one in intervals], [one.high for one in intervals])
+    )
+    return Spread(below, above)
+
+
+def share_spread(drawn: Sequence[Floats], own: Sequence[Spread]) -> Spread:
+    """The spread over patients of an arm's mean train share, or of the difference of two, first minus second.
+
+    What two arms have in common drops out of their draws. Draws of patients keep what each sample matches, so they miss
+    what the runs' own intervals know: where nearly every sample lies nearer to train hardly any draw differs from
+    another, and where all lie near a few patients no draw holds other such patients. What is missed is added, for
+    either end.
+
+    Args:
+        drawn: One or two of (B,), each arm's share in draws of other patients, the same for both.
+        own: Of each arm, by the intervals of its runs.
+
+    >>> share_spread([np.ones(10)], [Spread(0.01, 0.0)])
+    Spread(below=0.01, above=0.0, freedom=inf)
+    >>> share_spread([np.array([0.0, 1.0])] * 2, [Spread(0.01, 0.01)] * 2)
+    Spread(below=0.0, above=0.0, freedom=inf)
+    """
+    moved = drawn[0] if len(drawn) == 1 else drawn[0] - drawn[1]
+    seen = [float(np.var(draws)) for draws in drawn]
+    unseen = [
+        Spread(max(0.0, one.below - variance), max(0.0, one.above - variance))
+        for one, variance in zip(own, seen, strict=True)
+    ]
+    missed, variance = unseen[0] if len(unseen) == 1 else unseen[0].minus(unseen[1]), float(np.var(moved))
+    return Spread(variance + missed.below, variance + missed.above)
 
 
 def estimate(values: Sequence[float], patients: Spread) -> Estimate:
@@ -174,7 +244,7 @@ def difference(first: Sequence[float], second: Sequence[float], patients: Spread
         patients: Spread of the difference over draws of other patients, the runs kept.
         level: Of the interval.
 
-    >>> found = difference([0.9, 0.8, 0.85], [0.5, 0.6, 0.55], Spread(0.0))
+    >>> found = difference([0.9, 0.8, 0.85], [0.5, 0.6, 0.55], Spread.even(0.0))
     >>> round(found.value, 3), found.low > 0
     (0.3, True)
     """
@@ -194,32 +264,21 @@ def level_of_each(scores: int) -> float:
 def _between_seeds(values: Sequence[float]) -> Spread:
     """Variance of a mean over seeds, and its degrees of freedom; nothing is known of it with one seed."""
     count = len(values)
-    return Spread(float(np.var(values, ddof=1)) / count, count - 1) if count > 1 else Spread(0.0)
+    return Spread.even(float(np.var(values, ddof=1)) / count, count - 1) if count > 1 else Spread.even(0.0)
 
 
 def _interval(value: float, parts: Sequence[Spread], level: float) -> Estimate:
-    """Student's interval with Welch and Satterthwaite's degrees of freedom."""
-    variance = sum(part.variance for part in parts)
-    spent = sum(part.variance**2 / part.freedom for part in parts)
+    """An interval whose ends lie as far away as the parts say of either side."""
+    below = _reach([(part.below, part.freedom) for part in parts], level)
+    return Estimate(value, value - below, value + _reach([(part.above, part.freedom) for part in parts], level))
+
+
+def _reach(variances: Sequence[tuple[float, float]], level: float) -> float:
+    """Half of Student's interval, with Welch and Satterthwaite's degrees of freedom."""
+    variance = sum(one for one, _ in variances)
+    spent = sum(one**2 / freedom for one, freedom in variances)
     freedom = variance**2 / spent if spent > 0 else np.inf
-    reach = float(stats.t.ppf(0.5 + level / 2, freedom)) * float(np.sqrt(variance))
-    return Estimate(value, value - reach, value + reach)
-
-
-def unseen_variance(drawn: Floats, own: float) -> float:
-    """What draws of patients miss of a share's variance, as far as the runs' own intervals know more.
-
-    Where nearly every sample lies nearer to train, hardly any draw differs from another, and the draws' variance falls
-    to zero, as no binomial interval does.
-
-    Args:
-        drawn: (B,) the share in draws of other patients.
-        own: Its variance by the intervals of the runs.
-
-    >>> unseen_variance(np.ones(10), 0.01), unseen_variance(np.array([0.0, 1.0]), 0.01)
-    (0.01, 0.0)
-    """
-    return max(0.0, own - float(np.var(drawn)))
+    return float(stats.t.ppf(0.5 + level / 2, freedom)) * float(np.sqrt(variance))
 
 
 def verdict(comparisons: Sequence[Sequence[Estimate]]) -> str:

@@ -22,7 +22,7 @@ from memobench.memorization.rates import Pools
 from memobench.results import Result
 from memobench.run import RunSettings, run
 from memobench.study.compare import Deviations, Hits
-from memobench.study.findings import Arm
+from memobench.study.findings import MITIGATED, Arm
 from memobench.task import Splits
 
 LAST_LINES = 3  # of a failed run's messages that are shown
@@ -41,14 +41,15 @@ def settings_of(arm: Arm, asked: RunSettings, seed: int, train_patients: int) ->
 
     Args:
         arm: What is varied.
-        asked: What all runs have in common.
+        asked: What all runs have in common; its fields are the model's own, and of that model with a mitigation.
         seed: Base seed.
         train_patients: Of the task; where ``asked`` limits them, so many are all of them.
 
     Raises:
         UsageError: The arm varies the length of a model that has no field ``steps``.
     """
-    fields = {**asked.settings, **arm.settings} if arm.model == asked.model else dict(arm.settings)
+    its_own = arm.model in (asked.model, *MITIGATED.get(asked.model, ()))
+    fields = {**asked.settings, **arm.settings} if its_own else dict(arm.settings)
     if arm.length != 1:
         generator = build(GENERATORS.get(arm.model), arm.model, asked.preset, fields)
         steps = getattr(generator, "steps", None)

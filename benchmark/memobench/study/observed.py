@@ -16,8 +16,9 @@ from memobench.study.compare import (
     difference,
     distance_spread,
     estimate,
+    own_spread,
     patient_draws,
-    unseen_variance,
+    share_spread,
 )
 from memobench.study.findings import DISTANCE, RATE, SHARE
 from memobench.study.grid import Finished, deviations_of, hits_of
@@ -86,13 +87,12 @@ def spread(metric: str, first: Observed, second: Observed | None = None) -> Spre
     that have not stored what that takes, are compared as if the two arms' patients were not the same: too cautiously.
     """
     arms = [first] if second is None else [first, second]
-    if metric == SHARE:
-        draws = first.draws if second is None else first.draws - second.draws
-        unseen = sum(unseen_variance(arm.draws, _own_variance(arm.runs, SHARE)) for arm in arms)
-        return Spread(float(draws.var()) + unseen)
     if metric == DISTANCE and all(arm.deviations for arm in arms):
         return distance_spread(*(arm.deviations for arm in arms))
-    return Spread(sum(_own_variance(arm.runs, metric) for arm in arms))
+    own = [own_spread([_own_interval(one, metric) for one in arm.runs]) for arm in arms]
+    if metric == SHARE:
+        return share_spread([arm.draws for arm in arms], own)
+    return own[0] if second is None else own[0].minus(own[1])
 
 
 def _within(found: Estimate, least: float, most: float) -> Estimate:
@@ -104,8 +104,8 @@ def _values(runs: Sequence[Finished]) -> dict[str, list[float]]:
     return {name: [one.result.metrics[name].value for one in runs] for name in names}
 
 
-def _own_variance(runs: Sequence[Finished], name: str) -> float:
-    """Of a metric that carries an interval over patients in each run: the same patients, so their mean."""
-    metrics = [one.result.metrics[name] for one in runs]
-    reach = [((m.high or m.value) - (m.low or m.value)) / 2 / 1.959964 if m.high is not None else 0.0 for m in metrics]
-    return float(np.mean(np.square(reach)))
+def _own_interval(run: Finished, name: str) -> Estimate:
+    """Over patients, as the run carries it; none of a metric that has none."""
+    metric = run.result.metrics[name]
+    low, high = (metric.value if end is None else end for end in (metric.low, metric.high))
+    return Estimate(metric.value, low, high)

@@ -8,7 +8,7 @@ from tabulate import tabulate
 from memobench.report.words import entry_of, shown
 from memobench.results import Finite, Strict
 
-STUDY_VERSION = 3
+STUDY_VERSION = 4
 METRICS = ("train_share", "copy_rate", "memorized_patients", "fd_ssl", "recall")  # that a study shows of each arm
 
 
@@ -59,11 +59,17 @@ class StudyResult(Strict):
     data: str
     split_digest: str
     preset: str
+    settings: dict[str, str] = Field(default_factory=dict)
     seeds: list[int]
     brief: bool = False
     train_patients: int | None = None
     arms: list[StudyArm] = Field(min_length=1)
     findings: list[StudyFinding]
+
+    @property
+    def preset_words(self) -> str:
+        """The preset, and what differs from it."""
+        return ", ".join([self.preset, *(f"{name}={value}" for name, value in self.settings.items())])
 
 
 def study_text(result: StudyResult, style: str = "simple") -> str:
@@ -77,8 +83,8 @@ def study_text(result: StudyResult, style: str = "simple") -> str:
         for finding in result.findings
         for k, one in enumerate(finding.differences)
     ]
-    several = "s" if len(result.seeds) > 1 else ""
-    head = f"{result.task} ({result.data}), preset {result.preset}, seed{several} {', '.join(map(str, result.seeds))}"
+    seeds = f"seed{'s' if len(result.seeds) > 1 else ''} {', '.join(map(str, result.seeds))}"
+    head = f"{result.task} ({result.data}), preset {result.preset_words}, {seeds}"
     if result.train_patients is not None:
         head += f", {result.train_patients} training patients"
     table = tabulate(rows, ["arm", *(entry_of(name).label for name in METRICS)], tablefmt=style, disable_numparse=True)
@@ -94,11 +100,15 @@ def study_text(result: StudyResult, style: str = "simple") -> str:
 
 
 def _cell(name: str, found: StudyEstimate) -> str:
-    style = entry_of(name).style
-    return f"{shown(found.value, style)} [{shown(found.low, style).removesuffix(' %')} to {shown(found.high, style)}]"
+    return _with_interval(found, entry_of(name).style, "%")
 
 
 def _words(found: StudyDifference) -> list[str]:
     entry = entry_of(found.metric)
-    low, high = shown(found.low, entry.style).removesuffix(" %"), shown(found.high, entry.style)
-    return [f"{found.more} minus {found.less}", entry.label, f"{shown(found.value, entry.style)} [{low} to {high}]"]
+    return [f"{found.more} minus {found.less}", entry.label, _with_interval(found, entry.style, "points")]
+
+
+def _with_interval(found: StudyEstimate | StudyDifference, style: str, unit: str) -> str:
+    """Such as ``17.1 % [7.2 to 26.9]``; a difference of percentages is one of points."""
+    value, low, high = (shown(one, style).removesuffix(" %") for one in (found.value, found.low, found.high))
+    return f"{value}{f' {unit}' if style == 'percent' else ''} [{low} to {high}]"
