@@ -103,7 +103,8 @@ class Spread:
         >>> Spread(1.0, 2.0).minus(Spread(10.0, 20.0))
         Spread(below=21.0, above=12.0, freedom=inf)
         """
-        return Spread(self.below + other.above, self.above + other.below)
+        freedom = min(self.freedom, other.freedom)
+        return Spread(self.below + other.above, self.above + other.below, freedom)
 
 
 def train_share(hits: Hits, weight: Floats) -> Floats:
