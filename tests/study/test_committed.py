@@ -62,6 +62,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("xray-mitigations", "ldm", "xray"),
         ("xray-mitigations-vae", "vae", "xray"),
         ("ct", "ldm", "ct"),
+        ("ct-autoencoder", "ldm", "ct"),
         ("mr", "ldm", "mr"),
     ],
 )
