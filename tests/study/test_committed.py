@@ -71,6 +71,6 @@ def test_the_studies_of_phantoms(out: Path, monkeypatch: pytest.MonkeyPatch, nam
 
 
 @pytest.mark.kits
-@pytest.mark.parametrize("name", ["xray-radiographs", "xray-radiographs-47"])
+@pytest.mark.parametrize("name", ["xray-radiographs", "xray-radiographs-47", "xray-mitigations-radiographs-47"])
 def test_the_studies_of_real_radiographs(kits: Path, out: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     _made_again(name, str(kits / "xray"), out, monkeypatch, kept="xray-radiographs")
