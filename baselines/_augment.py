@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from memobench.errors import suggest
+from memobench.base.errors import suggest
 from torch import Tensor
 from torch.nn import functional as F
 

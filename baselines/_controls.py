@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from memobench.errors import MemobenchError
+from memobench.base.errors import MemobenchError
 from memobench.generator import Context
 from numpy.typing import NDArray
 from scipy import ndimage

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from memobench import acceleration
 from memobench.images import Images
+from memobench.training import acceleration
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -40,7 +40,7 @@ def place(net: nn.Module, device: torch.device, dimensions: int) -> nn.Module:
 
 
 def autocast(device: torch.device) -> torch.autocast:
-    """Compute in bfloat16 where that was chosen, by default on CUDA alone (:mod:`memobench.acceleration`)."""
+    """Compute in bfloat16 where that was chosen, by default on CUDA alone (:mod:`memobench.training.acceleration`)."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=acceleration.current().bfloat16(device.type))
 
 

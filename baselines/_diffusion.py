@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
-from memobench.training import step_generator
+from memobench.training.loop import step_generator
 from torch import Tensor, nn
 
 from ._device import autocast
@@ -33,7 +33,7 @@ def even_shares(count: int, random: torch.Generator) -> Tensor:
 def objective(
     errors: Errors, batch: Callable[[int], Tensor], times: Callable[[Tensor], Tensor], *, seed: int
 ) -> Callable[[int], Tensor]:
-    """The loss of a minibatch, as :func:`memobench.training.train_loop` wants it.
+    """The loss of a minibatch, as :func:`memobench.training.loop.train_loop` wants it.
 
     Args:
         errors: The error of each member at its time.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from memobench.errors import MemobenchError
+from memobench.base.errors import MemobenchError
 from memobench.generator import Generator
 from memobench.images import Images
 from numpy.typing import NDArray

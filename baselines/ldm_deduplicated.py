@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from memobench.errors import MemobenchError
+from memobench.base.errors import MemobenchError
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
 from numpy.typing import NDArray

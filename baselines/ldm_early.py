@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from memobench.errors import MemobenchError
+from memobench.base.errors import MemobenchError
+from memobench.base.seeds import generator_for
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
-from memobench.seeds import generator_for
 from numpy.typing import NDArray
 
 from ._first_stage import HeldOut

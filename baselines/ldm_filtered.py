@@ -2,7 +2,7 @@
 
 Rejection sampling against a similarity to the training set, such as Somepalli et al., Diffusion Art or Digital
 Forgery?, CVPR 2023, find copies with. The similarity is the embedding of the copy detector
-(:mod:`memobench.copies.embed`), learned from train alone. It is not the verified score that the benchmark measures
+(:mod:`memobench.detection.embed`), learned from train alone. It is not the verified score that the benchmark measures
 with, so the filter is not fitted to its judge.
 
 What it costs: draws, and the images of a mode that training images fill. The model itself stays as it was: the filter
@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from memobench.copies.embed import Embedding, train_embedding
-from memobench.copies.parameters import EmbeddingParameters
-from memobench.errors import MemobenchError
+from memobench.base.errors import MemobenchError
+from memobench.base.seeds import derive_seed, generator_for
+from memobench.detection.embed import Embedding, train_embedding
+from memobench.detection.parameters import EmbeddingParameters
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
-from memobench.processes import apart
-from memobench.seeds import derive_seed, generator_for
+from memobench.training.processes import apart
 from numpy.typing import NDArray
 
 from ._on_ldm import ON_LDM_PRESETS, OnLDM

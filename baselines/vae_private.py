@@ -29,13 +29,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from memobench.cost import Trained, write_scalars
-from memobench.errors import MemobenchError
+from memobench.base.cost import Trained, write_scalars
+from memobench.base.errors import MemobenchError
+from memobench.base.seeds import derive_seed, generator_for
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
-from memobench.processes import current
-from memobench.seeds import derive_seed, generator_for
-from memobench.training import step_generator
+from memobench.training.loop import step_generator
+from memobench.training.processes import current
 from numpy.typing import NDArray
 
 from ._device import reproducible, to_pixels

@@ -20,12 +20,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from memobench.errors import MemobenchError
+from memobench.base.errors import MemobenchError
+from memobench.base.seeds import derive_seed
 from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
-from memobench.processes import drawn
-from memobench.seeds import derive_seed
-from memobench.training import batch_indices, seeded, step_generator, train_loop
+from memobench.training.loop import batch_indices, seeded, step_generator, train_loop
+from memobench.training.processes import drawn
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F

@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BENCH = (
-    f"import sys; sys.path.insert(0, {str(ROOT / 'benchmark')!r}); from memobench.cli import main; main(sys.argv[1:])"
+    f"import sys; sys.path.insert(0, {str(ROOT / 'benchmark')!r}); "
+    "from memobench.cli.main import main; main(sys.argv[1:])"
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.images import Images
 
 Make = Callable[..., Images]

@@ -45,7 +45,7 @@ def test_the_wheel_lists_and_runs_from_an_empty_folder(wheel: Path, tmp_path: Pa
         archive.extractall(site)
     work = tmp_path / "empty"
     work.mkdir()
-    code = f"import sys; sys.path.insert(0, {str(site)!r}); from memobench.cli import main; main(sys.argv[1:])"
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); from memobench.cli.main import main; main(sys.argv[1:])"
     for words in (
         ["list", "models"],
         ["run", "--model", "noise", "--task", "xray", "--preset", "smoke", "--size", "32"],

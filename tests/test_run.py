@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from memobench.errors import MemobenchError
+from memobench.base.errors import MemobenchError
 from memobench.results import Result
 from memobench.run import RunSettings, run
 
@@ -21,7 +21,8 @@ Write = Callable[..., Path]
 BENCH = (
     # a test run in the background of a shell hands an ignored SIGINT down to its children
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    f"import sys; sys.path.insert(0, {str(ROOT / 'benchmark')!r}); from memobench.cli import main; main(sys.argv[1:])"
+    f"import sys; sys.path.insert(0, {str(ROOT / 'benchmark')!r}); "
+    "from memobench.cli.main import main; main(sys.argv[1:])"
 )
 
 

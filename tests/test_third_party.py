@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tests" / "packages" / "third_party"
-BENCH = "from memobench.cli import main; import sys; main(sys.argv[1:])"
+BENCH = "from memobench.cli.main import main; import sys; main(sys.argv[1:])"
 
 
 @pytest.fixture(scope="module")

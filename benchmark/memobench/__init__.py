@@ -19,7 +19,7 @@ if (_root / "benchmark" / "memobench").is_dir() and (_root / "pyproject.toml").i
 def __getattr__(name: str) -> Any:
     """``memobench.audit``, imported when it is asked for: it brings torch with it."""
     if name == "audit":
-        from memobench.audit_run import audit
+        from memobench.audit.run import audit
 
         return audit
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.cost import Report, unreported
-from memobench.errors import UsageError, suggest
+from memobench.base.cost import Report, unreported
+from memobench.base.errors import UsageError, suggest
+from memobench.base.progress import Track, silent
+from memobench.base.registry import Registry
 from memobench.images import Images
-from memobench.registry import Registry
-
-T = TypeVar("T")
-Track = Callable[..., Iterator[Any]]  # track(iterable, description, total) yields the items and shows progress
-
-
-def silent(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Pass the items on and show nothing: the progress of tests and libraries."""
-    return iter(iterable)
 
 
 @dataclass(frozen=True)

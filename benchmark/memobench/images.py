@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from memobench.store import digest_of
+from memobench.base.store import digest_of
 
 SCHEMA_VERSION = 2
 
@@ -181,3 +182,24 @@ class Result(Strict):
     environment: dict[str, str]
     seconds: dict[str, Finite]
     training: TrainingCost | None = None
+
+
+AnyResult = TypeVar("AnyResult", bound=Strict)
+
+
+def finished(folder: Path, identity: Strict, kind: type[AnyResult]) -> AnyResult | None:
+    """The result in a folder; None where there is none of this identity that this version can read.
+
+    Args:
+        folder: Where ``result.json`` stands.
+        identity: What was run.
+        kind: The schema of the result, with a field ``identity``.
+    """
+    file = folder / "result.json"
+    if not file.is_file():
+        return None
+    try:
+        result = kind.model_validate_json(file.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):  # of another version, or cut short: the stages still stand
+        return None
+    return result if getattr(result, "identity", None) == identity else None

@@ -11,27 +11,29 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.acceleration import Acceleration, accelerated
-from memobench.errors import MemobenchError, UsageError
+from memobench.base.clock import Clock, rounded
+from memobench.base.errors import MemobenchError, UsageError
+from memobench.base.progress import Track, silent
+from memobench.base.store import Store, copy_file, load_arrays, write_json, writing_into
+from memobench.data.public._source import data_kind, named_source
+from memobench.data.splits import load_splits
+from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES, Features
-from memobench.fitting import draw_samples, fit_generator, join_fit, join_samples
-from memobench.generator import GENERATORS, Context, Generator, Track, build, silent
-from memobench.processes import device_of_process, launched, together, told
-from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost
-from memobench.seeds import derive_seed
-from memobench.sources import load_splits
-from memobench.sources.source import data_kind, named_source
-from memobench.stages import Clock, code_digest, device_of, environment, finished, load_arrays, rounded, save_arrays
-from memobench.store import Store, copy_file, write_json, writing_into
+from memobench.generator import GENERATORS, Generator, build
+from memobench.provenance import code_digest, environment
+from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost, finished
 from memobench.task import TASKS, Splits, TaskInfo
+from memobench.training.acceleration import Acceleration, accelerated, device_of
+from memobench.training.fitting import draw_samples, fit_generator, join_fit, join_samples
+from memobench.training.processes import device_of_process, launched, together, told
 
 if TYPE_CHECKING:
-    from memobench.copies.detector import Detector
+    pass
 
 IDENTITY_VERSION = 1
 
@@ -178,13 +180,13 @@ def plan(settings: RunSettings) -> str:
     task, _, generator = _entries(settings)
     shape = task.shape_at(settings.size)
     if named := named_source(settings.data):
-        from memobench.sources.prepared import list_records
+        from memobench.data.public._prepare import list_records
 
         source, root = named
         records = list_records(source, root)
         data = f"{len(records)} images of {len({one.patient for one in records})} patients of {source.title} in {root}"
     elif settings.data != "phantom":
-        from memobench.sources.folder import read_manifest
+        from memobench.data.manifest import read_manifest
 
         manifest = read_manifest(Path(settings.data))
         data = f"{len(manifest.files)} images of {len(set(manifest.patients))} patients in {settings.data}"
@@ -226,7 +228,7 @@ def _limited(settings: RunSettings, whole: Splits) -> Splits:
 
 
 def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, splits: Splits) -> Identity:
-    from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
+    from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 
     detector = EmbeddingParameters.preset(settings.preset)
     return Identity(
@@ -248,33 +250,6 @@ def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, split
     )
 
 
-def fit_detector(
-    splits: Splits, parameters: Mapping[str, Any], *, store: Store, device: str, track: Track
-) -> tuple[Path, bool]:
-    """The copy detector of this data: learned from other patients, or cross-fitted, never knowing who is a member."""
-    from memobench.copies.detector import Detector
-    from memobench.copies.parameters import DETECTOR_VERSION, EmbeddingParameters
-
-    key = {"split": splits.digest, "version": DETECTOR_VERSION, "detector": dict(parameters)}
-
-    def write(into: Path, scratch: Path) -> None:
-        context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
-        pool = splits.train.joined(splits.holdout)  # the detector does not know in what order
-        detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**parameters), context=context)
-        save_arrays(into / "detector.safetensors", detector.state())
-
-    return store.get("detector", key, write)
-
-
-def load_detector(path: Path, parameters: Mapping[str, Any], *, device: str) -> Detector:
-    """The detector that :func:`fit_detector` stored."""
-    from memobench.copies.detector import Detector
-    from memobench.copies.parameters import EmbeddingParameters
-
-    arrays = load_arrays(path / "detector.safetensors")
-    return Detector.restore(arrays, EmbeddingParameters(**parameters), device=device)
-
-
 def measure(
     identity: Identity,
     splits: Splits,
@@ -292,7 +267,7 @@ def measure(
     key = identity.model_dump(mode="json")
 
     def write(into: Path, scratch: Path) -> None:
-        from memobench import measurement
+        from memobench.measure import measurement
         from memobench.memorization.calls import calls_csv
 
         detector = load_detector(detector_path, identity.detector, device=device)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from memobench.errors import UsageError
+from memobench.base.errors import UsageError
+from memobench.base.registry import Registry
+from memobench.base.seeds import generator_for
 from memobench.images import Images
-from memobench.registry import Registry
-from memobench.seeds import generator_for
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from memobench.baselines._augment import AUGMENTATIONS, augmented, check_switches
-from memobench.training import step_generator
+from memobench.training.loop import step_generator
 
 SHAPES = [(32, 24), (8, 16, 16)]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from memobench.baselines import _diff_augment
 from memobench.baselines._diff_augment import diff_augmented
-from memobench.training import step_generator
+from memobench.training.loop import step_generator
 
 SHAPES = [(32, 24), (8, 16, 16)]
 

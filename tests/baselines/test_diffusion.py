@@ -15,7 +15,7 @@ from memobench.baselines._diffusion import (
     step_times,
     velocity_errors,
 )
-from memobench.training import step_generator
+from memobench.training.loop import step_generator
 from torch import Tensor, nn
 
 SETTINGS = {"num_train_timesteps": 100, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}

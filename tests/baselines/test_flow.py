@@ -10,7 +10,7 @@ from memobench.baselines.flow import Flow, integrate, logit_normal
 from memobench.baselines.ldm import LDM
 from memobench.generator import Context
 from memobench.images import Images
-from memobench.training import step_generator
+from memobench.training.loop import step_generator
 from scipy import special, stats
 from torch import Tensor, nn
 

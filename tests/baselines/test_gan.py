@@ -11,7 +11,7 @@ from memobench.baselines import gan
 from memobench.baselines.gan import GAN
 from memobench.generator import Context
 from memobench.images import Images
-from memobench.training import step_generator
+from memobench.training.loop import step_generator
 from torch.nn import functional as F
 
 MakeImages = Callable[..., Images]

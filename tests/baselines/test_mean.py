@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from memobench.base.errors import MemobenchError
 from memobench.baselines.mean import Mean
-from memobench.errors import MemobenchError
+from memobench.check import check_generator
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
-from memobench.testing import check_generator
 
 MakeImages = Callable[..., Images]
 SHAPES = [(32, 32), (16, 16, 16)]

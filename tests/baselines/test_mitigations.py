@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from memobench.base.cost import Trained
+from memobench.base.errors import MemobenchError
 from memobench.baselines.ldm import LDM
 from memobench.baselines.ldm_deduplicated import LDMDeduplicated, coarse, usual, without_duplicates
 from memobench.baselines.ldm_early import LDMEarly, set_aside
 from memobench.baselines.ldm_filtered import LDMFiltered
 from memobench.baselines.vae_private import ABSENT, VAEPrivate, drawn, noise_for
-from memobench.cost import Trained
-from memobench.errors import MemobenchError
 from memobench.generator import Context
 from memobench.images import Images
-from memobench.stages import code_digest
+from memobench.provenance import code_digest
 
 opacus = pytest.mark.skipif(importlib.util.find_spec("opacus") is None, reason=ABSENT)
 Make = Callable[..., Images]
@@ -170,7 +170,7 @@ def test_a_mitigated_model_is_ldm_inside() -> None:
 
 
 def test_the_digest_of_a_mitigation_covers_the_model_inside(tmp_path: Path) -> None:
-    from memobench.stages import _sources
+    from memobench.base.clock import _sources
 
     for name, text in {"a": "from .b import B\n", "b": "from ._c import C\n", "_c": "", "d": ""}.items():
         (tmp_path / f"{name}.py").write_text(text)

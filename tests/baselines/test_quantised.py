@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from memobench.baselines._quantised import UNUSED, QuantisedAutoencoder, deal_unused
-from memobench.training import seeded, step_generator
+from memobench.training.loop import seeded, step_generator
 
 GRIDS = [(4, 3), (2, 4, 3)]
 

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import memobench.training as train
+import memobench.training.loop as train
 import numpy as np
 import pytest
 import torch
+from memobench.base.errors import MemobenchError
 from memobench.baselines.ddpm import DDPM
 from memobench.baselines.flow import Flow
 from memobench.baselines.gan import GAN
 from memobench.baselines.ldm import LDM
 from memobench.baselines.vae import VAE
 from memobench.baselines.vqgan import VQGAN
-from memobench.errors import MemobenchError
+from memobench.check import check_generator
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
-from memobench.testing import check_generator
 from torch import nn
 
 MakeImages = Callable[..., Images]

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 from memobench.baselines._transformer import CodeTransformer
-from memobench.training import seeded, step_generator
+from memobench.training.loop import seeded, step_generator
 from scipy import stats
 from torch.nn import functional as F
 

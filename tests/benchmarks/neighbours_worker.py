@@ -45,7 +45,7 @@ def ours_k3(real: Floats, fake: Floats) -> dict[str, float]:
 
 
 def _all_five(real: Floats, fake: Floats, k: int) -> dict[str, float]:
-    from memobench.neighbourhoods import neighbourhoods
+    from memobench.neighbours.neighbourhoods import neighbourhoods
     from memobench.quality.prdc import items_of
 
     found = neighbourhoods(real, fake, k)
@@ -88,7 +88,7 @@ def scikit_learn(real: Floats, fake: Floats) -> dict[str, float]:
 
 def nearest(real: Floats, fake: Floats) -> dict[str, float]:
     """Five neighbours of each generated image."""
-    from memobench.neighbours import nearest as search
+    from memobench.neighbours.nearest import nearest as search
 
     return {"mean_distance": float(search(fake, real, k=K)[0].mean())}
 
@@ -116,7 +116,7 @@ METHODS: dict[str, tuple[Callable[[Floats, Floats], dict[str, float]], tuple[str
     "prdc": (prdc, ("prdc",)),
     "torch_fidelity": (torch_fidelity, ("torch_fidelity.metric_prc",)),
     "scikit_learn": (scikit_learn, ("sklearn.neighbors",)),
-    "nearest": (nearest, ("memobench.neighbours",)),
+    "nearest": (nearest, ("memobench.neighbours.nearest",)),
     "faiss_flat": (faiss_flat, ("faiss",)),
     "sklearn_neighbours": (sklearn_neighbours, ("sklearn.neighbors",)),
 }

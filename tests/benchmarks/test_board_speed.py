@@ -20,7 +20,7 @@ import pytest
 from memobench.board.build import board_json, build_board
 from memobench.board.site import write_site
 from memobench.results import ChallengeRow, Metric
-from memobench.submitting.records import Submitter
+from memobench.submissions.records import Submitter
 
 _spec = importlib.util.spec_from_file_location("board_shelf", Path(__file__).parents[1] / "board" / "conftest.py")
 assert _spec is not None

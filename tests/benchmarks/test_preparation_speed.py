@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from memobench.sources import load_splits
-from memobench.store import Store
+from memobench.base.store import Store
+from memobench.data.splits import load_splits
 from memobench.task import TASKS, Splits
 from PIL import Image
 

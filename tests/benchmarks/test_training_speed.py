@@ -19,10 +19,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from memobench.acceleration import Acceleration, accelerated
+from memobench.base.cost import Trained
 from memobench.baselines._device import reproducible
-from memobench.cost import Trained
 from memobench.generator import GENERATORS, Context, build
+from memobench.training.acceleration import Acceleration, accelerated
 from torch.nn import functional
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from memobench.board.read import Frame, Listed
 from memobench.results import ChallengeRow, DetectorScores, Identity, Metric, Result
-from memobench.submitting.attack_rules import attack_id
-from memobench.submitting.records import (
+from memobench.submissions.attack_rules import attack_id
+from memobench.submissions.records import (
     Attack,
     Difference,
     Disclosures,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from memobench.board.build import build_board
 from memobench.board.site import write_site
-from memobench.submitting.records import Disclosures, Submitter
+from memobench.submissions.records import Disclosures, Submitter
 
 from .conftest import FRAME, Shelf, figures
 from .test_site import ATTACK, NAME

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 
 import pytest
+from memobench.base.errors import UsageError
 from memobench.board.build import board_json, build_board, check_committed, differences
 from memobench.board.formats import text_board
 from memobench.board.read import Frame
-from memobench.cli import main
-from memobench.errors import UsageError
+from memobench.cli.main import main
 
 from .conftest import Shelf, figures
 

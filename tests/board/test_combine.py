@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from memobench.base.errors import DataError
 from memobench.board.combine import Number, combine
-from memobench.errors import DataError
 from memobench.results import Metric
 
 

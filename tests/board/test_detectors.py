@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from memobench.board.detectors import detector_rows
-from memobench.challenge_results import ChallengeIdentity, ChallengeResult
+from memobench.challenge.results import ChallengeIdentity, ChallengeResult
 from memobench.results import DetectorScores, Metric
 
 

@@ -5,11 +5,11 @@ import io
 from collections.abc import Callable
 
 import pytest
+from memobench.base.errors import DataError
 from memobench.board.build import TaskBoard, build_board
 from memobench.board.formats import csv_board, text_board
 from memobench.board.read import Frame
-from memobench.errors import DataError
-from memobench.submitting.records import Submitter
+from memobench.submissions.records import Submitter
 
 from .conftest import Shelf, figures
 

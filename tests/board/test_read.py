@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 
 import pytest
+from memobench.base.errors import DataError, MemobenchError, UsageError
 from memobench.board.read import frame_of, read_submissions, tasks_of
-from memobench.errors import DataError, MemobenchError, UsageError
-from memobench.submitting.untrusted import JSON_BYTES
+from memobench.submissions.untrusted import JSON_BYTES
 
 from .conftest import Shelf
 
@@ -96,7 +96,7 @@ def test_no_folder_and_no_task_are_said(shelf: Shelf) -> None:
 
 
 def test_the_frame_of_a_task_is_its_own_data_and_the_present_measure() -> None:
-    from memobench.copies.parameters import DETECTOR_VERSION
+    from memobench.detection.parameters import DETECTOR_VERSION
     from memobench.task import TASKS
 
     frame = frame_of("ct")

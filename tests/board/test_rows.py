@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from memobench.board.read import read_submissions
 from memobench.board.rows import Row, make_rows
-from memobench.submitting.records import Attack, Disclosures, Submitter
+from memobench.submissions.records import Attack, Disclosures, Submitter
 
 from .conftest import FRAME, Shelf, figures
 

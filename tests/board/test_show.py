@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from memobench.base.errors import MemobenchError, UsageError
 from memobench.board.show import make_site, show_board, show_runs
-from memobench.errors import MemobenchError, UsageError
 
 from .conftest import Shelf
 
@@ -37,7 +37,7 @@ def test_local_runs_have_three_formats(tmp_path: Path) -> None:
 
 def test_local_runs_of_an_older_version_are_shown(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
-    old = Path(__file__).parents[1] / "data" / "result_schema_2.json"
+    old = Path(__file__).parents[1] / "fixtures" / "result_schema_2.json"
     value = json.loads(old.read_text())
     del value["challenge"], value["identity"]["measure_version"]
     (tmp_path / "old" / "result.json").write_text(json.dumps({**value, "schema_version": 1}))

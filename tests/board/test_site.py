@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from memobench.base.errors import MemobenchError
 from memobench.board.build import build_board
 from memobench.board.read import Frame, Listed
 from memobench.board.site import gallery, write_site
-from memobench.errors import MemobenchError
-from memobench.submitting.records import Disclosures, Submitter
+from memobench.submissions.records import Disclosures, Submitter
 from PIL import Image, PngImagePlugin
 
 from .conftest import FRAME, Shelf

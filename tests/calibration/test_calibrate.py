@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from memobench.base.errors import UsageError
 from memobench.calibration.calibrate import calibrate, calibration_text
 from memobench.calibration.scenarios import NULLS, PLANTED, Level, Scenario
-from memobench.cli import main
-from memobench.errors import UsageError
+from memobench.cli.main import main
 
 
 def _limit(share: float, draws: int) -> float:

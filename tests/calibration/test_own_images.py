@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from memobench.base.errors import UsageError
 from memobench.calibration.own_images import SHARES, Stock, calibrate_stock, own_images_text, take_stock
-from memobench.copies.detector import Detector
-from memobench.copies.parameters import EmbeddingParameters
-from memobench.errors import UsageError
+from memobench.detection.crossfit import Detector
+from memobench.detection.parameters import EmbeddingParameters
 from memobench.generator import Context
 from memobench.images import Images
 from memobench.task import Splits

@@ -6,7 +6,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-from memobench.errors import DataError, MemobenchError
+from memobench.base.errors import DataError, MemobenchError
 from memobench.features import inception
 from memobench.features.inception import InceptionFeatures
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from memobench.copies.embed import train_embedding
-from memobench.copies.parameters import EmbeddingParameters
+from memobench.detection.embed import train_embedding
+from memobench.detection.parameters import EmbeddingParameters
 from memobench.features._ssl import FLOOR, band_energies, statistics
 from memobench.generator import Context
 from memobench.images import Images

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization.authenticity import authentic, authenticity
 from sklearn.neighbors import NearestNeighbors
 

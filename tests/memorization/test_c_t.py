@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization.c_t import c_t, cell_distances, mann_whitney_z
 from scipy import stats
 

@@ -5,10 +5,10 @@ import io
 
 import numpy as np
 import pytest
+from memobench.base.errors import DataError
 from memobench.calibration.scenarios import Scenario, draw
-from memobench.copies.decide import decide
-from memobench.errors import DataError
 from memobench.memorization.calls import calls_csv, discovery_words, expected_false, sample_p_values, single_calls
+from memobench.memorization.decide import decide
 from memobench.memorization.rates import Pools
 
 

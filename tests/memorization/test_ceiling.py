@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.copies.decide import decide
 from memobench.memorization.ceiling import ceiling, memorized_ceiling
+from memobench.memorization.decide import decide
 from memobench.memorization.rates import Pools, rates
 
 CASES = [

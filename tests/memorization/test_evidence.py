@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from memobench.calibration.scenarios import Scenario, draw
-from memobench.copies.decide import decide
+from memobench.memorization.decide import decide
 from memobench.memorization.evidence import copy_evidence, evidence_test, strongest_matches
 from memobench.memorization.rates import Pools
 from scipy import stats

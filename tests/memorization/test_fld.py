@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization.fld import FLOOR, Mixture, fit_variances, fld_gap
 from scipy.optimize import minimize
 from scipy.special import logsumexp

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization.l2_ratio import calibrated_threshold, l2_ratio
 
 TRAIN = np.array([[0.0], [2.0], [6.0], [100.0]])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization.membership import auc, member_halves, membership, true_positive_rate
 from sklearn.metrics import roc_auc_score, roc_curve
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization.authenticity import authenticity
 from memobench.memorization.c_t import c_t
 from memobench.memorization.fld import fld_gap

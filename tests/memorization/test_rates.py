@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from memobench.base.errors import DataError
 from memobench.calibration.scenarios import NULLS as SCENARIOS
 from memobench.calibration.scenarios import Scenario, draw
-from memobench.copies.decide import Decisions, decide
-from memobench.errors import DataError
+from memobench.memorization.decide import Decisions, decide
 from memobench.memorization.rates import NULLS, Pools, false_discovery_rate, rates, tally
 
 

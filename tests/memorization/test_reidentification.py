@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization.reidentification import matches_needed, reidentification
 
 # a has two scans, the first of two slices; b and c have one each

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.copies.decide import decide
-from memobench.errors import DataError
-from memobench.memorization.intervals import jeffreys
+from memobench.base.errors import DataError
+from memobench.memorization.decide import decide
 from memobench.memorization.rates import Pools, rates
 from memobench.memorization.sensitivity import corrected, corrected_patients, patient_sensitivity
 from memobench.results import Metric
+from memobench.stats.intervals import jeffreys
 
 
 def _metric(value: float, low: float, high: float) -> Metric:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.quality.kid import kernel_distance
 
 

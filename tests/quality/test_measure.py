@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.quality.fd import frechet_distance
 from memobench.quality.kid import kernel_distance
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.quality.ms_ssim import diversity
 from memobench.quality.prdc import prdc
-from memobench.statistics import block_jackknife
+from memobench.stats.jackknife import block_jackknife
 from scipy import stats
 
 KEYS = {"fd_toy", "fd_inf_toy", "kid_toy", "precision", "recall", "density", "coverage", "ms_ssim"}

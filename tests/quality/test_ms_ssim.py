@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.quality.ms_ssim import _pair, diversity, ms_ssim, ms_ssim_pairs, scales_for
 from numpy.testing import assert_allclose, assert_array_equal
 

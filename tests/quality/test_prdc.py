@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.quality.prdc import prdc, prdc_items
 from numpy.testing import assert_array_equal
 

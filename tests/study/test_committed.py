@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION
+from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION
 from memobench.study.results import StudyResult, study_text
-from memobench.study_run import StudySettings, run_study
-from memobench.submitting.older import read_result
+from memobench.study.run import StudySettings, run_study
+from memobench.submissions.older import read_result
 
 STUDIES = Path(__file__).parents[2] / "leaderboard" / "studies"
 

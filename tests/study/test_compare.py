@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.copies.decide import decide
-from memobench.errors import DataError
+from memobench.base.errors import DataError
+from memobench.memorization.decide import decide
 from memobench.memorization.rates import Pools, rates
 from memobench.quality.fd import frechet_distance
-from memobench.statistics import block_jackknife
+from memobench.stats.jackknife import block_jackknife
 from memobench.study.compare import (
     Deviations,
     Estimate,

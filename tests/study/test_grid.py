@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from memobench.cli import bench
-from memobench.errors import MemobenchError, UsageError
+from memobench.base.errors import MemobenchError, UsageError
+from memobench.cli.main import bench
 from memobench.generator import GENERATORS, build
 from memobench.run import RunSettings
 from memobench.study.findings import MITIGATED, Arm, factors, mitigations

@@ -7,7 +7,7 @@ import pytest
 from memobench.results import Metric
 from memobench.study.grid import Finished
 from memobench.study.observed import Observed, spread
-from memobench.submitting.older import read_result
+from memobench.submissions.older import read_result
 
 KEPT = Path(__file__).parents[2] / "leaderboard" / "studies" / "xray" / "kept"
 

@@ -4,11 +4,11 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from memobench.errors import UsageError
+from memobench.base.errors import UsageError
+from memobench.data.folder import DEV_PATIENTS
+from memobench.data.phantom import FAMILIES, draw, draw_sides
+from memobench.data.splits import digest
 from memobench.report.words import MEMORIZATION, QUALITY
-from memobench.sources import digest
-from memobench.sources.folder import DEV_PATIENTS
-from memobench.sources.phantom import FAMILIES, draw, draw_sides
 from memobench.task import TASKS, TaskInfo
 
 NAMES = TASKS.files()

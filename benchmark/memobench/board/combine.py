@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.results import Metric
 
 LEVEL = 0.95

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memobench.base.store import digest_of
 from memobench.board.combine import Number, combine
 from memobench.board.rank import Placed, ranks
-from memobench.challenge_results import ChallengeResult
-from memobench.store import digest_of
+from memobench.challenge.results import ChallengeResult
 
 MAIN = "tpr_at_1"
 COLUMNS = {

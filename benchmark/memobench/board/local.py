@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from memobench.errors import DataError, MemobenchError
+from memobench.base.errors import DataError, MemobenchError
 from memobench.report.tables import board
 from memobench.results import Result
-from memobench.submitting.older import read_result
+from memobench.submissions.older import read_result
 from memobench.task import TASKS
 
 

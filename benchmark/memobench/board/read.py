@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from memobench.challenge_results import ChallengeResult
-from memobench.errors import DataError, MemobenchError
+from memobench.base.errors import DataError, MemobenchError
+from memobench.challenge.results import ChallengeResult
 from memobench.results import Identity, Strict
-from memobench.submitting.attack_rules import attack_id
-from memobench.submitting.records import Submission, Verification
-from memobench.submitting.untrusted import JSON_BYTES, parse_json, read_bytes
+from memobench.submissions.attack_rules import attack_id
+from memobench.submissions.records import Submission, Verification
+from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.task import TASKS
 
 Record = TypeVar("Record", bound=Strict)
@@ -91,7 +91,7 @@ def frame_of(task: str) -> Frame:
     Raises:
         UsageError: The task is unknown.
     """
-    from memobench.copies.parameters import DETECTOR_VERSION, MEASURE_VERSION
+    from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION
 
     info = TASKS.get(task)
     return Frame(

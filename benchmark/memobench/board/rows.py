@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from memobench.base.store import digest_of
 from memobench.board.combine import Number, combine
 from memobench.board.read import Frame, Listed
 from memobench.report.words import SURE
 from memobench.results import Metric
-from memobench.store import digest_of
 
 MIN_SEEDS = 3
 LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from memobench.base.errors import UsageError
+from memobench.base.terminal import track
 from memobench.board.build import board_json, build_board, check_committed
 from memobench.board.formats import csv_board, text_board
 from memobench.board.local import local_board
 from memobench.board.site import task_page, write_site
-from memobench.errors import UsageError
-from memobench.progress import track
 
 RENEW = (
     "renew it: bench leaderboard --format github > leaderboard/BOARD.md && "

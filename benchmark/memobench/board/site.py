@@ -20,6 +20,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from memobench.base.errors import MemobenchError
+from memobench.base.store import writing_into
 from memobench.board.build import TaskBoard
 from memobench.board.combine import Number, combine
 from memobench.board.detectors import COLUMNS
@@ -28,9 +30,7 @@ from memobench.board.plots import pareto_svg, points_of
 from memobench.board.rank import Ranked
 from memobench.board.read import Frame, Listed
 from memobench.board.rows import LEVELS, RATE, Row
-from memobench.errors import MemobenchError
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, shown, stem_of
-from memobench.store import writing_into
 
 OWN_PAGES = re.compile(r"^(index|[a-z0-9_-]+)\.html$")
 MOST_PIXELS = 20_000_000  # of a gallery

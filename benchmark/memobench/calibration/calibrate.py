@@ -10,16 +10,16 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
+from memobench.base.errors import UsageError
+from memobench.base.progress import Track, silent
+from memobench.base.seeds import derive_seed
 from memobench.calibration.scenarios import NULLS, PLANTED, Draw, Level, Scenario, draw, expected_hits
-from memobench.errors import UsageError
-from memobench.exchange import ExactTest
-from memobench.generator import Track, silent
 from memobench.memorization.evidence import evidence_test, strongest_matches
 from memobench.memorization.published import published_rule, published_rule_matched
 from memobench.memorization.rates import NULLS as NULL_VALUES
 from memobench.memorization.rates import rates_and_tests
 from memobench.results import Metric
-from memobench.seeds import derive_seed
+from memobench.stats.exchange import ExactTest
 
 PERMUTATIONS = 499  # of each draw; a run takes more, and is the less conservative for it
 EXCLUDED = 0.05

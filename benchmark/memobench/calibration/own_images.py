@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from memobench.copies.challenge import one_per_patient_first
-from memobench.copies.decide import Decisions, threshold
-from memobench.copies.detector import Detector
-from memobench.copies.perturb import perturb, perturbations_for
-from memobench.errors import UsageError
-from memobench.exchange import Floats, per_patient
-from memobench.generator import Track, silent
+from memobench.base.errors import UsageError
+from memobench.base.progress import Track, silent
+from memobench.base.seeds import derive_seed, generator_for
+from memobench.challenge.perturb import perturb, perturbations_for
+from memobench.challenge.planted import one_per_patient_first
+from memobench.detection.crossfit import Detector
 from memobench.memorization.calls import expected_false
+from memobench.memorization.decide import Decisions, threshold
 from memobench.memorization.evidence import evidence_test, strongest_matches
-from memobench.memorization.intervals import Interval, clustered_share
 from memobench.memorization.rates import Pools, false_discovery_rate, rates_and_tests, tally
 from memobench.memorization.sensitivity import corrected, corrected_patients
 from memobench.results import Metric
-from memobench.seeds import derive_seed, generator_for
+from memobench.stats.exchange import Floats, per_patient
+from memobench.stats.intervals import Interval, clustered_share
 from memobench.task import Splits
 
 SHARES = (0.0, 0.005, 0.01, 0.05, 0.2, 0.5)

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.copies.decide import Decisions, decide, threshold
+from memobench.base.seeds import generator_for
+from memobench.memorization.decide import Decisions, decide, threshold
 from memobench.memorization.rates import Pools
-from memobench.seeds import generator_for
 
 Array = NDArray[np.float64]
 Planting = Literal["images", "patients"]

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.registry import Registry
+from memobench.base.registry import Registry
 
 
 class Features(Protocol):

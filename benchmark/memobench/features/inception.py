@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.errors import DataError, MemobenchError
+from memobench.base.errors import DataError, MemobenchError
 from memobench.features import FEATURES
 
 NAME = "inception-v3-compat"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memobench.errors import DataError
-from memobench.neighbourhoods import SAME
-from memobench.neighbours import as_points, distinct, same_dimension
+from memobench.base.errors import DataError
+from memobench.neighbours.nearest import as_points, distinct, same_dimension
+from memobench.neighbours.neighbourhoods import SAME
 
 
 def both(generated: ArrayLike, train: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization._points import both, different, one_each
-from memobench.neighbourhoods import TIE
-from memobench.neighbours import nearest
+from memobench.neighbours.nearest import nearest
+from memobench.neighbours.neighbourhoods import TIE
 
 
 def authenticity(generated: ArrayLike, train: ArrayLike, *, train_groups: NDArray[Any] | None = None) -> float:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
+from memobench.base.seeds import derive_seed
 from memobench.memorization._points import both, different
-from memobench.neighbours import as_points, nearest, same_dimension
-from memobench.seeds import derive_seed
+from memobench.neighbours.nearest import as_points, nearest, same_dimension
 
 CELLS = 3
 LEAST = 20

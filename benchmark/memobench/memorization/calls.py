@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.copies.decide import Decisions
-from memobench.errors import DataError
-from memobench.exchange import Floats
+from memobench.base.errors import DataError
+from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools, false_discovery_rate, tally
+from memobench.stats.exchange import Floats
 
 SMALL = 0.05  # a false discovery rate that a reader would call small
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from memobench.copies.decide import Decisions
-from memobench.exchange import Floats
+from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools, tally
 from memobench.results import Metric
+from memobench.stats.exchange import Floats
 
 LEAST_RATE = 0.1  # copies per patient and set of samples: seen once in ten times as many samples
 SHAPES = (0.3, 0.6, 1.2, 2.5, 5.0, 1e4)  # of the gamma law of the patients' rates; the last: all alike

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from memobench.copies.decide import Decisions
 from memobench.memorization.ceiling import memorized_ceiling
+from memobench.memorization.decide import Decisions
 from memobench.memorization.evidence import copy_evidence
 from memobench.memorization.rates import Pools, rates
 from memobench.memorization.sensitivity import corrected, corrected_patients

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.copies.decide import Decisions
-from memobench.exchange import ExactTest, Floats, exact_test, labellings
+from memobench.base.seeds import generator_for
+from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools
 from memobench.results import Metric
-from memobench.seeds import generator_for
+from memobench.stats.exchange import ExactTest, Floats, exact_test, labellings
 
 ODDS = (1.5, 2.5, 4.0, 10.0, 30.0)  # of train among the strongest matches, relative to chance
 

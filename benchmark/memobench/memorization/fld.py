@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization._points import both
-from memobench.neighbours import as_points, same_dimension
+from memobench.neighbours.nearest import as_points, same_dimension
 
 ROUNDS = 200
 TOLERANCE = 1e-3  # on the logarithm of every variance

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
 from memobench.memorization._points import both, different
-from memobench.neighbours import nearest
+from memobench.neighbours.nearest import nearest
 
 ALPHA = 0.5
 NEIGHBOURS = 50

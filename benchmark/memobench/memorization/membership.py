@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from memobench.errors import DataError
-from memobench.exchange import per_patient, permutation_tests
+from memobench.base.errors import DataError
+from memobench.base.seeds import derive_seed, generator_for
 from memobench.memorization._points import one_each
-from memobench.memorization.intervals import clustered_share
 from memobench.results import Metric
-from memobench.seeds import derive_seed, generator_for
-from memobench.statistics import block_jackknife, wilson
+from memobench.stats.exchange import per_patient, permutation_tests
+from memobench.stats.intervals import clustered_share
+from memobench.stats.jackknife import block_jackknife, wilson
 
 RATES = {"membership_tpr_at_1_fpr": 0.01, "membership_tpr_at_0_1_fpr": 0.001}
 SPLITS = 200  # random halves of the members

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memobench.errors import DataError
-from memobench.exchange import per_patient
+from memobench.base.errors import DataError
+from memobench.base.seeds import derive_seed, generator_for
 from memobench.memorization._points import both, different, one_each
 from memobench.memorization.authenticity import authentic, authenticity
 from memobench.memorization.c_t import CELLS, LEAST, CellDistances, cell_distances
 from memobench.memorization.fld import Mixture, fld_gap, gap
-from memobench.memorization.intervals import clustered_share
 from memobench.memorization.l2_ratio import NEIGHBOURS, calibrated_threshold, l2_ratio
-from memobench.neighbours import as_points, nearest
+from memobench.neighbours.nearest import as_points, nearest
 from memobench.results import Metric
-from memobench.seeds import derive_seed, generator_for
-from memobench.statistics import block_jackknife
+from memobench.stats.exchange import per_patient
+from memobench.stats.intervals import clustered_share
+from memobench.stats.jackknife import block_jackknife
 
 FLD_BLOCKS = 10  # each block of generated images asks for a new fit
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
+from memobench.base.seeds import generator_for
 from memobench.results import Metric
-from memobench.seeds import generator_for
 
 PERCENTILE = 95.0
 

@@ -14,11 +14,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.copies.decide import Decisions
-from memobench.errors import DataError
-from memobench.exchange import ExactTest, Floats, keep_null, per_patient, permutation_tests
+from memobench.base.errors import DataError
 from memobench.images import Images
-from memobench.memorization.intervals import (
+from memobench.memorization.decide import Decisions
+from memobench.results import Metric
+from memobench.stats.exchange import ExactTest, Floats, keep_null, per_patient, permutation_tests
+from memobench.stats.intervals import (
     Interval,
     beyond_chance,
     difference,
@@ -28,7 +29,6 @@ from memobench.memorization.intervals import (
     scaled,
     share_interval,
 )
-from memobench.results import Metric
 
 NULLS = {"copy_rate": 0.0, "memorized_patients": 0.0, "memorized_rate": 0.0, "train_share": 0.5}
 
@@ -132,7 +132,7 @@ def tally(decisions: Decisions, pools: Pools) -> Tally:
 def rates(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 9999) -> dict[str, Metric]:
     """All that follows from the decisions.
 
-    The sampling model, the parameters and the intervals are those of :mod:`memobench.memorization.intervals`; an
+    The sampling model, the parameters and the intervals are those of :mod:`memobench.stats.intervals`; an
     interval holds the null wherever the exact test does not reject it at 2.5 % a side.
 
     Args:
@@ -144,7 +144,7 @@ def rates(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 999
     Returns:
         ``copy_rate``: share of samples that are copies of training images, minus the same of holdout images.
         ``memorized_patients``: training patients with a copy beyond those that chance hits as it hits holdout
-        patients, as a count (:func:`memobench.memorization.intervals.beyond_chance`).
+        patients, as a count (:func:`memobench.stats.intervals.beyond_chance`).
         ``memorized_rate``: the same share of training images.
         ``train_share``: share of samples that match train better than holdout (ties count half).
         Each with a 95 % interval over patients and a one-sided permutation p-value.

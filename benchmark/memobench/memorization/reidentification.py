@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.errors import DataError
-from memobench.exchange import per_patient
+from memobench.base.errors import DataError
 from memobench.memorization._points import one_each
-from memobench.memorization.intervals import clustered_share
 from memobench.results import Metric
+from memobench.stats.exchange import per_patient
+from memobench.stats.intervals import clustered_share
 
 
 def matches_needed(patients: NDArray[Any], scans: NDArray[Any]) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from memobench.copies.decide import Decisions
-from memobench.errors import DataError
-from memobench.exchange import Floats
-from memobench.memorization.intervals import Interval, ratio
+from memobench.base.errors import DataError
+from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools, tally
 from memobench.results import Metric
+from memobench.stats.exchange import Floats
+from memobench.stats.intervals import Interval, ratio
 
 
 def corrected(metric: Metric, sensitivity: Interval, *, most: float = 1.0) -> Metric:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.copies.decide import Threshold, threshold
-from memobench.exchange import per_patient
-from memobench.memorization.intervals import clustered_share
+from memobench.memorization.decide import Threshold, threshold
 from memobench.results import Metric
+from memobench.stats.exchange import per_patient
+from memobench.stats.intervals import clustered_share
 
 WEAKER = (
     "no held-out patients: what chance alone matches is taken from the training patients among themselves, so the "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memobench.errors import DataError
-from memobench.neighbours import as_points, same_dimension
-from memobench.seeds import generator_for
+from memobench.base.errors import DataError
+from memobench.base.seeds import generator_for
+from memobench.neighbours.nearest import as_points, same_dimension
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:

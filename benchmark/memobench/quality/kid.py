@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from memobench.distances import Floats
-from memobench.errors import DataError
-from memobench.neighbours import BLOCK, as_points, same_dimension
+from memobench.base.errors import DataError
+from memobench.neighbours.distances import Floats
+from memobench.neighbours.nearest import BLOCK, as_points, same_dimension
 
 
 def kernel_distance(x: ArrayLike, y: ArrayLike, *, block: int = BLOCK) -> float:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memobench.distances import Floats, as_points
-from memobench.errors import DataError
+from memobench.base.errors import DataError
+from memobench.base.seeds import derive_seed, generator_for
+from memobench.neighbours.distances import Floats, as_points
 from memobench.quality.fd import extrapolation_needs, frechet_distance, frechet_infinity
 from memobench.quality.kid import kernel_distance
 from memobench.quality.ms_ssim import diversity
 from memobench.quality.prdc import prdc, prdc_items
-from memobench.seeds import derive_seed, generator_for
-from memobench.statistics import Jackknife, block_jackknife, wilson
+from memobench.stats.jackknife import Jackknife, block_jackknife, wilson
 
 NEIGHBOURS = 5
 PAIRS = 512
@@ -33,8 +33,8 @@ class Quality:
             best near the null, and where there is something to say about it, note. A Frechet distance falls with the
             number of images, so its null is comparable where F >= N.
         deviations: Of the Frechet distance, ``by_samples`` (A,) and ``by_patients`` (B,): what it owes to each block of
-            its sets (:class:`memobench.statistics.Jackknife`). Most of its variance is that of the reference, which two
-            generators share; the difference of their distances has the differences of their deviations.
+            its sets (:class:`memobench.stats.jackknife.Jackknife`). Most of its variance is that of the reference,
+            which two generators share; the difference of their distances has the differences of their deviations.
     """
 
     metrics: dict[str, dict[str, float | str]]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.errors import DataError
-from memobench.seeds import generator_for
+from memobench.base.errors import DataError
+from memobench.base.seeds import generator_for
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2, from fine to coarse
 WINDOW = 11

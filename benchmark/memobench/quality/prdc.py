@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memobench.errors import DataError
-from memobench.neighbourhoods import Neighbourhoods, neighbourhoods
+from memobench.base.errors import DataError
+from memobench.neighbours.neighbourhoods import Neighbourhoods, neighbourhoods
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def prdc(real: ArrayLike, fake: ArrayLike, k: int = 5) -> dict[str, float]:
 def prdc_items(real: ArrayLike, fake: ArrayLike, k: int = 5) -> Items:
     """The four measures for each image.
 
-    Duplicates count once: :func:`memobench.neighbourhoods.neighbourhoods` says how. Where fewer than k other real
-    points exist, density divides by their number.
+    Duplicates count once: :func:`memobench.neighbours.neighbourhoods.neighbourhoods` says how. Where fewer than k other
+    real points exist, density divides by their number.
 
     Args:
         real: (M, D) features of real images, M >= 1.

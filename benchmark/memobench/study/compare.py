@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from memobench.copies.decide import Decisions
-from memobench.errors import DataError
-from memobench.exchange import Floats
+from memobench.base.errors import DataError
+from memobench.base.seeds import generator_for
+from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools, tally
-from memobench.seeds import generator_for
+from memobench.stats.exchange import Floats
 
 DRAWS = 2000  # of patients
 LEVEL = 0.95

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from memobench.copies.decide import Decisions
-from memobench.errors import MemobenchError, UsageError
+from memobench.base.errors import MemobenchError, UsageError
 from memobench.generator import GENERATORS, build
+from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools
 from memobench.results import Result
 from memobench.run import RunSettings, run
@@ -161,7 +161,7 @@ def _in_process(settings: RunSettings, number: int, plugins: Sequence[Path]) -> 
     environment = dict(os.environ)
     if gpu := next(_gpus(number), None):
         environment["CUDA_VISIBLE_DEVICES"] = gpu
-    command = [sys.executable, "-c", "from memobench.cli import main; main()", *words_of(settings, plugins)]
+    command = [sys.executable, "-c", "from memobench.cli.main import main; main()", *words_of(settings, plugins)]
     # the command is this program itself, with words made of checked settings
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if not done.returncode:

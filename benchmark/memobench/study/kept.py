@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memobench.errors import DataError
+from memobench.base.errors import DataError
+from memobench.base.store import copy_file, writing_into
 from memobench.run import RunSettings, identity_of
-from memobench.store import copy_file, writing_into
 from memobench.study.grid import Finished
-from memobench.submitting.older import read_result
+from memobench.submissions.older import read_result
 from memobench.task import Splits
 
 FILES = ("scores.npz", "result.json")  # of a run's folder; the result last: where it is, all is

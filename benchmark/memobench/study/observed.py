@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memobench.errors import DataError
-from memobench.exchange import Floats
+from memobench.base.errors import DataError
+from memobench.stats.exchange import Floats
 from memobench.study.compare import (
     Deviations,
     Estimate,

@@ -1,0 +1,103 @@
+"""What must hold between the sets of an audit, and what a reader must know where it does not quite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from memobench.base.errors import DataError
+from memobench.data.files.inspect import Inspection
+from memobench.data.files.picture import IN_WINDOW
+from memobench.data.files.prepare import contrast_agrees
+from memobench.data.files.walk import shown
+from memobench.detection.crossfit import FOLDS
+from memobench.detection.embed import MIN_PATIENTS
+from memobench.images import Images, content_digests
+
+_APART = 0.5  # shares of images shown in a window that differ by more are worth a note
+_FEWER = 0.5  # held-out patients per training patient, below which a note says what that costs
+
+
+def check_enough(train: Images, holdout: Images | None) -> None:
+    """Refuse real images of too few patients to learn a detector from, or to measure chance by.
+
+    Raises:
+        DataError: There are fewer than the detector needs for each of its folds, or next to no decoys.
+    """
+    if holdout is None and train.patient_count < FOLDS * MIN_PATIENTS:
+        raise DataError(
+            f"the training images are of {_patients(train)}, too few to learn from what tells a copy from another "
+            f"patient's image; give at least {FOLDS * MIN_PATIENTS}"
+        )
+    for name, images in {"training": train, "held-out": holdout}.items():
+        if images is not None and images.patient_count < MIN_PATIENTS:
+            remedy = ", or leave --holdout out and take the weaker guarantee" if images is holdout else ""
+            raise DataError(
+                f"the {name} images are of {_patients(images)}, too few to tell copies from chance; give at least "
+                f"{MIN_PATIENTS}, best as many in train as held out{remedy}"
+            )
+
+
+def balance_notes(train: Images, holdout: Images | None) -> list[str]:
+    """What few held-out patients cost."""
+    if holdout is None or holdout.patient_count >= _FEWER * train.patient_count:
+        return []
+    return [
+        f"only {_patients(holdout)} were held out against {_patients(train)} in train: what chance does is known less "
+        "surely, so intervals are wide and few copies may stay unseen; hold out as many as are trained on"
+    ]
+
+
+def _patients(images: Images) -> str:
+    return "1 patient" if images.patient_count == 1 else f"{images.patient_count} patients"
+
+
+def check_apart(train: Images, holdout: Images) -> None:
+    """Refuse a holdout that is no holdout.
+
+    Raises:
+        DataError: A patient, or an image, stands on both sides.
+    """
+    if shared := sorted(set(train.patients.tolist()) & set(holdout.patients.tolist())):
+        count = "1 patient stands" if len(shared) == 1 else f"{len(shared)} patients stand"
+        raise DataError(
+            f'{count} in train and in holdout ("{shown(shared[0])}" for one); give a holdout of patients whom the '
+            "generator never saw"
+        )
+    held_out = content_digests(holdout.pixels).tolist()
+    if same := set(content_digests(train.pixels).tolist()) & set(held_out):
+        first = next(k for k, content in enumerate(held_out) if content in same)
+        count = "1 image stands" if len(same) == 1 else f"{len(same)} images stand"
+        raise DataError(
+            f'{count} in train and in holdout (of holdout patient "{shown(str(holdout.patients[first]))}" for one); '
+            "take what is shared out of one of the two"
+        )
+
+
+def contrast_notes(synthetic: Images, train: Images, holdout: Images | None) -> list[str]:
+    """Which sets are bright where the training images are dark: copies of such are seen less surely."""
+    others = {"synthetic": synthetic, "held-out": holdout}
+    return [
+        f"the {name} images are inverted against the training images, bright where those are dark; invert one of the "
+        "two and audit again, since copies are found less surely so"
+        for name, images in others.items()
+        if images is not None and not contrast_agrees(images, train)
+    ]
+
+
+def window_notes(found: Mapping[str, Inspection]) -> list[str]:
+    """Whether one set is shown through DICOM windows and another is not, which clips them differently.
+
+    Args:
+        found: The folders, by side; each holds an image.
+    """
+    windowed = {
+        side: sum(kind.count for kind in inspection.found if kind.scaling.startswith(IN_WINDOW)) / len(inspection.items)
+        for side, inspection in found.items()
+    }
+    if max(windowed.values()) - min(windowed.values()) < _APART:
+        return []
+    words = ", ".join(f"{100 * share:.0f} % of {side}" for side, share in windowed.items())
+    return [
+        f"not all sets are shown in a DICOM window ({words}); if values beyond the window are cut off in one set and "
+        "not in another, copies are found less surely, so export all sets in one way"
+    ]

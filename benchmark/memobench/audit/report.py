@@ -1,0 +1,132 @@
+"""The report of an audit: one HTML file that needs nothing else, and the list of all images as CSV."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from memobench.audit.clean import plain_cell
+from memobench.audit.measure import CLEAN_TAIL
+from memobench.audit.results import AuditResult
+from memobench.report.words import MEMORIZATION, QUALITY, entry_of, shown, stem_of
+
+ROWS = (
+    "copy_rate",
+    "memorized_patients",
+    "train_share",
+    "copy_evidence",
+    "false_discovery_rate",
+    "sensitivity",
+    "copy_rate_corrected",
+    "memorized_patients_corrected",
+    "reidentified",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture for the gallery: PNG bytes, and what it shows."""
+
+    png: bytes
+    text: str
+
+
+def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair]) -> str:
+    """The report as one self-contained page; every text from outside is escaped.
+
+    Args:
+        result: What was found.
+        plot: The score plot as PNG.
+        pairs: The gallery.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    page = environment.from_string(files("memobench.audit").joinpath("report.html.j2").read_text("utf-8"))
+    rows = []
+    stems = {stem_of(name): name for name in result.metrics if name not in MEMORIZATION}
+    quality = [stems[stem] for stem in QUALITY if stem in stems]
+    for name in [*(n for n in ROWS if n in result.metrics), *quality]:
+        metric, entry = result.metrics[name], entry_of(name)
+        ends = [shown(end, entry.style) for end in (metric.low, metric.high)]
+        interval = f"{ends[0]} to {ends[1]}" if all(ends) else ""
+        rows.append(
+            [entry.label, shown(metric.value, entry.style), interval, shown(metric.null, entry.style), entry.meaning]
+        )
+    found = [
+        [
+            row.perturbation.replace("_", " "),
+            *(
+                shown(row.metrics[name].value, "percent") if name in row.metrics else ""
+                for name in ("sensitivity", "right_source")
+            ),
+        ]
+        for row in result.challenge.rows
+    ]
+    return page.render(
+        result=result,
+        steps=next_steps(result),
+        rows=rows,
+        found=found,
+        plot=base64.b64encode(plot).decode(),
+        plot_text=plot_words(result),
+        pairs=[{"png": base64.b64encode(pair.png).decode(), "text": pair.text} for pair in pairs],
+    )
+
+
+def next_steps(result: AuditResult) -> list[str]:
+    """What a data steward can do now."""
+    left_out = sum(image.left_out for image in result.images)
+    steps = []
+    if result.decision == "do not release":
+        steps.append("Do not hand these images on.")
+    if left_out:
+        steps.append(
+            f"--clean DIR copies the {len(result.images) - left_out} images that match no training patient more "
+            f"strongly than {100 * (1 - CLEAN_TAIL):.1f} % of new patients do, and lists the {left_out} others. Then "
+            "audit the cleaned set."
+        )
+    if result.decision != "release":
+        steps.append("Look at the strongest matches below with somebody who knows the images.")
+        steps.append(
+            "Train the generator again with augmentation, on more patients or for fewer steps, and keep as many "
+            "patients out of the training as decoys."
+        )
+    if not result.counts.get("holdout_patients"):
+        steps.append("Keep patients out of the next training: only then can chance be measured.")
+    if result.decision == "release":
+        steps.append("Look at the strongest matches below once, and keep this report with the data set.")
+    return steps
+
+
+def plot_words(result: AuditResult) -> str:
+    """What the score plot shows, for those who do not see it."""
+    called = sum(image.copy_of is not None for image in result.images)
+    return (
+        f"How strongly images match: {called} of {len(result.images)} synthetic images reach the threshold of a copy "
+        f"({result.threshold['tau']:.2f}) in a training patient."
+    )
+
+
+def images_csv(result: AuditResult) -> str:
+    """All synthetic images as comma-separated values, the strongest match in train first; :func:`plain_cell` for names.
+
+    Score and matched image are empty where no training image came into question.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "score", "p_value", "copy_of", "matched_training_image", "left_out"])
+    for image in sorted(result.images, key=lambda one: -one.strength):
+        score = "" if image.score is None else f"{image.score:.4f}"
+        p_value = "" if image.p_value is None else f"{image.p_value:.4f}"
+        writer.writerow(
+            [
+                *(plain_cell(image.name), score, p_value),
+                *(plain_cell(image.copy_of or ""), plain_cell(image.match or ""), image.left_out or ""),
+            ]
+        )
+    return text.getvalue()

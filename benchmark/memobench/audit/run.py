@@ -1,0 +1,384 @@
+"""``bench audit``: folders in, a verdict, a report and a cleaned set out; and the same from Python, on arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.audit.agreement import (
+    balance_notes,
+    check_apart,
+    check_enough,
+    contrast_notes,
+    window_notes,
+)
+from memobench.audit.clean import Cleaned, check_target, write_clean
+from memobench.audit.measure import Audited, measure_audit
+from memobench.audit.plots import pair_picture, score_plot
+from memobench.audit.remember import RememberingDetector
+from memobench.audit.report import Pair, html_report, images_csv
+from memobench.audit.results import AffectedPatient, AuditedImage, AuditResult, decide_release, guarantee_words
+from memobench.base.clock import Clock, rounded
+from memobench.base.errors import DataError
+from memobench.base.progress import Track, silent
+from memobench.base.seeds import derive_seed
+from memobench.base.store import Store, digest_of, load_arrays, save_arrays, write_json, writing_into
+from memobench.data.files.inspect import Inspection, inspect_folder
+from memobench.data.files.picture import SCALING_VERSION, stretched
+from memobench.data.files.prepare import common_shape, prepare
+from memobench.data.files.walk import shown
+from memobench.detection.crossfit import Detector
+from memobench.detection.overlay import overlay
+from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
+from memobench.generator import Context
+from memobench.images import Images, content_digests
+from memobench.provenance import environment
+from memobench.report.gallery import strongest
+from memobench.training.acceleration import device_of
+
+PAIRS = 12  # in the gallery
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """What an audit is asked to do: the words of ``bench audit``.
+
+    Attributes:
+        synthetic: Folder of the synthetic images.
+        train: Folder of the images that the generator learned from.
+        holdout: Folder of other patients' images; None where there are none.
+        dim: 2 or 3; None to find it from the data.
+        size: Longest side that images are brought to; None for the common ground of the folders.
+        patient_regex: Where a path names the patient.
+        skip_unreadable: Go on without files that cannot be read.
+        preset: The detector's.
+        device: "auto", or a torch device.
+        out: Folder of the report.
+        clean: Where to write the cleaned set; None not to.
+    """
+
+    synthetic: Path
+    train: Path
+    holdout: Path | None = None
+    dim: int | None = None
+    size: int | None = None
+    patient_regex: str | None = None
+    skip_unreadable: bool = False
+    preset: str = "quick"
+    device: str = "auto"
+    out: Path = Path("audit")
+    clean: Path | None = None
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """An audit as Python and notebooks see it.
+
+    Attributes:
+        result: What was found.
+        html: The report, one self-contained page.
+        cleaned: What was copied by ``clean``; None where it was not asked for.
+    """
+
+    result: AuditResult
+    html: str
+    cleaned: Cleaned | None = None
+
+    def _repr_html_(self) -> str:
+        """The report within a notebook, in a frame of its own so that its style stays there."""
+        page = self.html.replace("&", "&amp;").replace('"', "&quot;")
+        return f'<iframe srcdoc="{page}" style="width:100%;height:40rem;border:0" title="Audit report"></iframe>'
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """What is compared, with the names that people know the images by."""
+
+    synthetic: Images
+    train: Images
+    holdout: Images | None
+    names: Sequence[str]
+    train_names: Sequence[str]
+    patients_known: bool
+    unreadable: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+
+
+def audit_folders(
+    settings: AuditSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+) -> AuditReport:
+    """Read, compare, report, and copy the safe files if asked to.
+
+    Args:
+        settings: What to do.
+        track: Shows progress.
+        say: Is told one line per stage.
+
+    Returns:
+        The report; ``report.html``, ``audit.json`` and ``audit.csv`` stand in ``settings.out``.
+
+    Raises:
+        DataError: A folder or file cannot be used; the message names it, the reason and the fix.
+    """
+    folders = {"train": settings.train, "synthetic": settings.synthetic}
+    if settings.holdout is not None:
+        folders["holdout"] = settings.holdout
+        if settings.holdout.resolve() == settings.train.resolve():
+            raise DataError(
+                f"--holdout {shown(str(settings.holdout))} is the folder of --train; give images of patients whom the "
+                "generator never saw, or leave --holdout out"
+            )
+    if settings.clean is not None:
+        check_target(settings.clean, list(folders.values()))
+    store, clock = Store(settings.out / ".stages"), Clock(say)
+    found: dict[str, Inspection] = {}
+    with clock("inspect"):
+        for side in folders:  # the training images come first: they say whether all are images or volumes
+            found[side] = _inspect(folders[side], side, settings, found["train"].dim if found else settings.dim, track)
+        shape = common_shape(list(found.values()), settings.size)
+    with clock("read"):
+        images, stored = {}, []
+        for side, inspection in found.items():
+            read, done = _prepared(inspection, shape, store, track)
+            if not inspection.patients_known:  # names of files, which may be the same in two folders
+                read = dataclasses.replace(read, patients=np.char.add(f"{side}/", read.patients))
+            images[side] = read
+            stored.append(done)
+        clock.stored = all(stored)
+    sides = _Sides(
+        images["synthetic"],
+        images["train"],
+        images.get("holdout"),
+        _names(found["synthetic"]),
+        _names(found["train"]),
+        all(inspection.patients_known for side, inspection in found.items() if side != "synthetic"),
+        [(f"{side}/{file}", reason) for side, inspection in found.items() for file, reason in inspection.unreadable],
+        [
+            *(f"{side}: {note}" for side, inspection in found.items() for note in inspection.notes),
+            *window_notes(found),
+        ],
+    )
+    if sides.unreadable:
+        count = len(sides.unreadable)
+        say(f"{count} file{'s' * (count > 1)} cannot be used and were passed over; the report names them")
+    report = _audit(sides, settings.preset, settings.device, store, clock, track)
+    for note in report.result.notes:
+        say(f"Note: {note}")
+    with writing_into(settings.out):
+        settings.out.mkdir(parents=True, exist_ok=True)
+        (settings.out / "report.html").write_text(report.html, encoding="utf-8")
+        (settings.out / "audit.csv").write_text(images_csv(report.result), encoding="utf-8")
+        write_json(settings.out / "audit.json", report.result.model_dump(mode="json"))
+    if settings.clean is None:
+        return report
+    files = [item.files for item in found["synthetic"].items]
+    cleaned = write_clean(settings.clean, settings.synthetic, report.result.images, files)
+    return dataclasses.replace(report, cleaned=cleaned)
+
+
+def audit(
+    synthetic: NDArray[np.floating] | Path | str,
+    train: NDArray[np.floating] | Path | str,
+    holdout: NDArray[np.floating] | Path | str | None = None,
+    *,
+    train_patients: Sequence[str] | None = None,
+    holdout_patients: Sequence[str] | None = None,
+    preset: str = "quick",
+    device: str = "auto",
+    out: Path | str = "audit",
+    clean: Path | str | None = None,
+    track: Track = silent,
+) -> AuditReport:
+    """Audit synthetic images from Python: arrays, or folders as ``bench audit`` takes them.
+
+    Args:
+        synthetic: (N, *S) values in [0, 1], S being (H, W) or (D, H, W), scaled as :mod:`memobench.data.files.picture`
+            says; or a folder.
+        train: The images that the generator learned from, likewise.
+        holdout: Images of other patients, likewise; None where there are none.
+        train_patients: (n,) the patient of each training image; None if each is of another patient.
+        holdout_patients: (m,) likewise.
+        preset: How much the detector is trained: smoke, quick, standard or paper.
+        device: "auto", or a torch device.
+        out: Where stages and, for folders, the report are written.
+        clean: For folders: where to write the cleaned set.
+        track: Shows progress.
+
+    Raises:
+        DataError: The images cannot be used, or arrays and folders are mixed.
+    """
+    given = [one for one in (synthetic, train, holdout) if one is not None]
+    if all(isinstance(one, str | Path) for one in given):
+        settings = AuditSettings(
+            Path(str(synthetic)),
+            Path(str(train)),
+            None if holdout is None else Path(str(holdout)),
+            preset=preset,
+            device=device,
+            out=Path(out),
+            clean=None if clean is None else Path(clean),
+        )
+        return audit_folders(settings, track=track)
+    if not all(isinstance(one, np.ndarray) for one in given):
+        raise DataError("arrays and folders are mixed; give all as arrays, or all as folders")
+    if clean is not None:
+        raise DataError("clean copies files, and arrays are none; take result.images[k].left_out")
+    made = _images(np.asarray(synthetic), None, "synthetic")
+    real = _images(np.asarray(train), train_patients, "train")
+    decoys = None if holdout is None else _images(np.asarray(holdout), holdout_patients, "holdout")
+    known = train_patients is not None and (holdout is None or holdout_patients is not None)
+    sides = _Sides(made, real, decoys, made.scans.tolist(), real.scans.tolist(), known, (), ())
+    return _audit(sides, preset, device, Store(Path(out) / ".stages"), Clock(lambda text: None), track)
+
+
+def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, track: Track) -> AuditReport:
+    train, holdout = sides.train, sides.holdout
+    if not len(sides.synthetic):
+        raise DataError("there are no synthetic images to audit; give at least one")
+    if holdout is not None:
+        check_apart(train, holdout)
+    check_enough(train, holdout)
+    notes = [*sides.notes, *balance_notes(train, holdout), *contrast_notes(sides.synthetic, train, holdout)]
+    sides = dataclasses.replace(sides, notes=notes)
+    device = device_of(device)
+    parameters = EmbeddingParameters.preset(preset)
+    with clock("detector"):
+        path, clock.stored, name = _fitted(sides, parameters, device, store, track)
+    with clock("compare"):
+        detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
+        remembering = RememberingDetector.of(detector, store, path.name)
+        audited = measure_audit(
+            sides.synthetic.pixels, train, holdout, remembering, null_images=parameters.null_images, track=track
+        )
+    with clock("report"):
+        result = _result(sides, audited, device, clock.seconds, name)
+        pairs = _pairs(sides, audited, result, detector)
+        html = html_report(result, score_plot(audited), pairs)
+    return AuditReport(result, html)
+
+
+def _fitted(
+    sides: _Sides, parameters: EmbeddingParameters, device: str, store: Store, track: Track
+) -> tuple[Path, bool, str]:
+    """Where the detector of both sides is kept, whether it was there, and its name."""
+    pool = sides.train if sides.holdout is None else sides.train.joined(sides.holdout)
+    key = {"pool": pool.digest, "version": DETECTOR_VERSION, "detector": dataclasses.asdict(parameters)}
+    key = json.loads(json.dumps(key))
+
+    def write(into: Path, scratch: Path) -> None:
+        context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
+        save_arrays(into / "detector.safetensors", Detector.fit(pool, None, parameters, context=context).state())
+
+    path, stored = store.get("detector", key, write)
+    return path, stored, digest_of(key)
+
+
+def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, float], name: str) -> AuditResult:
+    train, holdout, count = sides.train, sides.holdout, len(sides.synthetic)
+    matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score)
+    images = [
+        AuditedImage(
+            name=sides.names[k],
+            score=float(audited.train_score[k]) if found[k] else None,
+            p_value=None if audited.p_value is None else float(audited.p_value[k]),
+            copy_of=str(matched[k]) if audited.called[k] else None,
+            match=sides.train_names[int(audited.train_index[k])] if found[k] else None,
+            left_out=bool(audited.left_out[k]),
+        )
+        for k in range(count)
+    ]
+    affected = [
+        AffectedPatient(
+            patient=str(patient),
+            images=int((matched[audited.called] == patient).sum()),
+            strongest=float(audited.train_score[audited.called & (matched == patient)].max()),
+        )
+        for patient in np.unique(matched[audited.called])
+    ]
+    contents, real = (content_digests(side.pixels).tolist() for side in (sides.synthetic, train))
+    exact = int(np.isin(contents, real).sum())
+    decision, verdict = decide_release(audited.metrics, count, exact=exact, called=int(audited.called.sum()))
+    counts = {"synthetic_images": count, "train_images": len(train), "train_patients": train.patient_count}
+    counts["holdout_images"] = 0 if holdout is None else len(holdout)
+    counts["holdout_patients"] = 0 if holdout is None else holdout.patient_count
+    return AuditResult(
+        audit_id=digest_of({"detector": name, "synthetic": sides.synthetic.digest, "measure": MEASURE_VERSION}),
+        decision=decision,
+        verdict=verdict,
+        guarantee=guarantee_words(audited.metrics, counts["holdout_patients"], sides.patients_known),
+        counts=counts,
+        shape=train.shape,
+        detector_version=DETECTOR_VERSION,
+        measure_version=MEASURE_VERSION,
+        threshold=dataclasses.asdict(audited.threshold),
+        clean_limit=audited.clean_limit,
+        metrics=audited.metrics,
+        challenge=audited.challenge,
+        cleaned=audited.cleaned,
+        images=images,
+        affected=sorted(affected, key=lambda one: (-one.images, -one.strongest)),
+        duplicates=count - len(set(contents)),
+        unreadable=list(sides.unreadable),
+        notes=[*sides.notes, *audited.notes],
+        environment=environment(device),
+        seconds=rounded(seconds),
+    )
+
+
+def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detector) -> list[Pair]:
+    rows = strongest(audited.train_score, sides.train.patients[audited.train_index], PAIRS)
+    pairs = []
+    for row in rows:
+        image, query = result.images[row], sides.synthetic.pixels[row]
+        real = np.asarray(sides.train.pixels[audited.train_index[row]])
+        word = f"called a copy of patient {image.copy_of}" if image.copy_of else "not called a copy"
+        text = f"{image.name} and {image.match}: score {image.strength:.2f}, {word}"
+        pairs.append(Pair(pair_picture(np.asarray(query), overlay(detector, query, real)), text))
+    return pairs
+
+
+def _inspect(path: Path, side: str, settings: AuditSettings, dim: int | None, track: Track) -> Inspection:
+    """A folder's images; whose the synthetic ones are is not asked."""
+    return inspect_folder(
+        path,
+        dim=dim,
+        patient_regex=None if side == "synthetic" else settings.patient_regex,
+        skip_unreadable=settings.skip_unreadable,
+        track=track,
+    )
+
+
+def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, track: Track) -> tuple[Images, bool]:
+    """The images of a folder, kept by the content of their files."""
+    sha = hashlib.sha256()
+    for item in inspection.items:
+        sha.update("\x1f".join([*item.files, str(item.frame), item.patient, item.scan, ""]).encode())
+        for file in item.files if not item.frame else ():  # the frames of one file have one content
+            sha.update(hashlib.sha256((inspection.root / file).read_bytes()).digest())
+
+    def write(into: Path, scratch: Path) -> None:
+        prepare(inspection, shape, track=track).save(into)
+
+    key = {"content": sha.hexdigest(), "shape": list(shape), "scaling": SCALING_VERSION}
+    path, stored = store.get("images", key, write)
+    return Images.load(path), stored
+
+
+def _names(inspection: Inspection) -> list[str]:
+    return [item.file if item.frame is None else f"{item.file}#{item.frame}" for item in inspection.items]
+
+
+def _images(pixels: NDArray[np.floating], patients: Sequence[str] | None, name: str) -> Images:
+    owners = [f"{name} {k}" for k in range(len(pixels))] if patients is None else list(patients)
+    scans = np.array([f"{name} {k}" for k in range(len(pixels))], dtype=np.str_)
+    images = Images(np.ascontiguousarray(pixels, dtype=np.float32), np.array(owners, dtype=np.str_), scans)
+    # as the same images are scaled when they come as files
+    scaled = [image if image.min() == image.max() else stretched(image) for image in images.pixels]
+    return dataclasses.replace(images, pixels=np.stack(scaled) if scaled else images.pixels)

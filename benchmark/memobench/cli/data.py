@@ -1,0 +1,69 @@
+"""``bench data``: images, before they are used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.group("data")
+def data_group() -> None:
+    """Get image data, and look at them before they are used."""
+
+
+@data_group.command("fetch")
+@click.argument("name")
+def data_fetch_command(name: str) -> None:
+    """Download an open data set NAME of `bench list data`, after saying its size and licence.
+
+    It goes on after a cut, is checked against the publisher's checksum, and lies in MEMOBENCH_HOME.
+    """
+    from memobench.base.terminal import say, track
+    from memobench.data.public._fetch import fetch
+
+    click.echo(fetch(name, say=say, track=track))
+
+
+@data_group.command("check")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dim", type=click.IntRange(2, 3), help="2 or 3. [default: that of most files]")
+@click.option("--patient-regex", metavar="REGEX", help="Finds the patient in a file's path, in its first group.")
+@click.option("--skip-unreadable", is_flag=True, help="Exit with 0 though some files cannot be used.")
+def data_check_command(folder: Path, dim: int | None, patient_regex: str | None, skip_unreadable: bool) -> None:
+    """Say what a FOLDER of images holds, and name every file that cannot be used, with the reason.
+
+    PNG, JPEG, TIFF, NPY, NPZ, DICOM and NIfTI are read, whatever their names.
+    """
+    from memobench.base.terminal import track
+    from memobench.data.files.check import check_folder
+
+    text, usable = check_folder(
+        folder, dim=dim, patient_regex=patient_regex, skip_unreadable=skip_unreadable, track=track
+    )
+    click.echo(text)
+    if not usable:
+        sys.exit(1)
+
+
+@data_group.command("export")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--task", required=True, help="A task of `bench list tasks`.")
+@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
+@click.option("--run", type=click.Path(path_type=Path), help="Folder of a finished run, whose samples are written too.")
+@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
+def data_export_command(folder: Path, task: str, data: str, run: Path | None, out: Path) -> None:
+    """Write a task's images into FOLDER as files, a folder each for train, holdout and test, with manifests."""
+    from memobench.base.store import Store
+    from memobench.base.terminal import say, track
+    from memobench.data.export import export_images, export_samples
+    from memobench.data.splits import load_splits
+    from memobench.task import TASKS
+
+    if run is not None:
+        export_samples(run, folder / "synthetic")
+    splits, _, _ = load_splits(TASKS.get(task), data, store=Store(out / ".stages"), track=track)
+    for name in ("train", "holdout", "test"):
+        export_images(getattr(splits, name), folder / name)
+    say(f"Files: {folder}/ (train, holdout, test{', synthetic' if run else ''})")

@@ -1,0 +1,81 @@
+"""The ``bench`` command: words in, calls out, no logic.
+
+Data go to stdout, everything else to stderr. Exit status: 0 done, 1 a run or a check failed or was interrupted,
+2 wrong usage. Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+import memobench
+from memobench.base.errors import MemobenchError
+from memobench.cli.audits import audit_command
+from memobench.cli.boards import leaderboard_command
+from memobench.cli.data import data_group
+from memobench.cli.detectors import calibrate_command, challenge_command
+from memobench.cli.generators import check_command, run_command, study_command
+from memobench.cli.submissions import attack_command, submit_command, verify_command
+
+KINDS = ("models", "tasks", "data", "detectors", "features")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(memobench.__version__)
+def bench() -> None:
+    """Measure how good a generative model's medical images are, and how many of them are copies of patients."""
+
+
+@bench.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(kind: str | None, as_json: bool) -> None:
+    """List models, tasks, data sources, detectors and features."""
+    from memobench.cli.listing import listing, listing_text
+
+    entries = listing([kind] if kind else list(KINDS))
+    click.echo(json.dumps(entries, indent=1) if as_json else listing_text(entries))
+
+
+for command in (
+    run_command,
+    check_command,
+    study_command,
+    challenge_command,
+    calibrate_command,
+    audit_command,
+    data_group,
+    submit_command,
+    attack_command,
+    verify_command,
+    leaderboard_command,
+):
+    bench.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit status; every expected error is one line."""
+    try:
+        status: Any = bench.main(arguments, prog_name="bench", standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted; the same command goes on where it stopped", 1)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except MemobenchError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it stopped", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"bench: {message}", err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

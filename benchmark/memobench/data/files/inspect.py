@@ -1,0 +1,274 @@
+"""What a folder holds: images or volumes with their patients, what cannot be read, and what a reader should know."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from memobench.base.errors import DataError, UsageError
+from memobench.base.progress import silent
+from memobench.data.files.decode import decode, header
+from memobench.data.files.kinds import kind_of
+from memobench.data.files.patients import owners
+from memobench.data.files.picture import Header, Unreadable
+from memobench.data.files.series import Part, likely_dim, parts
+from memobench.data.files.walk import files_in, shown
+from memobench.data.manifest import read_manifest
+
+T = TypeVar("T")
+R = TypeVar("R")
+Track = Callable[..., Iterator[Any]]
+_NAMED = 3  # files that an error names
+_VOLUMES_AT_ONCE = 4  # decoded volumes are large
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image or volume to be.
+
+    Attributes:
+        file: Path relative to the root, with forward slashes.
+        files: All files that it is made of (a DICOM series), the first is ``file``.
+        frame: The frame of a 2D image in a file of several, from 0; else None.
+        patient: Whose it is.
+        scan: The examination of that patient.
+        shape: Its own (H, W) or (D, H, W).
+    """
+
+    file: str
+    files: tuple[str, ...]
+    frame: int | None
+    patient: str
+    scan: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Images of one kind: how many, how their values become [0, 1], and the range of the values in their own units."""
+
+    kind: str
+    scaling: str
+    count: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a folder holds.
+
+    Attributes:
+        root: The folder.
+        items: The images or volumes, sorted by file and frame.
+        unreadable: (file, reason) of what is left out.
+        dim: 2 or 3.
+        patients_known: False where every file counts as a patient of its own.
+        how: In words, where the patient ids come from.
+        notes: Duplicates, colour, links, mixed dimension: what a reader should know.
+        found: The images by kind.
+        other_dim: How many of the unreadable files are whole, but of the other dimension.
+    """
+
+    root: Path
+    items: tuple[Item, ...]
+    unreadable: tuple[tuple[str, str], ...]
+    dim: int
+    patients_known: bool
+    how: str
+    notes: tuple[str, ...]
+    found: tuple[Found, ...] = ()
+    other_dim: int = 0
+
+
+@dataclass(frozen=True)
+class _Facts:
+    shape: tuple[int, ...]
+    low: float
+    high: float
+    scaling: str
+    kind: str
+    colour: bool
+    digest: bytes
+
+
+def inspect_folder(
+    root: Path,
+    *,
+    dim: int | None = None,
+    patient_regex: str | None = None,
+    skip_unreadable: bool = False,
+    track: Track = silent,
+) -> Inspection:
+    """Look at every file of a folder once, decoded.
+
+    Args:
+        root: The folder; with a manifest.csv, only the files that it lists count.
+        dim: 2 or 3; None for the dimension of most files.
+        patient_regex: Finds the patient in a relative path: its group ``patient``, or its first.
+        skip_unreadable: Go on without the files that are no images to be used, instead of raising.
+        track: Shows progress.
+
+    Raises:
+        UsageError: The dimension or the pattern is wrong.
+        DataError: There is no folder, no image in it, or a file that cannot be used; three are named.
+    """
+    found = survey(root, dim=dim, patient_regex=patient_regex, track=track)
+    if not found.unreadable:
+        return found
+    folder, count = shown(str(root)), len(found.unreadable)
+    if not found.items and found.other_dim == count:
+        kinds = ("2D images", "3D volumes") if found.dim == 3 else ("3D volumes", "2D images")
+        raise DataError(
+            f"{folder} holds only {kinds[0]} ({_files(count)}, such as {shown(found.unreadable[0][0])}), and "
+            f"{kinds[1]} are asked for, as --dim or the training images say; give all folders in one dimension"
+        )
+    named = "; ".join(f"{shown(file)} {reason}" for file, reason in found.unreadable[:_NAMED])
+    named += f"; and {count - _NAMED} more (bench data check lists all)" if count > _NAMED else ""
+    if not found.items:
+        raise DataError(f"{folder} holds no image that can be used: {named}; give a folder of images")
+    if not skip_unreadable:
+        raise DataError(
+            f"{_files(count)} of {folder} cannot be used: {named}; repair or remove what is named, or leave it out "
+            "with --skip-unreadable"
+        )
+    return found
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
+def survey(
+    root: Path, *, dim: int | None = None, patient_regex: str | None = None, track: Track = silent
+) -> Inspection:
+    """As :func:`inspect_folder`, but what cannot be read is only listed, even if it is everything.
+
+    Raises:
+        UsageError: The dimension or the pattern is wrong.
+        DataError: There is no folder, or nothing in it that could be an image.
+    """
+    root = Path(root)
+    if dim not in (None, 2, 3):
+        raise UsageError(f"--dim {dim} is no dimension of images; give 2 or 3")
+    if not root.is_dir():
+        raise DataError(f"there is no folder {shown(str(root))}; give a folder of images")
+    names, links = files_in(root)
+    manifest = read_manifest(root, suffixes=()) if (root / "manifest.csv").is_file() else None
+    notes = []
+    if manifest:
+        listed = sorted(file.relative_to(root).as_posix() for file in manifest.files)
+        unlisted = len(set(names) - set(listed))
+        names = listed
+        if unlisted:
+            notes.append(f"{unlisted} files that manifest.csv does not list were left out")
+    if links:
+        notes.append(f"{links} symbolic links were not followed; put the files themselves there if they are meant")
+    if not names:
+        reason = f" ({notes[-1]})" if notes else ""
+        raise DataError(f"{shown(str(root))} holds no file that could be an image{reason}; give a folder of images")
+
+    headers, unreadable = _headers(root, names, track)
+    whose = owners(headers, manifest, patient_regex)
+    likely, votes = likely_dim(headers)
+    chosen = dim or likely
+    if dim is None and len(votes) > 1:
+        notes.append(
+            f"{votes[2]} files look like 2D images and {votes[3]} like parts of 3D volumes; {chosen}D was taken, "
+            "--dim decides otherwise"
+        )
+    pieces, other, about = parts(headers, chosen)
+    unreadable |= other
+    other_dim = sum(headers[file].dim != chosen and not headers[file].series for file in other)
+    facts: list[tuple[Part, _Facts]] = []
+    looked = threaded(partial(_look, root, chosen), pieces, "reading images", chosen, track)
+    for part, fact in zip(pieces, looked, strict=True):
+        if isinstance(fact, str):
+            where = "" if part.frame is None else f"(frame {part.frame + 1}) "
+            unreadable |= {file: where + fact for file in part.files if file not in unreadable}
+        else:
+            facts.append((part, fact))
+    items = tuple(
+        Item(file, part.files, part.frame, whose.patient[file], whose.scan[file], fact.shape)
+        for part, fact in facts
+        for file in part.files[:1]
+    )
+    notes += [*whose.notes, *about, *_content_notes(facts)]
+    left_out = tuple(sorted(unreadable.items()))
+    return Inspection(root, items, left_out, chosen, whose.known, whose.how, tuple(notes), _kinds(facts), other_dim)
+
+
+def threaded(work: Callable[[T], R], things: Sequence[T], description: str, dim: int, track: Track) -> list[R]:
+    """Do the work on several cores, with progress; the results in the order of the things."""
+    workers = os.cpu_count() or 1
+    if dim == 3:
+        workers = min(workers, _VOLUMES_AT_ONCE)
+    # One catch around all threads, since filters belong to the process: what the libraries warn about (odd UIDs,
+    # unusual padding) is either harmless or ends as a reason.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore")
+        try:
+            return list(track(pool.map(work, things), description, len(things)))
+        except BaseException:  # an interruption too must not wait for what is still queued
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _headers(root: Path, names: Sequence[str], track: Track) -> tuple[dict[str, Header], dict[str, str]]:
+    def look(name: str) -> Header | str | None:
+        try:
+            return header(root / name)
+        except Unreadable as error:
+            return str(error)
+
+    headers: dict[str, Header] = {}
+    unreadable: dict[str, str] = {}
+    for name, answer in zip(names, threaded(look, names, "looking at files", 2, track), strict=True):
+        if isinstance(answer, str):
+            unreadable[name] = answer
+        elif answer:
+            headers[name] = answer
+    return headers, unreadable
+
+
+def _look(root: Path, dim: int, part: Part) -> _Facts | str:
+    files = [root / file for file in part.files]
+    try:
+        seen = decode(files, part.frame, dim)
+    except Unreadable as error:
+        return str(error)
+    shape = seen.pixels.shape
+    digest = hashlib.sha256(repr(shape).encode() + seen.pixels.tobytes()).digest()
+    return _Facts(shape, seen.low, seen.high, seen.scaling, kind_of(files[0]), seen.colour, digest)
+
+
+def _content_notes(facts: Sequence[tuple[Part, _Facts]]) -> list[str]:
+    notes = []
+    groups: dict[bytes, list[str]] = defaultdict(list)
+    for part, fact in facts:
+        groups[fact.digest].append(shown(part.files[0]) + ("" if part.frame is None else f" (frame {part.frame + 1})"))
+    repeated = [group for group in groups.values() if len(group) > 1]
+    if repeated:
+        count = sum(len(group) - 1 for group in repeated)
+        notes.append(f"{count} images are identical to an earlier one ({repeated[0][1]} to {repeated[0][0]}, ...)")
+    colour = sum(fact.colour for _, fact in facts)
+    if colour:
+        notes.append(f"{colour} colour images were converted to grey (their luminance)")
+    return notes
+
+
+def _kinds(facts: Sequence[tuple[Part, _Facts]]) -> tuple[Found, ...]:
+    counts = Counter((fact.kind, fact.scaling) for _, fact in facts)
+    found = []
+    for (kind, scaling), count in counts.most_common():
+        those = [fact for _, fact in facts if (fact.kind, fact.scaling) == (kind, scaling)]
+        found.append(Found(kind, scaling, count, min(f.low for f in those), max(f.high for f in those)))
+    return tuple(found)

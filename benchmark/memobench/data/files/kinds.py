@@ -1,0 +1,87 @@
+"""What a file is, by its first bytes and not by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from memobench.data.files.picture import Unreadable
+
+KNOWN = "PNG, JPEG, TIFF, NPY, NPZ, DICOM and NIfTI are read"
+RASTER = ("PNG", "JPEG", "TIFF")
+_IMAGES = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\x93NUMPY": "NPY",
+}
+_PROGRAMS = {
+    b"MZ": "a program for Windows",
+    b"\x7fELF": "a program for Linux",
+    b"\xcf\xfa\xed\xfe": "a program for macOS",
+    b"\xca\xfe\xba\xbe": "a program",
+    b"#!": "a script",
+}
+_OTHERS = {
+    b"%PDF": "a PDF document",
+    b"GIF8": "a GIF image",
+    b"BM": "a BMP image",
+    b"RIFF": "a RIFF file (WebP or video)",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 image",
+    b"\x89HDF": "an HDF5 file",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"NRRD": "an NRRD volume",
+    b"\x80": "a pickle, which is never loaded",
+}
+_PLAIN_DICOM = (b"\x08\0", b"\x02\0", b"\0\x08")  # group 0008 or 0002 without a preamble, both byte orders
+
+
+def kind_of(file: Path) -> str:
+    """PNG, JPEG, TIFF, NPY, NPZ, DICOM or NIfTI.
+
+    Raises:
+        Unreadable: It is none of these; the reason says what it is.
+        OSError: It cannot be opened.
+    """
+    with file.open("rb") as handle:
+        start = handle.read(352)
+    if not start:
+        raise Unreadable("is empty (0 bytes)")
+    program = _named(start, _PROGRAMS)
+    if start[128:132] == b"DICM":
+        if program:
+            raise Unreadable(f"is DICOM behind the beginning of {program}, which no scanner writes")
+        return "DICOM"
+    image = _named(start, _IMAGES)
+    if image:
+        return image
+    if start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] == b"n+2\0":
+        return _nifti(file)
+    if start[:2] == b"\x1f\x8b":
+        return _nifti(file)
+    if start[:4] == b"PK\x03\x04":
+        if file.suffix.lower() == ".npz":
+            return "NPZ"
+        raise Unreadable(f"is a ZIP archive; unpack it ({KNOWN})")
+    if program:
+        raise Unreadable(f"is {program}, not an image")
+    if start[:2] in _PLAIN_DICOM or file.suffix.lower() in (".dcm", ".dicom", ".ima"):
+        return "DICOM"
+    other = _named(start, _OTHERS)
+    if other:
+        raise Unreadable(f"is {other}; {KNOWN}")
+    if start.lstrip()[:1] == b"<":
+        raise Unreadable(f"is a text with markup (HTML, XML), not an image; {KNOWN}")
+    raise Unreadable(f"is no image of a known kind; {KNOWN}")
+
+
+def _named(start: bytes, names: dict[bytes, str]) -> str | None:
+    return next((name for mark, name in names.items() if start.startswith(mark)), None)
+
+
+def _nifti(file: Path) -> str:
+    if not file.name.lower().endswith((".nii", ".nii.gz")):
+        raise Unreadable("is compressed, or NIfTI under another name; NIfTI is read as .nii or .nii.gz")
+    return "NIfTI"

@@ -1,0 +1,183 @@
+"""What reading a file gives: a header, or a grey picture in [0, 1]; and the rule by which values become [0, 1].
+
+The rule is one for every format: values go through the file's own DICOM window where it has one, and are then scaled
+by the image's own 0.5 to 99.5 percentile range, clipped. So neither bit depth nor unit nor offset counts: an image of
+8 bit, the same in 16 bit (times 257), in Hounsfield units or as floating point in [0, 1] gives the same pixels, and one
+file's pixels never depend on another's, which keeps the comparison of train and holdout fair. The price is that how
+bright an image is as a whole is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.data.files.walk import shown
+
+PERCENTILES = (0.5, 99.5)
+BY_PERCENTILES = "scaled by the 0.5 to 99.5 percentile range of each"
+IN_WINDOW = "shown in its DICOM window"
+SCALING_VERSION = 2  # of the rule above; what was stored under another is read again
+_LEVELS = 2**20  # of brightness: coarser than rounding in float64, so that equal images are equal to the bit
+
+
+class Unreadable(Exception):
+    """A file that is no image to be used; the message is the reason, to be put behind the file's name."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason on one line that can be printed, since it may quote the file."""
+        super().__init__(shown(reason))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a single DICOM slice stands in its series.
+
+    Attributes:
+        position: ImagePositionPatient in mm, or None.
+        orientation: ImageOrientationPatient, or None.
+        number: InstanceNumber, or None.
+        instance: SOPInstanceUID, "" where it is missing.
+    """
+
+    position: tuple[float, ...] | None
+    orientation: tuple[float, ...] | None
+    number: int | None
+    instance: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about itself before its pixels are decoded.
+
+    Attributes:
+        shape: Of one picture (H, W), or of the volume (D, H, W) that the file holds.
+        frames: How many pictures of that shape the file holds one after the other.
+        dim: The dimension that the file looks like when it is seen alone.
+        patient: DICOM PatientID, "" where there is none.
+        study: DICOM StudyInstanceUID, "" where there is none.
+        series: DICOM SeriesInstanceUID of a single slice, "" where there is none.
+        place: Where a single DICOM slice stands in its series.
+    """
+
+    shape: tuple[int, ...]
+    frames: int = 1
+    dim: int = 2
+    patient: str = ""
+    study: str = ""
+    series: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A grey image or volume, ready but for its size.
+
+    Attributes:
+        pixels: (H, W) or (D, H, W) float32 in [0, 1].
+        low: The smallest value in the file's own units.
+        high: The largest value in the file's own units.
+        scaling: In words, how values became [0, 1].
+        colour: Whether it was a colour image, of which the luminance is kept.
+    """
+
+    pixels: NDArray[np.float32]
+    low: float
+    high: float
+    scaling: str
+    colour: bool = False
+
+
+def picture(
+    values: NDArray[Any],
+    *,
+    window: Callable[[NDArray[Any]], NDArray[np.floating]] | None = None,
+    inverted: bool = False,
+    colour: bool = False,
+) -> Picture:
+    """Scale grey values to [0, 1].
+
+    Args:
+        values: (H, W) or (D, H, W) real values in any unit.
+        window: The file's own DICOM window, from values to brightness; None where there is none.
+        inverted: Whether the smallest value means white.
+        colour: Whether these are the luminances of a colour image.
+
+    Raises:
+        Unreadable: The values are NaN, infinite or constant, or are all the same once they are in the window.
+
+    >>> picture(np.array([[0, 51], [102, 255]])).pixels.round(1).tolist()
+    [[0.0, 0.20000000298023224], [0.4000000059604645, 1.0]]
+    """
+    low, high = span(values)
+    shown_values = values if window is None else window(values)
+    if shown_values.min() == shown_values.max():
+        raise Unreadable(f"is constant once it is {IN_WINDOW} (its values span {low:g} to {high:g})")
+    pixels = stretched(shown_values)
+    scaling = BY_PERCENTILES if window is None else f"{IN_WINDOW}, {BY_PERCENTILES}"
+    return Picture(1 - pixels if inverted else pixels, low, high, scaling, colour)
+
+
+def stretched(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Values of any unit to [0, 1] by their own percentile range, the same whatever their scale and offset.
+
+    Where that range is empty, since nearly everything is background, the smallest and largest value stand for it.
+
+    Args:
+        values: (...,) finite real values, not all the same.
+
+    >>> eight = np.arange(200, dtype=np.uint8)
+    >>> bool(np.array_equal(stretched(eight), stretched(eight.astype(np.uint16) * 257)))
+    True
+    """
+    bottom, top = (float(edge) for edge in np.percentile(values, PERCENTILES))
+    if bottom == top:
+        bottom, top = float(values.min()), float(values.max())
+    unit = np.clip((values.astype(np.float64) - bottom) / (top - bottom), 0, 1)
+    return (np.rint(unit * _LEVELS) / _LEVELS).astype(np.float32)
+
+
+def span(values: NDArray[Any]) -> tuple[float, float]:
+    """The smallest and the largest value.
+
+    Raises:
+        Unreadable: The values are none, no real numbers, NaN, infinite, or constant.
+
+    >>> span(np.array([[3, 1], [2, 2]]))
+    (1.0, 3.0)
+    """
+    if not values.size:
+        raise Unreadable(f"has no pixels (its shape is {'x'.join(map(str, values.shape))})")
+    if values.dtype.kind not in "biuf":
+        raise Unreadable(f"holds values of type {values.dtype}, not real numbers")
+    if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
+        raise Unreadable(f"holds {int((~finite).sum())} NaN or infinite values")
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        raise Unreadable(f"is constant (every value is {low:g})")
+    return low, high
+
+
+def grey(values: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+    """The luminance of a colour image (ITU-R BT.601), or its first channel where all three are equal.
+
+    Args:
+        values: (..., C) with red, green, blue first; further channels (opacity) are left out. With C = 1 or 2 the
+            first channel is grey.
+
+    Returns:
+        (...,) the luminance in the same units, and whether there was colour.
+
+    >>> grey(np.array([[[7, 7, 7]]])), grey(np.array([[[255, 0, 0]]]))[1]
+    ((array([[7]]), False), True)
+    """
+    if values.shape[-1] < 3:
+        return values[..., 0], False
+    red, green, blue = (values[..., channel] for channel in range(3))
+    if np.array_equal(red, green) and np.array_equal(green, blue):
+        return red, False
+    return values[..., :3].astype(np.float64) @ np.array([0.299, 0.587, 0.114]), True

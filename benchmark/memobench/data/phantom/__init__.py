@@ -1,0 +1,123 @@
+"""The embedded data: a parametric anatomy engine that draws patients, so that no download is needed to start.
+
+Every patient is fixed by (version, seed, patient number) and every scan of a patient by its number too, to the byte,
+on every platform (see ``arithmetic`` and ``random``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from itertools import repeat
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.base.progress import silent
+from memobench.data.phantom.random import Stream
+from memobench.images import Images
+from memobench.task import TaskInfo
+
+VERSION = "1"
+
+# family -> (module of this package, function); imported on use
+FAMILIES = {
+    "radiograph": ("radiograph", "draw"),
+    "chest_ct_slice": ("chest_ct", "draw_slice"),
+    "chest_ct_volume": ("chest_ct", "draw_volume"),
+    "knee_slice": ("knee_mr", "draw_slice"),
+    "knee_volume": ("knee_mr", "draw_volume"),
+}
+
+
+def draw(family: str, patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.uint8]:
+    """One image of one scan of one patient, (size, size) or (size, size, size) bytes.
+
+    >>> draw("radiograph", 0, 0, size=32).shape
+    (32, 32)
+    """
+    module, function = FAMILIES[family]
+    function_of_family = getattr(import_module(f"{__name__}.{module}"), function)
+    image: NDArray[np.uint8] = function_of_family(patient, scan, size=size, seed=seed)
+    return image
+
+
+def scan_count(family: str, patient: int, seed: int = 0) -> int:
+    """How many scans a patient of train or holdout has: one (60 %), two (30 %) or three."""
+    share = Stream("scan count", VERSION, family, seed, patient).uniform()
+    return 1 if share < 0.6 else 2 if share < 0.9 else 3
+
+
+def key(task: TaskInfo, shape: tuple[int, ...]) -> dict[str, Any]:
+    """What the drawn sides depend on, and the bytes that the task promises, so that stored ones are never others."""
+    sizes = task.split
+    patients = [sizes.train, sizes.test, sizes.dev, sizes.fresh]
+    return {
+        "source": "phantom",
+        "version": VERSION,
+        "family": task.family,
+        "shape": shape,
+        "patients": patients,
+        "digest": task.digest,
+    }
+
+
+def draw_sides(
+    task: TaskInfo, shape: tuple[int, ...], track: Callable[..., Iterator[Any]] = silent
+) -> tuple[dict[str, Images | None], list[str]]:
+    """Draw all sides of a task, on all processors.
+
+    Patients are independent draws, so consecutive numbers are as random a split as any. Train and holdout have one to
+    three scans per patient, as real collections do; the other sides have one.
+    """
+    sizes = task.split
+    counts = {
+        "train": sizes.train,
+        "holdout": sizes.train,
+        "test": sizes.test,
+        "dev": sizes.dev,
+        "fresh": sizes.fresh,
+    }
+    wanted: list[tuple[str, int, int]] = []
+    first = 0
+    for side, count in counts.items():
+        for patient in range(first, first + count):
+            scans = scan_count(task.family, patient) if side in ("train", "holdout") else 1
+            wanted += [(side, patient, scan) for scan in range(scans)]
+        first += count
+    pixels = _draw_many(task.family, [(p, s) for _, p, s in wanted], shape[0], track)
+    names = np.array([side for side, _, _ in wanted])
+    patients = np.array([f"{task.family}-{p:06d}" for _, p, _ in wanted])
+    scans_of = np.array([f"{task.family}-{p:06d}-{s}" for _, p, s in wanted])
+    images = Images(pixels, patients, scans_of)
+    return {side: images.take(names == side) for side in counts}, []
+
+
+def _draw_many(
+    family: str, scans: list[tuple[int, int]], size: int, track: Callable[..., Iterator[Any]]
+) -> NDArray[np.float32]:
+    blocks = [scans[i : i + 16] for i in range(0, len(scans), 16)]
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(processors, len(blocks))
+    # spawn: forking a process in which torch has started threads can hang
+    with ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
+        try:
+            drawn = pool.map(_draw_block, repeat(family), blocks, repeat(size))
+            parts = list(track(drawn, "drawing patients", len(blocks)))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return np.concatenate(parts).astype(np.float32) / np.float32(255)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _draw_block(family: str, scans: list[tuple[int, int]], size: int) -> NDArray[np.uint8]:
+    return np.stack([draw(family, patient, scan, size=size) for patient, scan in scans])

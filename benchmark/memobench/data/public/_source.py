@@ -1,0 +1,204 @@
+"""What a public data source is: what it holds, who may have it, how its publisher's folder is listed and read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.base.errors import DataError
+from memobench.base.registry import Registry
+
+Access = Literal["open", "registration", "private"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image or volume in the publisher's folder.
+
+    Attributes:
+        files: Paths relative to the folder with forward slashes; several are the slices of one volume.
+        patient: Who it shows.
+        scan: Which examination, unique within the source.
+        test: Whether the publisher lists the patient for testing (or validation).
+        member: Array and row within a file that holds many, as ("train_images", 7).
+    """
+
+    files: tuple[str, ...]
+    patient: str
+    scan: str
+    test: bool = False
+    member: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Values as the publisher stores them.
+
+    Attributes:
+        values: (H, W) or (D, H, W), of any real dtype.
+        spacing: Millimetres between neighbours along each axis; None where the file does not say.
+    """
+
+    values: NDArray[Any]
+    spacing: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How values and field of view become an image of the task's shape, in [0, 1].
+
+    Attributes:
+        window: The values that become 0 and 1 (Hounsfield units in CT); None for the type's range in integers of 8
+            bit, and for the image's own 0.5 to 99.5 percentile range otherwise.
+        full_range: Without a window: the image's own minimum and maximum in place of the percentiles.
+        field_mm: Side of a cube or square about the centre that is kept, in mm, padded with 0 where the scan is
+            smaller; the pixel's size is then ``field_mm`` by the task's side. None keeps the whole image.
+    """
+
+    window: tuple[float, float] | None = None
+    full_range: bool = False
+    field_mm: float | None = None
+
+    def __str__(self) -> str:
+        """The recipe in words, for tables."""
+        scaled = (
+            f"window {self.window[0]:g} to {self.window[1]:g}"
+            if self.window
+            else ("each from its minimum to its maximum" if self.full_range else "8 bit as stored, else percentiles")
+        )
+        return f"{scaled}; {'whole image' if self.field_mm is None else f'central {self.field_mm:g} mm'}"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that its publisher offers to everybody.
+
+    Attributes:
+        url: Where it is.
+        md5: The publisher's checksum, in hex digits.
+        unpack: It is a tar archive that is to be unpacked.
+    """
+
+    url: str
+    md5: str
+    unpack: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name, from the address."""
+        return self.url.partition("?")[0].rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public data set.
+
+    Attributes:
+        name: What ``--data`` takes.
+        title: The publisher's name of it.
+        modality: For people.
+        dim: 2 for images, 3 for volumes (2D tasks then get the middle slice of the first axis).
+        tasks: The tasks that it fits.
+        patients: How many, in words where it is not known exactly.
+        images: How many images or volumes.
+        size: What the download takes.
+        licence: In the publisher's terms, or "unknown".
+        licence_source: Where the licence was read, or what could not be confirmed.
+        access: Who may have it.
+        citation: What to cite.
+        how_to_get: The steps, for people.
+        stands_for: Which data set of the study (Dar et al.) it is, or stands for; "" for none.
+        split: What the publisher's ids and lists give.
+        records: Lists the images of a folder that holds the data as published.
+        read: Reads one of them.
+        recipe: How it is brought to the task's shape.
+        downloads: What ``bench data fetch`` gets; none where a registration, or no checksum, is in the way.
+        most_patients: As many are used at most, drawn by the split rule.
+        version: Changes with anything that changes an image or a split.
+    """
+
+    name: str
+    title: str
+    modality: str
+    dim: int
+    tasks: tuple[str, ...]
+    patients: str
+    images: str
+    size: str
+    licence: str
+    licence_source: str
+    access: Access
+    citation: str
+    how_to_get: str
+    stands_for: str
+    split: str
+    records: Callable[[Path], list[Record]]
+    read: Callable[[Path, Record], Raw]
+    recipe: Recipe = Recipe()
+    downloads: tuple[Download, ...] = ()
+    most_patients: int = 4096
+    version: str = "1"
+
+    def missing(self, root: Path, reason: str) -> DataError:
+        """The error for data that are not there, with the way to get them."""
+        fetch = f"`bench data fetch {self.name}`, or: " if self.downloads else ""
+        return DataError(
+            f"{self.name}: {reason} in {root}. How to get it ({self.access}): {fetch}{self.how_to_get} Put it there, "
+            f"or say --data {self.name}=DIR; --data phantom needs no data"
+        )
+
+
+SOURCES: Registry[Source] = Registry("data source", "memobench.data.public", "memobench.sources")
+
+
+def home() -> Path:
+    """Where publishers' folders lie: ``MEMOBENCH_HOME``, or ``memobench`` in the user's cache (XDG)."""
+    if own := os.environ.get("MEMOBENCH_HOME"):
+        return Path(own).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "memobench"
+
+
+def data_folder(name: str) -> Path:
+    """The folder of a source's data where no other is given."""
+    return home() / "data" / name
+
+
+def named_source(data: str) -> tuple[Source, Path] | None:
+    """The source and folder that ``NAME`` or ``NAME=DIR`` mean; None for "phantom" and plain folders."""
+    name, equals, folder = data.partition("=")
+    if name not in SOURCES.names() or name == "phantom":
+        return None
+    return SOURCES.get(name), Path(folder).expanduser() if equals else data_folder(name)
+
+
+def data_kind(data: str) -> str:
+    """What a result says of its data: "phantom", a source's name, or "folder"; never a path."""
+    found = named_source(data)
+    return "phantom" if data == "phantom" else found[0].name if found else "folder"
+
+
+def to_unit(raw: NDArray[Any], recipe: Recipe) -> NDArray[np.float32]:
+    """Values to float32 in [0, 1] by a recipe's window.
+
+    >>> to_unit(np.array([[-1000.0, 0.0, 1000.0]]), Recipe(window=(-1000, 1000))).tolist()
+    [[0.0, 0.5, 1.0]]
+    """
+    if recipe.window is not None:
+        low, high = recipe.window
+    elif raw.dtype == np.uint8 and not recipe.full_range:
+        low, high = 0.0, 255.0
+    elif recipe.full_range:
+        low, high = float(raw.min()), float(raw.max())
+    else:
+        low, high = (float(value) for value in np.percentile(raw, (0.5, 99.5)))
+    if not high > low:  # an image of one value, or NaN
+        raise ValueError("it holds one value only, or NaN")
+    unit: NDArray[np.float32] = np.clip((raw.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
+    return unit

@@ -1,0 +1,134 @@
+"""Who is compared with whom, and judged by what: a pool dealt to those that did not learn from its images.
+
+Real images of different folds are never compared: each fold's own images are matched among themselves. A synthetic
+image is compared with every real image, and each pair is judged by what did not learn from the real one. In pools small
+enough to be searched in full, each fold is searched as deeply as if it were the pool; in a large one the candidates are
+those of the whole pool, so that the search costs the same with two folds as with one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from memobench.detection.embed import Embedding
+from memobench.detection.retrieve import AT_ONCE, Prepared, PreparedSome
+from memobench.images import Images
+
+LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
+SHORTLIST = 256  # those that an embedding holds for the most alike
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of a pool that are searched together.
+
+    Attributes:
+        members: (M,) their rows in the pool.
+        images: The pool.
+        prepared: (M,) they themselves, ready to be compared.
+        judged: For the number of each fold that judges here, (M,) which of the images it judges.
+    """
+
+    members: NDArray[np.int64]
+    images: Images
+    prepared: Prepared | PreparedSome
+    judged: dict[int, NDArray[np.bool_]]
+    _embedded: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    _making: Lock = field(default_factory=Lock)
+
+    @property
+    def large(self) -> bool:
+        """Whether it is too large for every pair to be turned and shifted."""
+        return len(self.members) > LARGE
+
+    def embedded(self, number: int, embedding: Embedding) -> NDArray[np.float32]:
+        """The embeddings (J, D) of the images that a fold judges, made once.
+
+        Args:
+            number: The fold's.
+            embedding: Its embedding.
+        """
+        with self._making:
+            if number not in self._embedded:
+                self._embedded[number] = embedding.embed(self.images.pixels[self.members[self.judged[number]]])
+            return self._embedded[number]
+
+
+class MatchingPool:
+    """A pool whose parts are prepared on first use, and once for all queries.
+
+    Args:
+        images: The real images.
+        judges: (F, N) which image each fold judges.
+        device: A torch device.
+    """
+
+    def __init__(self, images: Images, judges: NDArray[np.bool_], device: torch.device) -> None:
+        self.images = images
+        self.judges = judges
+        self.device = device
+        with warnings.catch_warnings():  # of pixels that cannot be written; nothing here writes them
+            warnings.simplefilter("ignore", UserWarning)
+            self._whole = Prepared(torch.from_numpy(np.asarray(images.pixels))[:, None].to(device))
+        self._parts: dict[bool, list[Part]] = {}
+        self._making = Lock()  # several threads may ask
+
+    def parts(self, *, apart: bool) -> list[Part]:
+        """What is searched, part by part.
+
+        Args:
+            apart: Whether the folds must be kept apart, as for real queries; else they are where the pool is small.
+        """
+        apart = apart or len(self.images) <= LARGE
+        with self._making:
+            if apart not in self._parts:
+                groups = [[number] for number in range(len(self.judges))] if apart else [list(range(len(self.judges)))]
+                self._parts[apart] = [self._part(group) for group in groups if self.judges[group].any()]
+            return self._parts[apart]
+
+    def _part(self, group: list[int]) -> Part:
+        members = np.flatnonzero(self.judges[group].any(axis=0))
+        judged = {number: self.judges[number][members] for number in group}
+        if len(members) == len(self.images):
+            return Part(members, self.images, self._whole, judged)
+        some = PreparedSome(self._whole, torch.from_numpy(members).to(self.device))
+        return Part(members, self.images, some, judged)
+
+
+def shortlist(
+    queries: NDArray[np.float32],
+    part: Part,
+    embeddings: Sequence[Embedding],
+    allowed: NDArray[np.bool_] | None,
+) -> Tensor:
+    """The images that the embeddings hold for the most alike, as many by each fold that judges: (N, SHORTLIST) columns.
+
+    Cosines of embeddings that learned from different images cannot be compared, so each names its own.
+
+    Args:
+        queries: (N, *S) images.
+        part: Where they are searched.
+        embeddings: Of each fold.
+        allowed: (N, M) which pairs may be compared; None for all.
+    """
+    each, lists = SHORTLIST // len(part.judged), []
+    for number, judged in part.judged.items():
+        real, made = part.embedded(number, embeddings[number]), embeddings[number].embed(queries)
+        near = []
+        for start in range(0, len(queries), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            cosine = np.full((len(made[some]), len(judged)), -np.inf, np.float32)
+            cosine[:, judged] = made[some] @ real.T
+            if allowed is not None:
+                cosine[~allowed[some]] = -np.inf
+            near.append(torch.from_numpy(cosine).topk(each, dim=1, sorted=False).indices)
+        lists.append(torch.cat(near))
+    return torch.cat(lists, dim=1)

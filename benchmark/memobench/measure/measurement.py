@@ -1,0 +1,331 @@
+"""All that is measured of one generator's samples: what was copied, how sure that is, and how good the images are.
+
+Data flows one way: samples are matched with both pools, searched as one, the matches are decided, and the rates, the
+evidence and the list of calls follow; planted copies show what the detector is blind to; other scores and quality stand
+beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.base.errors import DataError
+from memobench.base.progress import Track, silent
+from memobench.base.seeds import derive_seed, generator_for
+from memobench.challenge.planted import PLANTED, challenge
+from memobench.detection.contract import Matches
+from memobench.detection.crossfit import Detector
+from memobench.detection.pool import MatchingPool
+from memobench.features import Features
+from memobench.generator import Generator
+from memobench.images import Images
+from memobench.memorization.calls import Calls, single_calls
+from memobench.memorization.counted import counted, with_sensitivity
+from memobench.memorization.decide import Decisions, Threshold, decide, threshold
+from memobench.memorization.membership import membership
+from memobench.memorization.other_scores import other_scores
+from memobench.memorization.published import published_metrics
+from memobench.memorization.rates import Pools
+from memobench.memorization.reidentification import matches_needed, reidentification
+from memobench.quality.measure import measure_distances, measure_quality
+from memobench.results import DetectorScores, Metric
+from memobench.task import Splits
+
+ROUNDING = 1e-2  # log odds: registration may leave an exact copy a hair off
+
+
+@dataclass(frozen=True)
+class Copies:
+    """What was copied: the part of a measurement that needs nothing but samples, two pools and a detector.
+
+    Attributes:
+        metrics: By name.
+        threshold: How tau was found.
+        decisions: What each sample matches.
+        pools: Who stands in train and in holdout.
+        searched: Their images, train before holdout, ready to be searched again.
+        calls: The list of samples called copies, with p-values.
+        null_scores: The real images' best scores against other patients.
+        notes: What a reader must know.
+    """
+
+    metrics: dict[str, Metric]
+    threshold: Threshold
+    decisions: Decisions
+    pools: Pools
+    searched: MatchingPool
+    calls: Calls
+    null_scores: NDArray[np.float32]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measurement gives.
+
+    Attributes:
+        metrics: By name.
+        copies: What was copied, and how that was found.
+        challenge: Planted copies through the same detector with the same tau.
+        deviations: Of ``fd_ssl``, to compare it with other runs'; nothing where it was not measured.
+        notes: What a reader must know.
+    """
+
+    metrics: dict[str, Metric]
+    copies: Copies
+    challenge: DetectorScores
+    deviations: dict[str, NDArray[np.float64]]
+    notes: list[str]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What ``scores.npz`` holds."""
+        copies = self.copies
+        apart = {f"fd_ssl_{name}": array for name, array in self.deviations.items()}
+        return {"null": copies.null_scores, **asdict(copies.decisions), "p_value": copies.calls.p_value, **apart}
+
+
+def measure(
+    samples: NDArray[np.float32],
+    splits: Splits,
+    detector: Detector,
+    generator: Generator | None,
+    features: Mapping[str, Features],
+    *,
+    null_images: int | None = None,
+    track: Track = silent,
+) -> Measured:
+    """Measure samples against a task's splits.
+
+    Args:
+        samples: (N, *S) float32 in [0, 1].
+        splits: The task's images.
+        detector: Trained without knowing who is a member.
+        generator: The fitted generator; its losses, where it has any, are used for membership inference. None where
+            only samples are there.
+        features: Further features to measure quality on, by name.
+        null_images: Real images that are matched as if they were new patients', at most; None for all.
+        track: Shows progress.
+    """
+    seed = derive_seed(0, "inference")
+    train, holdout = splits.train, splits.holdout
+    copies = measure_copies(samples, train, holdout, detector, null_images=null_images, track=track)
+    metrics, notes = dict(copies.metrics), list(copies.notes)
+    planted, more = measure_sensitivity(copies, splits, detector, PLANTED[len(train.shape)], track=track)
+    metrics |= more
+
+    # beside it
+    try:
+        metrics |= _published(samples, splits, detector, seed)
+    except DataError as error:  # of few patients, one fold may hold all of train and the other all of holdout
+        notes.append(f"the published rule was not measured: {error}")
+    vectors = {
+        name: detector.features(pixels)
+        for name, pixels in (
+            ("samples", samples),
+            ("train", train.pixels),
+            ("holdout", holdout.pixels),
+            ("test", splits.test.pixels),
+        )
+    }
+    try:
+        metrics |= other_scores(
+            vectors["samples"],
+            vectors["train"],
+            vectors["holdout"],
+            vectors["test"],
+            train_patients=train.patients,
+            holdout_patients=holdout.patients,
+            test_patients=splits.test.patients,
+            seed=seed,
+        )
+    except DataError as error:
+        notes.append(f"authenticity, C_T, FLD gap and l2 ratio were not measured: {error}")
+    metrics |= _membership(generator, splits, seed)
+
+    # quality, against test
+    deviations: dict[str, NDArray[np.float64]] = {}
+    try:
+        quality, deviations = _quality(samples, splits, vectors, features, seed)
+        metrics |= quality
+    except DataError as error:  # what is known of copies holds for a single sample too
+        notes.append(f"quality was not measured: {error}")
+    return Measured(metrics, copies, planted, deviations, notes)
+
+
+def measure_copies(
+    samples: NDArray[np.float32],
+    train: Images,
+    holdout: Images,
+    detector: Detector,
+    *,
+    null_images: int | None = None,
+    track: Track = silent,
+) -> Copies:
+    """One threshold from real images, blind to the labels, then train against holdout.
+
+    Args:
+        samples: (N, *S) float32 in [0, 1].
+        train: The images that may have been copied.
+        holdout: Images of other patients, drawn alike: the decoys.
+        detector: Trained without knowing which is which.
+        null_images: Real images that are matched as if they were new patients', at most; None for all.
+        track: Shows progress.
+    """
+    seed = derive_seed(0, "inference")
+    both = train.joined(holdout)
+    pool = detector.matching_pool(both)
+    null_scores, null_patients, pool_fraction = detector.null_scores(pool, most=null_images, track=track)
+    some = both if null_images is None else both.some_patients(null_images, generator_for(0, "exact scores"))
+    exact = detector.exact_scores(some)
+    limit = threshold(null_scores, pool_fraction, highest=float(exact.min()) - ROUNDING)
+    decisions = decide(*match_sides(detector, samples, pool, len(train), track=track), limit.tau)
+    pools = Pools.of(train, holdout)
+    metrics = counted(decisions, pools, seed=seed)
+    calls = single_calls(decisions, pools, null_scores, null_patients, pool_fraction)
+    found_again = _found_again(samples[calls.called], train, detector, track)
+    if found_again is not None:
+        metrics["reidentified"] = found_again
+    return Copies(metrics, limit, decisions, pools, pool, calls, null_scores, [calls.words] if calls.patients else [])
+
+
+def match_sides(
+    detector: Detector, queries: NDArray[np.float32], pool: MatchingPool, first: int, *, track: Track = silent
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Each query's best match among the first images of a pool and among the others, searched as one.
+
+    Args:
+        detector: Fitted.
+        queries: (N, *S) images.
+        pool: Real images of both sides.
+        first: How many stand on the first side.
+        track: Shows progress.
+
+    Returns:
+        (N,) score and row on the first side, the same on the second; -inf and 0 where nothing came into question.
+    """
+    second = np.arange(len(pool.images)) >= first
+    found = detector.match(queries, pool, second=second, track=track)
+    index = np.where(found.index < 0, 0, found.index - [0, first])
+    return found.score[:, 0], index[:, 0], found.score[:, 1], index[:, 1]
+
+
+def measure_sensitivity(
+    copies: Copies, splits: Splits, detector: Detector, count: int, *, track: Track = silent
+) -> tuple[DetectorScores, dict[str, Metric]]:
+    """Planted copies: what the same detector, with the same tau, does not see.
+
+    Args:
+        copies: What was measured.
+        splits: Where copies (train) and non-copies (test and fresh) are made of.
+        detector: The detector of that measurement.
+        count: Copies per perturbation.
+        track: Shows progress.
+
+    Returns:
+        The challenge, and ``sensitivity`` with the counts corrected for it.
+    """
+
+    def match(queries: NDArray[np.float32], among: Images) -> Matches:
+        """Among images of train, with all of holdout beside them, as a sample is matched."""
+        pool = copies.searched
+        if among is not splits.train:
+            pool = detector.matching_pool(among.joined(splits.holdout))
+        second = np.arange(len(pool.images)) >= len(among)
+        found = detector.match(queries, pool, second=second, track=track)
+        return Matches(found.score[:, :1], found.index[:, :1])
+
+    planted = challenge(
+        match,
+        splits,
+        count=count,
+        seed=derive_seed(0, "inference"),
+        tau=copies.threshold.tau,
+    )
+    sensitivity = planted.summary["sensitivity"]
+    return planted, with_sensitivity(copies.metrics, sensitivity, copies.decisions, copies.pools)
+
+
+def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector, track: Track) -> Metric | None:
+    """Whether copies find their patients' other scans; None where there are none.
+
+    A search of its own, since more matches than one are found among more candidates: had the samples been searched so
+    deep, their best matches would have been the stronger for it.
+    """
+    scans = set(zip(train.patients.tolist(), train.scans.tolist(), strict=True))
+    if not len(copies) or len(scans) == train.patient_count:
+        return None
+    wanted = min(matches_needed(train.patients, train.scans), len(train))
+    index = detector.match(copies, train, k=wanted, track=track).index
+    return reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
+
+
+def _published(samples: NDArray[np.float32], splits: Splits, detector: Detector, seed: int) -> dict[str, Metric]:
+    """The published rule on the correlation of our embeddings, on the images that the first embedding may judge."""
+    train, holdout = (detector.judged_first(images) for images in (splits.train, splits.holdout))
+    made, real, decoys = (_centred(detector.embed(pixels)) for pixels in (samples, train.pixels, holdout.pixels))
+    return published_metrics(real @ decoys.T, made @ real.T, made @ decoys.T, seed=seed)
+
+
+def _centred(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Rows whose products are Pearson's correlation."""
+    rows = vectors.astype(np.float64)
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return rows
+
+
+def _membership(generator: Generator | None, splits: Splits, seed: int) -> dict[str, Metric]:
+    """Membership inference from the generator's loss, where it has one."""
+    if (loss := getattr(generator, "loss", None)) is None:
+        return {}
+    losses = [loss(images, seed=seed) for images in (splits.train, splits.holdout, splits.test)]
+    return membership(
+        *losses,
+        train_patients=splits.train.patients,
+        holdout_patients=splits.holdout.patients,
+        test_patients=splits.test.patients,
+        seed=seed,
+    )
+
+
+def _quality(
+    samples: NDArray[np.float32],
+    splits: Splits,
+    vectors: Mapping[str, NDArray[np.float32]],
+    features: Mapping[str, Features],
+    seed: int,
+) -> tuple[dict[str, Metric], dict[str, NDArray[np.float64]]]:
+    """Quality on the detector's features and on further ones, and the deviations of ``fd_ssl``.
+
+    Train and holdout are the floor, other patients' images.
+
+    Raises:
+        DataError: Too few samples or test images.
+    """
+    test, others = splits.test, np.concatenate([splits.holdout.pixels, splits.train.pixels])
+    floor = np.concatenate([vectors["holdout"], vectors["train"]])
+    made, real, owners = vectors["samples"], vectors["test"], test.patients
+    quality = measure_quality(made, real, owners, floor, samples, test.pixels, feature_name="ssl", seed=seed)
+    found = dict(quality.metrics)
+    for name, maker in features.items():
+        fake, reference, lowest = (maker.features(pixels) for pixels in (samples, test.pixels, others))
+        found |= measure_distances(fake, reference, lowest, owners, feature_name=name, seed=seed)
+    metrics = {name: Metric.model_validate(values) for name, values in found.items()}
+    return {**metrics, "fd_ssl_of_train": _against_train(vectors)}, quality.deviations
+
+
+def _against_train(vectors: Mapping[str, NDArray[np.float32]]) -> Metric:
+    """The Fréchet distance to train instead of test, which flatters a copier; its null is the one to holdout."""
+    from memobench.quality.fd import frechet_distance
+
+    return Metric(
+        value=frechet_distance(vectors["samples"], vectors["train"]),
+        null=frechet_distance(vectors["samples"], vectors["holdout"]),
+        better="null",
+        note="distance to the training images; a copier looks better here than against others",
+    )

@@ -1,0 +1,1 @@
+"""Distances, exact nearest neighbours, and neighbourhoods, of feature vectors."""

@@ -1,0 +1,188 @@
+"""What a run must be to stand on the board: the present task, the present measure, the whole of both, and known code.
+
+Pure functions from a result to the reasons against it, each with its fix; an empty list means that it may stand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from memobench.base.errors import MemobenchError
+from memobench.data.phantom import scan_count
+from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
+from memobench.generator import GENERATORS, Generator, build
+from memobench.provenance import code_digest, source_digest
+from memobench.results import SCHEMA_VERSION, Result
+from memobench.run import IDENTITY_VERSION
+from memobench.task import TASKS, TaskInfo
+
+Source = Literal["entry", "package", "file"]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+AGAIN = "run it again with this version of memobench"
+
+
+def result_problems(result: Result, *, practice: bool = False) -> list[str]:
+    """Why a result cannot stand on the board, as far as its own words tell.
+
+    Args:
+        result: Of a run.
+        practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do.
+    """
+    identity, problems = result.identity, []
+    if result.schema_version != SCHEMA_VERSION:
+        problems.append(f"the result is of schema version {result.schema_version}, not {SCHEMA_VERSION}; {AGAIN}")
+    if not NAME.fullmatch(identity.model):
+        problems.append("the model's name is no name; use letters, digits, _, . and -, 64 at most")
+    if result.run_id != identity.run_id:
+        problems.append(
+            f"run_id is {result.run_id}, but the identity's hash makes it {identity.run_id}: it was changed"
+        )
+    if identity.task not in TASKS.files():
+        return [*problems, f'"{identity.task[:64]}" is no task of memobench ({", ".join(sorted(TASKS.files()))})']
+    task = TASKS.get(identity.task)
+    versions = {
+        "version": (identity.version, IDENTITY_VERSION),
+        "task_version": (identity.task_version, task.version),
+        "detector_version": (identity.detector_version, DETECTOR_VERSION),
+        "measure_version": (identity.measure_version, MEASURE_VERSION),
+    }
+    for name, (given, present) in versions.items():
+        if given != present:
+            problems.append(f"{name} is {str(given)[:20]!r}, and the present one {present!r}; {AGAIN}")
+    problems += _data_problems(result, task, practice)
+    problems += _parameter_problems(result, practice)
+    return problems
+
+
+def _data_problems(result: Result, task: TaskInfo, practice: bool) -> list[str]:
+    identity, problems = result.identity, []
+    if identity.data != "phantom":
+        problems.append("it ran on a folder, which nobody else can measure; submit a run with --data phantom")
+    elif identity.shape != task.shape:
+        problems.append(f"its images are {identity.shape}, the task's {task.shape}; run without --size")
+    elif identity.split_digest != task.digest:
+        problems.append(
+            f"its split_digest {identity.split_digest[:12]} is not the task's {task.digest[:12]}: other images, or "
+            "fewer patients; run without --train-patients"
+        )
+    if identity.samples != task.samples and not (practice and 1 <= identity.samples < task.samples):
+        problems.append(f"it drew {identity.samples} samples, the task asks for {task.samples}; run without --samples")
+    expected = {name: task.split.train for name in ("train_patients", "holdout_patients")}
+    expected |= {"test_patients": task.split.test, "dev_patients": task.split.dev, "fresh_patients": task.split.fresh}
+    for name, count in {**expected, "samples": identity.samples}.items():
+        if result.counts.get(name) != count:
+            problems.append(f"counts: {name} is {result.counts.get(name)}, and the task has {count}")
+    return problems
+
+
+def _parameter_problems(result: Result, practice: bool) -> list[str]:
+    if result.preset == "smoke" and not practice:
+        return ['preset "smoke" only tests the path; run with --preset quick or above']
+    try:
+        detector = EmbeddingParameters.preset(result.preset)
+    except MemobenchError as error:
+        return [str(error)[:300]]
+    if result.identity.detector != as_json(detector):
+        return [f"the detector's parameters are not those of preset {result.preset}; {AGAIN}"]
+    if odd := sorted({*result.settings} - {*result.identity.parameters}):
+        return [f"settings name {odd[0][:64]!r}, which is no field of the generator"]
+    return []
+
+
+def as_json(parameters: Any) -> dict[str, Any]:
+    """A dataclass as JSON gives it back: tuples become lists."""
+    found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(parameters)))
+    return found
+
+
+def source_of(model: str) -> Source:
+    """Where a generator of this name comes from when no plug-in is loaded; "file" where memobench has none."""
+    if model in GENERATORS.files():
+        return "entry"
+    return "package" if model in GENERATORS.names() else "file"
+
+
+def code_problems(result: Result, source: Source, file: Path | None) -> list[str]:
+    """Whether the generator's code and parameters are those that the result names.
+
+    A plug-in file is read and never imported. A package that is not installed here cannot be compared.
+
+    Args:
+        result: Of a run.
+        source: Where the generator comes from.
+        file: The plug-in file, where it is one.
+    """
+    identity = result.identity
+    if (source == "entry") != (identity.model in GENERATORS.files()):
+        return [
+            f'the model "{identity.model}" and the source "{source}" disagree; entries of memobench alone are "entry"'
+        ]
+    if source != "entry" and result.control:
+        return ["control is true, but controls are memobench's own; submit it as a generator"]
+    if source == "file":
+        if file is None:
+            return [f'the code of "{identity.model}" is missing; give the file that registers it with --plugin FILE']
+        if sorted(file.parent.glob("_*.py")):
+            return [f"{file.name} has private neighbours (_*.py), which no submission carries; put all into one file"]
+        same = source_digest(file) == identity.generator_code
+        return [] if same else [f"{file.name} is not the code that ran (its digest differs); {AGAIN} and this file"]
+    if source == "package" and identity.model not in GENERATORS.names():
+        return []
+    kind = GENERATORS.get(identity.model)
+    if code_digest(kind) != identity.generator_code:
+        return [f"generator_code is not that of the present {identity.model}; {AGAIN}"]
+    return _kind_problems(result, kind)
+
+
+def _kind_problems(result: Result, kind: type[Generator]) -> list[str]:
+    problems, identity = [], result.identity
+    if result.control != kind.CONTROL:
+        problems.append(f"control is {result.control}, and that of {identity.model} is {kind.CONTROL}")
+    try:
+        generator = build(kind, identity.model, result.preset, result.settings)
+    except MemobenchError as error:
+        return [*problems, str(error)[:300]]
+    if as_json(generator) != identity.parameters:
+        problems.append(f"the parameters are not those of preset {result.preset} with these settings; {AGAIN}")
+    return problems
+
+
+def command_of(result: Result, source_file: str = "") -> str:
+    """What reproduces a result, to be typed in the repository's root.
+
+    Args:
+        result: Of a run.
+        source_file: Name of the plug-in file beside the submission, where there is one.
+    """
+    identity = result.identity
+    words = ["bench", "run", "--model", identity.model, "--task", identity.task, "--preset", result.preset]
+    for name, value in sorted(result.settings.items()):
+        words += ["--set", f"{name}={value}"]
+    if identity.task in TASKS.files() and identity.samples != TASKS.get(identity.task).samples:
+        words += ["--samples", str(identity.samples)]
+    words += ["--seed", str(identity.seed)]
+    for name in identity.features:
+        words += ["--features", name]
+    if source_file:
+        words += ["--plugin", f"leaderboard/submissions/{identity.task}/{result.run_id}/{source_file}"]
+    return shlex.join(words)
+
+
+def pool_patients(task: TaskInfo) -> Mapping[str, list[int]]:
+    """The patients of the embedded pools, image by image, numbered as a submission numbers them.
+
+    Returns:
+        ``train_patient`` and ``holdout_patient``.
+    """
+    count = task.split.train
+    sides = {"train_patient": range(count), "holdout_patient": range(count, 2 * count)}
+    return {
+        side: [patient for patient in patients for _ in range(scan_count(task.family, patient))]
+        for side, patients in sides.items()
+    }

@@ -1,0 +1,172 @@
+"""From a run's folder to a submission: everything is checked first, and written at once or not at all."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from memobench.base.errors import DataError, MemobenchError, UsageError
+from memobench.base.store import Store, write_json, writing_into
+from memobench.data.splits import load_splits
+from memobench.memorization.rates import Pools
+from memobench.results import Result
+from memobench.submissions.check import check_submission
+from memobench.submissions.records import Disclosures, SamplesRecord, Submission, Submitter
+from memobench.submissions.rules import code_problems, command_of, result_problems, source_of
+from memobench.submissions.scores import OF_SAMPLES, pool_arrays, samples_digest
+from memobench.task import TASKS
+
+
+@dataclass(frozen=True)
+class SubmitSettings:
+    """What ``bench submit`` is asked to do.
+
+    Attributes:
+        run: Folder of a finished run.
+        name: Of the submitter.
+        contact: Where questions go.
+        link: An https page about the method.
+        other_training_data: What else the generator learned from.
+        tuned_on_test: Whether any choice was made by looking at test.
+        comment: Anything else.
+        samples_at: Where the samples can be had: an https address, or a file name.
+        plugin: The file that registers the generator, where memobench has no such entry.
+        into: Folder of all submissions.
+    """
+
+    run: Path
+    name: str
+    contact: str = ""
+    link: str = ""
+    other_training_data: str = ""
+    tuned_on_test: bool = False
+    comment: str = ""
+    samples_at: str = ""
+    plugin: Path | None = None
+    into: Path = Path("leaderboard/submissions")
+
+
+def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission, Path]:
+    """Write a run's submission.
+
+    Args:
+        asked: What to do.
+        practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do; the board does not.
+
+    Returns:
+        The submission and its folder, ``<into>/<task>/<run_id>``.
+
+    Raises:
+        UsageError: A word is too long, or no address.
+        MemobenchError: The run cannot stand on the board; every reason is named with its fix.
+    """
+    result = _finished(asked.run)
+    source = source_of(result.identity.model)
+    problems = result_problems(result, practice=practice)
+    if not problems:
+        problems = code_problems(result, source, asked.plugin if source == "file" else None)
+    if problems:
+        raise MemobenchError(f"{asked.run} cannot be submitted: " + "; ".join(problems))
+    samples, scores = _arrays(asked.run, result)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **scores)  # type: ignore[arg-type]  # no key is allow_pickle
+    drawn = asked.run / "gallery.png"  # of phantoms: no other data are accepted
+    gallery = drawn.read_bytes() if drawn.is_file() else b""
+    source_file = asked.plugin.name if source == "file" and asked.plugin is not None else ""
+    try:
+        submission = Submission(
+            submitted=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            submitter=Submitter(name=asked.name, contact=asked.contact, link=asked.link),
+            disclosures=Disclosures(
+                other_training_data=asked.other_training_data,
+                tuned_on_test=asked.tuned_on_test,
+                comment=asked.comment,
+            ),
+            command=command_of(result, source_file),
+            source=source,
+            source_file=source_file,
+            result=result,
+            samples=SamplesRecord(sha256=samples_digest(samples), count=len(samples), location=asked.samples_at),
+            scores_sha256=hashlib.sha256(packed.getvalue()).hexdigest(),
+            gallery_sha256=hashlib.sha256(gallery).hexdigest() if gallery else "",
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; change that word") from error
+    return submission, _write(asked, submission, packed.getvalue(), gallery, practice)
+
+
+def next_steps(folder: Path) -> str:
+    """What a submitter does after ``bench submit``."""
+    return (
+        f"Written: {folder}/\n"
+        f"Next: bench verify {folder}            checks it as the board will\n"
+        f"      bench leaderboard                shows it among the others\n"
+        "      then add that folder alone in a pull request, and keep samples.npz: it makes the row rescored"
+    )
+
+
+def _finished(folder: Path) -> Result:
+    file = folder / "result.json"
+    if not file.is_file():
+        raise MemobenchError(f"{folder} holds no result.json: the run failed or goes on; run the same command again")
+    try:
+        return Result.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        reason = str(error).splitlines()[0]
+        raise MemobenchError(f"{file} is no result of this version ({reason}); run the same command again") from error
+
+
+def _arrays(folder: Path, result: Result) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The samples, and the scores with the pools beside them."""
+    try:
+        with np.load(folder / "samples.npz", allow_pickle=False) as archive:
+            samples = archive["samples"]
+        with np.load(folder / "scores.npz", allow_pickle=False) as archive:
+            scores = {name: archive[name] for name in ("null", *OF_SAMPLES)}
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{folder}: samples.npz or scores.npz cannot be read ({error}); run it again") from error
+    if samples.shape != (result.identity.samples, *result.identity.shape) or samples.dtype != np.float32:
+        raise DataError(f"{folder}/samples.npz holds {samples.dtype} {samples.shape}: it was changed; run it again")
+    splits, _, _ = load_splits(TASKS.get(result.identity.task), store=Store(folder.parent / ".stages"))
+    return samples, {**scores, **pool_arrays(Pools.of(splits.train, splits.holdout))}
+
+
+def _write(asked: SubmitSettings, submission: Submission, scores: bytes, gallery: bytes, practice: bool) -> Path:
+    """Write beside the place, check there as the board will, then move: what stands under its name is whole."""
+    result = submission.result
+    final = asked.into / result.identity.task / result.run_id
+    if final.exists():
+        raise MemobenchError(f"{final} stands already; a run is submitted once. Delete that folder to replace your own")
+    with writing_into(asked.into):
+        asked.into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".submit.", dir=asked.into) as scratch:
+            partial = Path(scratch) / "submissions" / result.identity.task / result.run_id
+            partial.mkdir(parents=True)
+            (partial / "scores.npz").write_bytes(scores)
+            if gallery:
+                (partial / "gallery.png").write_bytes(gallery)
+            if asked.plugin is not None and submission.source_file:
+                shutil.copyfile(asked.plugin, partial / submission.source_file)
+            write_json(partial / "submission.json", submission.model_dump(mode="json"))
+            checked = check_submission(partial, practice=practice)
+            if not checked.passed:
+                wrong = [
+                    f"{row.metric} is {row.claimed}, its scores give {row.found}"
+                    for row in checked.differences
+                    if not row.agrees
+                ]
+                raise MemobenchError(
+                    f"{asked.run} was changed since it ran; run it again: " + "; ".join([*checked.problems, *wrong])
+                )
+            final.parent.mkdir(exist_ok=True)
+            partial.replace(final)
+    return final

@@ -1,0 +1,202 @@
+"""Verifying a submission: its own words, then its samples, then its generator."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import memobench
+from memobench.base.errors import UsageError
+from memobench.base.progress import Track, silent
+from memobench.base.registry import load_plugin
+from memobench.base.store import Store, write_json
+from memobench.data.splits import load_splits
+from memobench.detection.stage import fit_detector, load_detector
+from memobench.features import FEATURES
+from memobench.measure.attack import knowing
+from memobench.results import Metric
+from memobench.run import RunSettings, run
+from memobench.submissions.check import Checked, check_submission
+from memobench.submissions.compare import OF_INTERVAL, differences, overlaps, remeasured
+from memobench.submissions.records import Difference, Level, Submission, Verification
+from memobench.submissions.samples import OTHER_SAMPLES, read_samples
+from memobench.submissions.scores import samples_digest
+from memobench.task import TASKS
+from memobench.training.acceleration import device_of
+
+CALLS = 0.05  # share of samples that a detector trained anew may call otherwise
+
+
+def verify(
+    folder: Path,
+    level: Level = "self-reported",
+    *,
+    samples: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    run_their_code: bool = False,
+    practice: bool = False,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
+) -> Verification:
+    """Verify a submission: as self-reported first, then at the level that is asked for.
+
+    Args:
+        folder: ``.../submissions/<task>/<run_id>``.
+        level: How far to go.
+        samples: The samples, for "rescored"; None to fetch them from where the submission says.
+        out: Where stages are stored.
+        device: A torch device, or "auto".
+        run_their_code: For "reproduced", and for "rescored" attacks: a plug-in file of the submission may be executed.
+        practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do.
+        track: Shows progress within a stage.
+        say: Is told one line per stage.
+
+    Raises:
+        MemobenchError: It cannot be verified at that level here (samples or device missing); nothing is said about
+            the submission.
+    """
+    checked = check_submission(folder, practice=practice)
+    submission = checked.submission
+    if level != "self-reported" and checked.passed and submission is not None:
+        if submission.attack is not None:
+            checked = _attacked_again(checked, submission, folder, level, samples, out, device, run_their_code, track)
+        elif level == "rescored":
+            checked = _rescored(checked, submission, samples, out, device, track)
+        else:
+            checked = _reproduced(checked, submission, folder, out, device, run_their_code, track, say)
+    return Verification(
+        run_id=folder.name[:200],
+        level=level,
+        submission_sha256=checked.sha256,
+        passed=checked.passed,
+        verified=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        memobench=memobench.__version__,
+        differences=checked.differences,
+        problems=checked.problems,
+    )
+
+
+def write_verification(verification: Verification, folder: Path) -> Path:
+    """Write ``verified/<run_id>.json`` beside all submissions, and give its path."""
+    into = folder.resolve().parents[2] / "verified"
+    into.mkdir(exist_ok=True)
+    file = into / f"{folder.resolve().name}.json"
+    write_json(file, verification.model_dump(mode="json"))
+    return file
+
+
+def _rescored(
+    checked: Checked, submission: Submission, samples: Path | None, out: Path, device: str, track: Track
+) -> Checked:
+    """Measure the samples again, with the task's own detector."""
+    from memobench.measure import measurement
+
+    identity = submission.result.identity
+    pixels = read_samples(submission, samples)
+    if samples_digest(pixels) != submission.samples.sha256:
+        return replace(checked, problems=[OTHER_SAMPLES])
+    device, store = device_of(device), Store(out / ".stages")
+    splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
+    path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
+    detector = load_detector(path, identity.detector, device=device)
+    extra = {name: FEATURES.get(name)(device=device) for name in identity.features}
+    measured = measurement.measure(
+        pixels, splits, detector, None, extra, null_images=identity.detector["null_images"], track=track
+    )
+    rows = differences(submission.result.metrics, measured.metrics, remeasured)
+    scores = checked.scores or {}
+    for name in ("side", "called"):
+        rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
+    # what was claimed beyond what samples can show needs the fitted generator
+    loose = {*submission.result.metrics} - {*measured.metrics}
+    problems = [
+        f"{name[:64]!r} is no metric that these samples give"
+        for name in sorted(loose)
+        if not name.startswith("membership_")
+    ]
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems)
+
+
+def _attacked_again(
+    checked: Checked,
+    submission: Submission,
+    folder: Path,
+    level: Level,
+    samples: Path | None,
+    out: Path,
+    device: str,
+    run_their_code: bool,
+    track: Track,
+) -> Checked:
+    """Ask the attack's detector again, as blind as before."""
+    from memobench.measure.attack import measure_again
+
+    if level == "reproduced":
+        raise UsageError("an attack is about given samples, so rescored is its highest level; reproduce the run")
+    attack, result = submission.attack, submission.result
+    if submission.source_file:
+        if not run_their_code:
+            raise UsageError("this would execute the attack's own detector; read it, then add --run-their-code")
+        load_plugin(folder / submission.source_file)
+    pixels = read_samples(submission, samples)
+    if samples_digest(pixels) != submission.samples.sha256 or attack is None:
+        return replace(checked, problems=[OTHER_SAMPLES])
+    measured = measure_again(pixels, result, attack.detector, out=out, device=device, track=track)
+    rows = differences(result.metrics, measured.metrics, remeasured)
+    far = OF_INTERVAL * float(np.std(measured.null_scores))
+    rows += differences(
+        {"tau": Metric(value=attack.tau, better="lower")},
+        {"tau": Metric(value=measured.threshold.tau, better="lower")},
+        lambda _: far,
+    )
+    scores = checked.scores or {}
+    for name in ("side", "called"):
+        rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
+    problems = [reason] if (reason := knowing(measured.metrics)) else []
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems)
+
+
+def _share(name: str, claimed: NDArray[np.generic], found: NDArray[np.generic]) -> Difference:
+    same = float(np.mean(claimed == found))
+    return Difference(metric=name, claimed=1.0, found=same, tolerance=CALLS, agrees=same >= 1 - CALLS)
+
+
+def _reproduced(
+    checked: Checked,
+    submission: Submission,
+    folder: Path,
+    out: Path,
+    device: str,
+    run_their_code: bool,
+    track: Track,
+    say: Callable[[str], None],
+) -> Checked:
+    """Train and sample again with the same seed, and see whether the intervals meet."""
+    result = submission.result
+    if submission.source_file:
+        if not run_their_code:
+            raise UsageError("this would execute the submission's own code; read it, then add --run-their-code")
+        load_plugin(folder / submission.source_file)
+    identity = result.identity
+    asked = RunSettings(
+        model=identity.model,
+        task=identity.task,
+        preset=result.preset,
+        settings=result.settings,
+        samples=identity.samples,
+        seed=identity.seed,
+        device=device,
+        features=identity.features,
+        out=out / "reproduced",
+    )
+    again, _ = run(asked, track=track, say=say)
+    claimed: dict[str, Metric] = result.metrics
+    rows = overlaps(claimed, again.metrics)
+    problems = [] if again.run_id == result.run_id else [f"the same command gives another run, {again.run_id}"]
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems)

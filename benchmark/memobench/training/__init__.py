@@ -1,0 +1,1 @@
+"""How networks are trained and sampled: the loop, several processes, precision, and the stages of a fit."""

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import memobench
+import numpy as np
+import pytest
+from memobench.audit.results import AuditResult
+from memobench.audit.run import AuditReport, AuditSettings, audit, audit_folders
+from memobench.base.errors import DataError
+from memobench.challenge.perturb import perturb
+from memobench.cli.main import main
+from memobench.images import Images
+from PIL import Image
+
+Write = Callable[[str, np.ndarray], Path]
+
+
+@pytest.fixture(autouse=True)
+def few_planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memobench.audit.measure.PLANTED", {2: 2, 3: 2})
+
+
+def pictures(count: int, seed: int) -> np.ndarray:
+    """Images of made-up patients, (count, 32, 32)."""
+    coarse = np.random.default_rng(seed).random((count, 8, 8)).astype(np.float32)
+    return coarse.repeat(4, axis=1).repeat(4, axis=2)
+
+
+TRAIN, HOLDOUT, OTHER = pictures(24, 1), pictures(24, 2), pictures(30, 3)
+COPIES = np.concatenate([perturb(TRAIN[k : k + 1], "gamma", "weak", seed=k) for k in range(10)])
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def folder(name: str, pixels: np.ndarray) -> Path:
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(pixels):
+            Image.fromarray(np.rint(image * 255).astype(np.uint8)).save(tmp_path / name / f"{number:03d}.png")
+        return tmp_path / name
+
+    return folder
+
+
+@pytest.mark.smoke
+def test_arrays_with_copies_must_not_leave(tmp_path: Path) -> None:
+    report = audit(np.concatenate([OTHER, COPIES]), TRAIN, HOLDOUT, preset="smoke", out=tmp_path)
+    result = report.result
+    assert isinstance(report, AuditReport)
+    assert result.decision == "do not release"
+    rate = result.metrics["copy_rate"]
+    assert rate.low is not None
+    assert rate.high is not None
+    assert rate.low <= 0.25 <= rate.high
+    assert {k for k, one in enumerate(result.images) if one.copy_of} >= set(range(32, 40))
+    assert {one.patient for one in result.affected} <= {f"train {k}" for k in range(24)}
+    assert "Do not release" in report.html
+    assert "<iframe" in report._repr_html_()
+    assert "every file counted as a patient" in result.guarantee
+    assert result.cleaned["copy_rate"].value == 0
+    assert memobench.audit is audit
+
+
+def test_arrays_without_copies_may_leave(tmp_path: Path) -> None:
+    names = [f"t{k}" for k in range(24)]
+    report = audit(
+        OTHER, TRAIN, HOLDOUT, train_patients=names, holdout_patients=[f"h{k}" for k in range(24)], preset="smoke",
+        out=tmp_path,
+    )  # fmt: skip
+    assert report.result.decision in ("release", "review")
+    assert report.result.metrics["copy_rate"].value <= 0.05
+    assert "every file counted" not in report.result.guarantee
+
+
+def test_without_holdout_the_report_says_what_is_lost(tmp_path: Path) -> None:
+    result = audit(np.concatenate([OTHER, COPIES]), TRAIN, preset="smoke", out=tmp_path).result
+    assert result.decision == "do not release"
+    assert "no exact test is possible" in result.guarantee
+    assert result.counts["holdout_images"] == 0
+    assert all(one.p_value is None for one in result.images)
+    assert result.metrics["copy_rate"].p_value is None
+
+
+def test_folders_are_audited_cleaned_and_fail_a_pipeline(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    synthetic = write("syn <b>", np.concatenate([OTHER, COPIES]))
+    words = ["audit", "--synthetic", str(synthetic), "--train", str(write("train", TRAIN))]
+    words += ["--holdout", str(write("holdout", HOLDOUT)), "--preset", "smoke", "--out", str(tmp_path / "out")]
+    words += ["--clean", str(tmp_path / "clean"), "--fail-above", "0.01", "--size", "32"]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 1
+    shown = capsys.readouterr()
+    assert "Do not release" in shown.out
+    assert "above --fail-above 1 %" in shown.err
+    result = AuditResult.model_validate(json.loads((tmp_path / "out" / "audit.json").read_text()))
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    kept = {file.name for file in (tmp_path / "clean").iterdir()} - {"left_out.csv"}
+    assert kept == {one.name for one in result.images if not one.left_out}
+    assert len(kept & {f"{k:03d}.png" for k in range(30, 40)}) <= 2
+    # again: everything is stored, and the answer is the same
+    report = audit_folders(
+        AuditSettings(
+            synthetic, tmp_path / "train", tmp_path / "holdout", size=32, preset="smoke", out=tmp_path / "out"
+        )
+    )
+    assert report.result.metrics == result.metrics
+    assert set(report.result.seconds) <= {"inspect", "compare", "report"}
+
+
+def test_a_holdout_that_is_none_is_refused(write: Write, tmp_path: Path) -> None:
+    train, both = write("train", TRAIN), write("both", np.concatenate([HOLDOUT, TRAIN[:2]]))
+    with pytest.raises(DataError, match="2 images stand in train and in holdout"):
+        audit_folders(AuditSettings(write("syn", OTHER), train, both, preset="smoke", out=tmp_path / "out"))
+    with pytest.raises(DataError, match=r'1 patient stands in train and in holdout \("x" for one'):
+        audit(
+            OTHER, TRAIN, HOLDOUT, train_patients=["x"] * 24, holdout_patients=["x"] * 24, preset="smoke", out=tmp_path
+        )
+
+
+def test_wrong_arguments_are_refused(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="arrays and folders are mixed"):
+        audit(OTHER, str(tmp_path), preset="smoke", out=tmp_path)
+    with pytest.raises(DataError, match="no synthetic images"):
+        audit(OTHER[:0], TRAIN, HOLDOUT, preset="smoke", out=tmp_path)
+    full = write("full", OTHER[:1])
+    with pytest.raises(DataError, match="not an empty folder"):
+        audit_folders(AuditSettings(full, full, clean=full, out=tmp_path / "out"))
+
+
+def test_the_package_imports_no_torch_for_the_name() -> None:
+    code = "import sys, memobench; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_a_synthetic_set_that_is_the_training_set_is_nothing_but_copies(write: Write, tmp_path: Path) -> None:
+    train, holdout = write("train", TRAIN), write("holdout", HOLDOUT)
+    settings = AuditSettings(train, train, holdout, patient_regex=r"(\d+)\.png", preset="smoke", out=tmp_path / "out")
+    with pytest.raises(DataError, match=r'24 patients stand in train and in holdout \("000" for one'):
+        audit_folders(settings)  # the pattern names the same patients in both folders
+    result = audit_folders(dataclasses.replace(settings, patient_regex=None)).result
+    assert result.decision == "do not release"
+    assert result.metrics["copy_rate"].value == 1
+    assert sorted(one.patient for one in result.affected) == [f"train/{k:03d}.png" for k in range(24)]
+    assert all(one.left_out and one.match == one.name for one in result.images)
+    assert result.cleaned == {}
+
+
+@pytest.mark.slow
+def test_one_synthetic_image_is_too_little_to_tell(tmp_path: Path) -> None:
+    result = audit(OTHER[:1], TRAIN, HOLDOUT, preset="smoke", out=tmp_path).result
+    assert result.decision == "review"
+    assert "too little to tell" in result.verdict
+
+
+def test_too_few_patients_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"the training images are of 1 patient, too few to learn from.*at least 8"):
+        audit(OTHER, TRAIN[:1], preset="smoke", out=tmp_path)
+    with pytest.raises(DataError, match=r"the held-out images are of 1 patient, too few.*leave --holdout out"):
+        audit(OTHER, TRAIN, HOLDOUT[:1], preset="smoke", out=tmp_path)
+
+
+def test_folders_that_cannot_be_compared_are_refused(write: Write, tmp_path: Path) -> None:
+    train, holdout, empty = write("train", TRAIN[:3]), write("holdout", HOLDOUT[:3]), write("none", TRAIN[:0])
+    volumes = tmp_path / "volumes"
+    volumes.mkdir()
+    np.save(volumes / "a.npy", np.random.default_rng(0).random((16, 16, 16)))
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match="none holds no file that could be an image"):
+        audit_folders(AuditSettings(empty, train, holdout, out=out))
+    with pytest.raises(DataError, match=r"volumes holds only 3D volumes .* and 2D images are asked for"):
+        audit_folders(AuditSettings(volumes, train, holdout, out=out))
+    with pytest.raises(DataError, match=r"--holdout .*train is the folder of --train; give images of patients whom"):
+        audit_folders(AuditSettings(holdout, train, train, out=out))
+    np.save(train / "b.npy", np.random.default_rng(0).random((16, 16, 16)))
+    with pytest.raises(DataError, match=r"1 file of .*train cannot be used: b\.npy is a 3D volume \(16x16x16\) among"):
+        audit_folders(AuditSettings(holdout, train, None, out=out))
+
+
+def test_folders_of_one_name_are_not_taken_for_one(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    train, holdout, synthetic = write("images", TRAIN), write("site/images", HOLDOUT), write("syn", OTHER[:4])
+    owners: list[str] = []
+
+    class Reached(Exception):
+        pass
+
+    def fit(pool: Images, *given: Any, **more: Any) -> None:
+        owners.extend(pool.patients.tolist())
+        raise Reached
+
+    monkeypatch.setattr("memobench.audit.run.Detector.fit", fit)
+    with pytest.raises(Reached):
+        audit_folders(AuditSettings(synthetic, train, holdout, preset="smoke", out=tmp_path / "out"))
+    assert {"train/000.png", "holdout/000.png"} <= set(owners)
+    assert len(set(owners)) == 48
+
+
+def test_awkward_files_are_named_and_escaped(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [
+        "<img src=x onerror=alert(1)>.png",
+        '=HYPERLINK(1),"a".png',
+        "胸部 正面.png",
+        'it\'s "quoted",  two.png',
+        "colour.png",
+        "program.png",
+        "broken.png",
+    ]
+    synthetic = write("syn", np.concatenate([TRAIN[:5], OTHER[:2]]))
+    for number, name in enumerate(names):
+        (synthetic / f"{number:03d}.png").rename(synthetic / name)
+    with Image.open(synthetic / "colour.png") as grey:
+        Image.merge("RGB", [grey, grey.point(lambda value: value // 2), grey]).save(synthetic / "colour.png")
+    (synthetic / "program.png").write_bytes(b"MZ" + bytes(500))
+    (synthetic / "broken.png").write_bytes((synthetic / "broken.png").read_bytes()[:60])
+    words = ["audit", "--synthetic", str(synthetic), "--train", str(write("train", TRAIN))]
+    words += ["--holdout", str(write("holdout", HOLDOUT)), "--preset", "smoke", "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 1
+    refused = capsys.readouterr().err
+    assert "2 files of" in refused
+    assert "broken.png cannot be read (image file is truncated); program.png is a program for Windows" in refused
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--skip-unreadable", "--clean", str(tmp_path / "clean")])
+    assert not ended.value.code
+    assert "2 files cannot be used and were passed over; the report names them" in capsys.readouterr().err
+    result = AuditResult.model_validate(json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8")))
+    assert result.decision == "do not release"
+    assert "4 are pixel for pixel a training image" in result.verdict
+    assert {one.name for one in result.images} == set(names[:5])
+    assert [file for file, _ in result.unreadable] == ["synthetic/broken.png", "synthetic/program.png"]
+    assert any(note.startswith("synthetic: 1 colour images were converted to grey") for note in result.notes)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.png" in page
+    assert "胸部 正面.png" in page
+    assert "synthetic/program.png: is a program for Windows, not an image" in page
+    with (tmp_path / "out" / "audit.csv").open(newline="", encoding="utf-8") as handle:
+        listed = {row["image"] for row in csv.DictReader(handle)}
+    assert listed == {f"'{name}" if name.startswith("=") else name for name in names[:5]}
+    assert {one.copy_of for one in result.images} <= {f"train/{k:03d}.png" for k in range(5)} | {None}
+    with (tmp_path / "clean" / "left_out.csv").open(newline="", encoding="utf-8") as handle:
+        left_out = {row["file"].removeprefix("'") for row in csv.DictReader(handle)}
+    assert left_out >= {names[0], names[1]}
+
+
+@pytest.mark.smoke
+def test_inverted_images_are_noted(tmp_path: Path) -> None:
+    body = np.linspace(0.2, 0.8, 32, dtype=np.float32)[None, :, None] * np.ones((1, 1, 32), dtype=np.float32)
+    train, holdout, made = (0.7 * body + 0.2 * pixels for pixels in (TRAIN, HOLDOUT, OTHER))
+    inverted = audit(1 - made, train, holdout, preset="smoke", out=tmp_path / "a").result.notes
+    assert any("the synthetic images are inverted against the training images" in note for note in inverted)
+    assert not any("held-out images are inverted" in note for note in inverted)
+    upright = audit(made, train, holdout, preset="smoke", out=tmp_path / "a").result.notes
+    assert not any("inverted" in note for note in upright)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from memobench.base.errors import DataError
+from memobench.data.folder import deal, read_sides
+from memobench.data.manifest import read_manifest
+from memobench.data.resample import resize
+from PIL import Image
+
+Write = Callable[..., Path]
+
+
+def _read(root: Path, shape: tuple[int, ...] = (32, 32)):  # type: ignore[no-untyped-def]
+    return read_sides(read_manifest(root), shape)
+
+
+def test_no_patient_stands_on_two_sides_and_train_equals_holdout(write_folder: Write) -> None:
+    sides, notes = _read(write_folder(patients=20))
+    seen = [set(images.patients) for images in sides.values() if images is not None]
+    assert sum(map(len, seen)) == len(set().union(*seen)) == 20
+    assert sides["train"].patient_count == sides["holdout"].patient_count
+    assert any("resampled" in note for note in notes)
+    assert sides["train"].pixels.dtype == np.float32
+
+
+def test_the_split_is_the_same_again(write_folder: Write) -> None:
+    root = write_folder()
+    first, second = _read(root)[0], _read(root)[0]
+    assert first["train"].digest == second["train"].digest
+
+
+def test_many_patients_get_a_dev_side() -> None:
+    names = np.array([f"p{i}" for i in range(300)])
+    sides = deal(names)
+    assert len(sides["dev"]) == len(sides["train"]) == len(sides["holdout"]) == 75
+    assert "dev" not in deal(names[:100])
+
+
+def test_volumes(write_folder: Write) -> None:
+    sides, _ = _read(write_folder(shape=(10, 24, 24)), (16, 16, 16))
+    assert sides["train"].shape == (16, 16, 16)
+
+
+def test_sixteen_bit_png_is_scaled(write_folder: Write) -> None:
+    root = write_folder(scans=1)
+    values = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    Image.fromarray(values).save(root / "p0_0.png")
+    sides, _ = _read(root)
+    both = np.concatenate([images.pixels[images.patients == "p0"] for images in sides.values() if images is not None])
+    assert np.allclose(both[0], values / 65535, atol=1e-6)
+
+
+def test_patients_who_share_an_image_are_one(write_folder: Write) -> None:
+    root = write_folder(patients=20, scans=1)
+    for other in ("p3", "p7"):
+        (root / f"{other}_0.png").write_bytes((root / "p1_0.png").read_bytes())
+    sides, notes = _read(root)
+    where = {name for name, images in sides.items() for p in ("p1", "p3", "p7") if p in images.patients}
+    assert len(where) == 1
+    assert any("2 images are identical" in note and "3 patients" in note for note in notes)
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no folder"):
+        read_manifest(tmp_path / "none")
+
+
+def test_a_folder_without_manifest(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"has no manifest\.csv; write one"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file\nx.png\n", "lacks the column patient_id"),
+        ("file,patient_id\n", "lists no image"),
+        ("file,patient_id\nnone.png,a\n", "there is no file none.png"),
+        ("file,patient_id\n,a\n", "file or patient_id is empty"),
+        ("file,patient_id\n../up.png,a\n", "leaves the folder"),
+        ("file,patient_id\n/etc/passwd,a\n", "leaves the folder"),
+        ("file,patient_id\nmanifest.csv,a\n", "neither PNG nor NPZ"),
+        ("file,patient_id\na.png,a\na.png,b\n", "lists a.png twice"),
+    ],
+)
+def test_a_bad_manifest_is_named(tmp_path: Path, text: str, message: str) -> None:
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00broken")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_manifest(tmp_path)
+
+
+def _truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:60])
+
+
+def _not_png(file: Path) -> None:
+    file.write_bytes(b"MZ this is a program")
+
+
+def _constant(file: Path) -> None:
+    Image.fromarray(np.full((40, 36), 7, np.uint8)).save(file)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(_truncate, "cannot be read"), (_not_png, "cannot be read"), (_constant, "is constant")],
+)
+def test_a_bad_image_is_named(write_folder: Write, spoil: Callable[[Path], None], message: str) -> None:
+    root = write_folder()
+    spoil(root / "p5_1.png")
+    with pytest.raises(DataError, match=rf"p5_1\.png {message}"):
+        _read(root)
+
+
+@pytest.mark.parametrize(
+    ("volume", "message"),
+    [
+        (np.full((8, 8, 8), np.nan, np.float32), "NaN"),
+        (np.linspace(-5, 5, 512, dtype=np.float32).reshape(8, 8, 8), "spans -5 to 5"),
+        (np.zeros((8, 8), np.uint8), "needs 3D images"),
+        (np.zeros((8, 8, 8), np.int64), "holds int64"),
+    ],
+)
+def test_a_bad_volume_is_named(write_folder: Write, volume: np.ndarray, message: str) -> None:
+    root = write_folder(shape=(8, 8, 8))
+    np.savez(root / "p2_0.npz", vol=volume)
+    with pytest.raises(DataError, match=rf"p2_0\.npz.*{message}"):
+        _read(root, (16, 16, 16))
+
+
+def test_a_pickle_is_refused(write_folder: Write) -> None:
+    root = write_folder(shape=(8, 8, 8))
+    np.savez(root / "p2_0.npz", vol=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(DataError, match=r"p2_0\.npz cannot be read"):
+        _read(root, (16, 16, 16))
+
+
+def test_pictures_for_a_task_of_volumes(write_folder: Write) -> None:
+    with pytest.raises(DataError, match="choose a 2D task"):
+        _read(write_folder(), (16, 16, 16))
+
+
+def test_too_few_patients(write_folder: Write) -> None:
+    with pytest.raises(DataError, match="11 patients are too few"):
+        _read(write_folder(patients=11))
+
+
+def test_resize_keeps_the_mean() -> None:
+    image = np.random.default_rng(0).random((40, 60, 50), dtype=np.float32)
+    small = resize(image, (16, 16, 16))
+    assert small.shape == (16, 16, 16)
+    assert small.mean() == pytest.approx(image.mean(), abs=0.01)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from memobench.base.errors import DataError, MemobenchError
+from memobench.run import RunSettings, run
+from memobench.submissions.samples import fetch
+from memobench.submissions.submit import SubmitSettings, submit
+from memobench.submissions.verify import verify, write_verification
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real run: 48 samples of ``replay``."""
+    out = tmp_path_factory.mktemp("runs")
+    return run(RunSettings("replay", "xray", preset="smoke", settings={"share": "0.5"}, samples=48, out=out))[1]
+
+
+@pytest.mark.smoke
+def test_a_verification_is_written_beside_the_submissions(forgery: Any) -> None:
+    file = write_verification(verify(forgery.folder, practice=True), forgery.folder)
+    assert file == forgery.folder.parents[2] / "verified" / f"{forgery.folder.name}.json"
+    digest = hashlib.sha256((forgery.folder / "submission.json").read_bytes()).hexdigest()
+    written = json.loads(file.read_text())
+    assert (written["passed"], written["submission_sha256"]) == (True, digest)
+
+
+@pytest.mark.smoke
+def test_replaced_samples_are_seen_before_they_are_measured(forgery: Any, tmp_path: Path) -> None:
+    file = tmp_path / "samples.npz"
+    np.savez(file, samples=np.zeros((48, 64, 64), np.float32))
+    found = verify(forgery.folder, "rescored", samples=file, out=tmp_path / "runs", device="cpu", practice=True)
+    assert not found.passed
+    assert "digest differs" in found.problems[0]
+
+
+def test_without_samples_nothing_is_said(forgery: Any, tmp_path: Path) -> None:
+    with pytest.raises(MemobenchError, match="--samples FILE"):
+        verify(forgery.folder, "rescored", out=tmp_path, device="cpu", practice=True)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "file").write_bytes(b"x" * 1000)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as held:
+        threading.Thread(target=held.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{held.server_port}"
+        held.shutdown()
+
+
+def test_a_download_is_bounded(server: str) -> None:
+    assert fetch(f"{server}/file", 1000) == b"x" * 1000
+    with pytest.raises(DataError, match="more than the 999 bytes"):
+        fetch(f"{server}/file", 999)
+    with pytest.raises(DataError, match="cannot be fetched"):
+        fetch(f"{server}/missing", 999)
+    with pytest.raises(DataError, match="only https"):
+        fetch("file:///etc/passwd", 999)
+
+
+@pytest.mark.slow
+def test_a_real_run_is_submitted_and_rescored(finished: Path, tmp_path: Path) -> None:
+    asked = SubmitSettings(finished, "A group", into=tmp_path / "submissions")
+    with pytest.raises(MemobenchError, match="only tests the path"):
+        submit(asked)
+    _, folder = submit(asked, practice=True)
+    with pytest.raises(MemobenchError, match="stands already"):
+        submit(asked, practice=True)
+    found = verify(
+        folder, "rescored", samples=finished / "samples.npz", out=finished.parent, device="cpu", practice=True
+    )
+    assert found.passed, found
+    assert {"fd_ssl", "samples with the same called"} <= {row.metric for row in found.differences}
+
+
+@pytest.mark.slow
+def test_scores_that_agree_with_each_other_are_caught_by_measuring_again(
+    forgery: Any, finished: Path, tmp_path: Path
+) -> None:
+    from memobench.submissions.scores import samples_digest
+
+    folder = forgery.without_copies()
+    with np.load(finished / "samples.npz") as archive:
+        digest = samples_digest(archive["samples"])
+    forgery.edit(lambda value: value["samples"].update(sha256=digest))
+    assert verify(folder, practice=True).passed
+    found = verify(
+        folder, "rescored", samples=finished / "samples.npz", out=finished.parent, device="cpu", practice=True
+    )
+    assert not found.passed
+    assert "copy_rate" in {row.metric for row in found.differences if not row.agrees}
+
+
+@pytest.mark.slow
+def test_training_again_meets_an_honest_result_and_not_a_forged_one(forgery: Any, tmp_path: Path) -> None:
+    honest = verify(forgery.folder, "reproduced", out=tmp_path / "runs", device="cpu", practice=True)
+    assert honest.passed, honest
+    assert "copy_rate" in {row.metric for row in honest.differences}
+    forged = verify(forgery.without_copies(), "reproduced", out=tmp_path / "runs", device="cpu", practice=True)
+    assert not forged.passed
+    assert "copy_rate" in {row.metric for row in forged.differences if not row.agrees}
