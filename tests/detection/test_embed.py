@@ -13,7 +13,7 @@ from memobench.detection.embed import Embedding, Network, contrastive_loss, trai
 from memobench.detection.parameters import EmbeddingParameters
 from memobench.generator import Context
 from memobench.images import Images
-from memobench.training.loop import loop as training
+from memobench.training import loop as training
 from torch.nn import functional as F
 
 SMALL = EmbeddingParameters(channels=(8, 8, 16, 16), dimension=12, steps=3, batch=8)
