@@ -1,13 +1,11 @@
 """memobench: how good a generative model's medical images are, and how many of them are copies of patients."""
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-try:
-    __version__ = version("memobench")
-except PackageNotFoundError:  # a bare clone on the path, not installed
-    __version__ = "0+unknown"
+from memobench.base.version import VERSION as __version__
+
+__all__ = ["__version__", "audit"]
 
 # In a checkout the content folders (baselines/, tasks/, leaderboard/) stand at its root; in a wheel they lie inside
 # this package. Mounting the root here makes both `memobench.baselines`.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-import memobench
+from memobench.base.version import VERSION
 
 
 def code_digest(kind: type) -> str:
@@ -41,7 +41,7 @@ def _sources(file: Path) -> list[Path]:
 def environment(device: str) -> dict[str, str]:
     """Versions and device, for the record."""
     return {
-        "memobench": memobench.__version__,
+        "memobench": VERSION,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": importlib.import_module("torch").__version__,

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-import memobench
 from memobench.base.errors import MemobenchError
+from memobench.base.version import VERSION
 from memobench.cli.audits import audit_command
 from memobench.cli.boards import leaderboard_command
 from memobench.cli.data import data_group
@@ -25,7 +25,7 @@ KINDS = ("models", "tasks", "data", "detectors", "features")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(memobench.__version__)
+@click.version_option(VERSION)
 def bench() -> None:
     """Measure how good a generative model's medical images are, and how many of them are copies of patients."""
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import memobench
 from memobench.base.errors import UsageError
 from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import Store, write_json
+from memobench.base.version import VERSION
 from memobench.data.splits import load_splits
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES
@@ -76,7 +76,7 @@ def verify(
         submission_sha256=checked.sha256,
         passed=checked.passed,
         verified=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        memobench=memobench.__version__,
+        memobench=VERSION,
         differences=checked.differences,
         problems=checked.problems,
     )
