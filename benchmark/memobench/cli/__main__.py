@@ -1,4 +1,4 @@
-"""``python -m memobench.cli`` is ``bench``."""
+"""``python -m memobench.cli.main`` is ``bench``."""
 
 from memobench.cli.main import main
 

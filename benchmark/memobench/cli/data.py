@@ -31,7 +31,16 @@ def data_fetch_command(name: str) -> None:
 @click.option("--dim", type=click.IntRange(2, 3), help="2 or 3. [default: that of most files]")
 @click.option("--patient-regex", metavar="REGEX", help="Finds the patient in a file's path, in its first group.")
 @click.option("--skip-unreadable", is_flag=True, help="Exit with 0 though some files cannot be used.")
-def data_check_command(folder: Path, dim: int | None, patient_regex: str | None, skip_unreadable: bool) -> None:
+@click.option(
+    "--max-image-gib",
+    type=click.FloatRange(0, min_open=True),
+    default=4.0,
+    show_default=True,
+    help="Refuse files that declare more pixels than this.",
+)
+def data_check_command(
+    folder: Path, dim: int | None, patient_regex: str | None, skip_unreadable: bool, max_image_gib: float
+) -> None:
     """Say what a FOLDER of images holds, and name every file that cannot be used, with the reason.
 
     PNG, JPEG, TIFF, NPY, NPZ, DICOM and NIfTI are read, whatever their names.
@@ -40,7 +49,12 @@ def data_check_command(folder: Path, dim: int | None, patient_regex: str | None,
     from memobench.data.files.check import check_folder
 
     text, usable = check_folder(
-        folder, dim=dim, patient_regex=patient_regex, skip_unreadable=skip_unreadable, track=track
+        folder,
+        dim=dim,
+        patient_regex=patient_regex,
+        skip_unreadable=skip_unreadable,
+        max_image_gib=max_image_gib,
+        track=track,
     )
     click.echo(text)
     if not usable:

@@ -211,18 +211,13 @@ def test_big_endian_colour_and_frames_that_pydicom_ships(shipped: Shipped) -> No
     assert not np.array_equal(first.pixels, second.pixels)
 
 
-def test_a_dose_grid_that_pydicom_ships_is_a_volume(shipped: Shipped) -> None:
-    head = header(shipped("rtdose.dcm"))
-    assert head is not None
-    assert (head.frames, head.dim) == (15, 3)
-    assert decode([shipped("rtdose.dcm")], None, 3).pixels.shape == (15, 10, 10)
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("reportsi.dcm", "is DICOM without a picture .Basic Text SR Storage"),
-        ("rtplan.dcm", "is DICOM without a picture .RT Plan Storage"),
+        ("reportsi.dcm", "is no picture of a patient .Basic Text SR Storage"),
+        ("rtplan.dcm", "is no picture of a patient .RT Plan Storage"),
+        ("rtdose.dcm", "is no picture of a patient .RT Dose Storage"),
+        ("liver_1frame.dcm", "is no picture of a patient .Segmentation Storage"),
         ("UN_sequence.dcm", "is no whole DICOM file"),
     ],
 )
@@ -232,7 +227,7 @@ def test_files_without_picture(shipped: Shipped, name: str, reason: str) -> None
 
 
 def test_a_truncated_file(shipped: Shipped) -> None:
-    with pytest.raises(Unreadable, match="less than expected"):
+    with pytest.raises(Unreadable, match=r"is cut short: it declares 1 frame.s. of \d+x\d+, which take \d+ bytes"):
         decode([shipped("MR_truncated.dcm")], None, 2)
 
 
@@ -267,7 +262,6 @@ def _as_pydicom_shows(file: Path) -> np.ndarray:
         ("CT_small.dcm", ""),
         ("examples_overlay.dcm", ""),  # 12 bit, two windows
         ("image_dfl.dcm", ""),  # deflated
-        ("liver_1frame.dcm", ""),  # 1 bit
         ("dicomdirtests/77654033/CR1/6154", ""),  # MONOCHROME1
         ("dicomdirtests/77654033/CT2/17106", ""),
     ],
@@ -282,9 +276,6 @@ def test_what_pydicom_ships_is_shown_as_pydicom_shows_it(shipped: Shipped, name:
 @pytest.mark.parametrize(
     ("name", "same", "error"),
     [
-        ("liver_expb_1frame.dcm", "liver_1frame.dcm", 0),
-        ("rtdose_expb_1frame.dcm", "rtdose_1frame.dcm", 0),
-        ("rtdose_rle_1frame.dcm", "rtdose_1frame.dcm", 0),
         ("SC_rgb_rle.dcm", "SC_rgb_rle_16bit.dcm", 1e-5),
         ("SC_rgb_rle.dcm", "SC_rgb_rle_32bit.dcm", 1e-5),
         ("SC_rgb_rle.dcm", "SC_rgb_gdcm_KY.dcm", 0.02),
@@ -303,12 +294,6 @@ def test_encodings_of_one_picture_are_one_picture(shipped: Shipped, name: str, s
     assert np.corrcoef(first.pixels.ravel(), second.pixels.ravel())[0, 1] > 0.999
 
 
-@pytest.mark.parametrize("name", ["rtdose_expb.dcm", "rtdose_rle.dcm"])
-def test_frames_of_other_encodings_are_the_same_volume(shipped: Shipped, name: str) -> None:
-    plain = decode([shipped("rtdose.dcm")], None, 3)
-    assert np.array_equal(decode([shipped(name)], None, 3).pixels, plain.pixels)
-
-
 def test_a_film_of_compressed_colour(shipped: Shipped) -> None:
     pytest.importorskip("libjpeg")
     file = shipped("examples_ybr_color.dcm")
@@ -323,5 +308,5 @@ def test_a_film_of_compressed_colour(shipped: Shipped) -> None:
 
 def test_a_broken_stream_is_named(shipped: Shipped) -> None:
     pytest.importorskip("openjpeg")
-    with pytest.raises(Unreadable, match=r"cannot be read \(Unable to decode"):
+    with pytest.raises(Unreadable, match="is at odds with its header"):
         decode([shipped("JPEG2000-embedded-sequence-delimiter.dcm")], None, 2)

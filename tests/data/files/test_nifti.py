@@ -6,18 +6,25 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from memobench.data.files.nifti import decode, header, oriented
-from memobench.data.files.picture import Unreadable, stretched
+from memobench.data.files.decode import decode, header
+from memobench.data.files.nifti import oriented
+from memobench.data.files.picture import Picture, Unreadable, stretched
 
 Draw = Callable[..., np.ndarray]
 Save = Callable[..., Path]
+
+
+def _picture(file: Path) -> Picture:
+    head = header(file)
+    assert head
+    return decode([file], None, len(head.shape))
 
 
 @pytest.mark.parametrize("ending", ["nii", "nii.gz"])
 def test_a_volume_comes_out_superior_posterior_left(tmp_path: Path, draw: Draw, save_nifti: Save, ending: str) -> None:
     file = save_nifti(tmp_path / f"a.{ending}", draw((7, 9, 8)))
     assert header(file).dim == 3
-    assert np.array_equal(decode(file).pixels, stretched(draw((7, 9, 8))))
+    assert np.array_equal(_picture(file).pixels, stretched(draw((7, 9, 8))))
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LPS", "ASL", "SRA", "PIR"])
@@ -29,7 +36,7 @@ def test_every_orientation_of_storage_gives_the_same_volume(tmp_path: Path, draw
     stored = image.as_reoriented(turn)
     assert "".join(nibabel.aff2axcodes(stored.affine)) == codes
     nibabel.save(stored, tmp_path / "a.nii")
-    assert np.array_equal(decode(tmp_path / "a.nii").pixels, stretched(draw((7, 9, 8))))
+    assert np.array_equal(_picture(tmp_path / "a.nii").pixels, stretched(draw((7, 9, 8))))
 
 
 def test_a_tilted_volume_is_turned_to_the_nearest_axes(draw: Draw) -> None:
@@ -46,14 +53,14 @@ def test_one_slice_is_an_image_shown_head_up(tmp_path: Path, draw: Draw, save_ni
     stored = plane if axis == 0 else plane[::-1]  # superior is up, so its index falls with the row
     file = save_nifti(tmp_path / "a.nii", np.expand_dims(stored, axis))
     assert header(file).shape == (9, 8)
-    assert np.array_equal(decode(file).pixels, stretched(plane))
+    assert np.array_equal(_picture(file).pixels, stretched(plane))
 
 
 def test_stored_numbers_are_rescaled(tmp_path: Path, draw: Draw) -> None:
     image = nibabel.Nifti1Image(draw((7, 9, 8)).T.astype(np.float64) * 0.37 - 55, np.diag([-1.0, -1, 1, 1]))
     image.set_data_dtype(np.int16)
     nibabel.save(image, tmp_path / "a.nii")
-    seen = decode(tmp_path / "a.nii")
+    seen = _picture(tmp_path / "a.nii")
     assert seen.low == pytest.approx(-55, abs=0.01)
     assert np.allclose(seen.pixels, draw((7, 9, 8)) / 255, atol=2e-3)
 
@@ -62,7 +69,7 @@ def test_colour(tmp_path: Path) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (8, 9, 7, 3), dtype=np.uint8)
     packed = colours.view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
     nibabel.save(nibabel.Nifti1Image(packed, np.diag([-1.0, -1, 1, 1])), tmp_path / "a.nii")
-    seen = decode(tmp_path / "a.nii")
+    seen = _picture(tmp_path / "a.nii")
     assert seen.colour
     assert np.allclose(seen.pixels.T, stretched(colours @ [0.299, 0.587, 0.114]), atol=2e-6)
 
@@ -73,7 +80,7 @@ def test_four_dimensions_are_refused_unless_the_last_is_one(tmp_path: Path, draw
         header(tmp_path / "several.nii")
     nibabel.save(nibabel.Nifti1Image(draw((6, 5, 4, 1)), np.eye(4)), tmp_path / "one.nii")
     assert header(tmp_path / "one.nii").dim == 3
-    assert decode(tmp_path / "one.nii").pixels.shape == (4, 5, 6)
+    assert _picture(tmp_path / "one.nii").pixels.shape == (4, 5, 6)
 
 
 def test_an_affine_without_orientation(draw: Draw) -> None:

@@ -41,8 +41,8 @@ def test_one_id_for_all_is_remarked() -> None:
 
 
 def test_sub_folders_where_they_hold_everything() -> None:
-    found = owners(dict.fromkeys(["a/1.png", "a/x/2.png", "b/1.png"], PLAIN), None, None)
-    assert found.patient == {"a/1.png": "a", "a/x/2.png": "a", "b/1.png": "b"}
+    found = owners(dict.fromkeys(["p1/1.png", "p1/x/2.png", "p2/1.png"], PLAIN), None, None)
+    assert found.patient == {"p1/1.png": "p1", "p1/x/2.png": "p1", "p2/1.png": "p2"}
     assert found.known
 
 

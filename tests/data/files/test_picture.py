@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.data.files.picture import Unreadable, grey, picture, span, stretched
+from memobench.data.files.picture import Raw, Unreadable, grey, picture, span, stretched
 
 
 def test_other_types_are_scaled_by_their_percentiles() -> None:
     values = np.random.default_rng(0).normal(500, 90, (60, 60))
-    seen = picture(values)
+    seen = picture(Raw(values))
     low, high = np.percentile(values, [0.5, 99.5])
     inner = (values > low) & (values < high)
     assert np.allclose(seen.pixels[inner], (values[inner] - low) / (high - low), atol=1e-6)
@@ -18,19 +18,19 @@ def test_other_types_are_scaled_by_their_percentiles() -> None:
 
 def test_the_scale_and_offset_of_unknown_units_do_not_matter() -> None:
     values = np.random.default_rng(0).integers(0, 4000, (50, 50))
-    first, second = picture(values), picture(values * 3.5 - 1024)
+    first, second = picture(Raw(values)), picture(Raw(values * 3.5 - 1024))
     assert np.allclose(first.pixels, second.pixels, atol=1e-6)
 
 
 def test_an_image_that_is_nearly_all_background_is_scaled_by_its_ends() -> None:
     values = np.zeros((50, 50), np.int16)
     values[3, 4] = 900
-    assert picture(values).pixels[3, 4] == 1
+    assert picture(Raw(values)).pixels[3, 4] == 1
 
 
 def test_inverted_means_that_the_smallest_is_white() -> None:
     values = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    plain, inverted = picture(values), picture(values, inverted=True)
+    plain, inverted = picture(Raw(values)), picture(Raw(values, inverted=True))
     assert np.allclose(inverted.pixels, 1 - plain.pixels)
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_image_is_refused(values: np.ndarray, reason: str) -> None:
 
 def test_what_shows_nothing_is_refused() -> None:
     with pytest.raises(Unreadable, match="constant once it is shown"):
-        picture(np.array([[2.0, 3.0]]), window=np.ones_like)
+        picture(Raw(np.array([[2.0, 3.0]]), window=np.ones_like))
 
 
 def test_a_reason_that_quotes_a_file_stays_on_one_line() -> None:
@@ -69,11 +69,11 @@ def test_luminance_leaves_opacity_out() -> None:
 
 def test_neither_depth_nor_unit_nor_offset_counts() -> None:
     eight = np.random.default_rng(0).integers(20, 230, (40, 40)).astype(np.uint8)
-    plain = picture(eight).pixels
+    plain = picture(Raw(eight)).pixels
     for same in (eight.astype(np.uint16) * 257, eight.astype(np.int16) * 12 - 1024, eight.astype(np.float64) / 255):
-        assert np.array_equal(picture(same).pixels, plain)
-    assert np.allclose(picture(eight.astype(np.float32) / 255).pixels, plain, atol=2e-6)
-    assert np.array_equal(picture(255 - eight, inverted=True).pixels, plain)
+        assert np.array_equal(picture(Raw(same)).pixels, plain)
+    assert np.allclose(picture(Raw(eight.astype(np.float32) / 255)).pixels, plain, atol=2e-6)
+    assert np.array_equal(picture(Raw(255 - eight, inverted=True)).pixels, plain)
 
 
 def test_an_image_is_scaled_by_itself_alone() -> None:
@@ -88,7 +88,7 @@ def test_a_window_comes_before_the_range() -> None:
     def window(units: np.ndarray) -> np.ndarray:
         return np.clip(units / 400 + 0.5, 0, 1)
 
-    seen = picture(values, window=window)
+    seen = picture(Raw(values, window=window))
     assert np.allclose(seen.pixels, window(values), atol=1e-6)  # it is narrower than the range, so it decides
     assert (seen.low, seen.high) == (-1000, 995)
     assert seen.scaling.startswith("shown in its DICOM window")

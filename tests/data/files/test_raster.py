@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memobench.data.files.decode import decode, header
 from memobench.data.files.picture import Unreadable, stretched
-from memobench.data.files.raster import decode, header
 from PIL import Image
 
 Draw = Callable[..., np.ndarray]
@@ -16,7 +16,7 @@ Draw = Callable[..., np.ndarray]
 def test_eight_bit_images(tmp_path: Path, draw: Draw, ending: str, error: float) -> None:
     file = tmp_path / f"a.{ending}"
     Image.fromarray(draw()).save(file, quality=95)
-    seen = decode(file, None, 2)
+    seen = decode([file], None, 2)
     assert header(file).shape == (48, 40)
     assert np.abs(seen.pixels - draw() / np.float32(255)).max() <= error + 1e-6
     assert not seen.colour
@@ -26,7 +26,7 @@ def test_eight_bit_images(tmp_path: Path, draw: Draw, ending: str, error: float)
 def test_deeper_images(tmp_path: Path, draw: Draw, ending: str, dtype: type) -> None:
     file = tmp_path / f"a.{ending}"
     Image.fromarray((draw().astype(np.float64) * 11 + 300).astype(dtype)).save(file)
-    seen = decode(file, None, 2)
+    seen = decode([file], None, 2)
     assert np.allclose(seen.pixels, draw() / 255, atol=1e-3)
     assert (seen.low, seen.high) == (300, 3105)
 
@@ -37,7 +37,7 @@ def test_sixteen_bit_tiff_whose_smallest_value_is_white(tmp_path: Path, draw: Dr
     Image.fromarray(values).save(file, tiffinfo={262: 0})
     with Image.open(file) as image:
         assert image.tag_v2[262] == 0
-    assert np.allclose(decode(file, None, 2).pixels, 1 - draw() / 255, atol=1e-3)
+    assert np.allclose(decode([file], None, 2).pixels, 1 - draw() / 255, atol=1e-3)
 
 
 def test_colour_becomes_luminance_and_grey_in_three_channels_does_not_count_as_colour(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_colour_becomes_luminance_and_grey_in_three_channels_does_not_count_as_c
     colours = rng.integers(0, 256, (9, 8, 3), dtype=np.uint8)
     Image.fromarray(colours).save(tmp_path / "colour.png")
     Image.fromarray(colours[..., :1].repeat(3, axis=2)).save(tmp_path / "grey.png")
-    colour, grey = decode(tmp_path / "colour.png", None, 2), decode(tmp_path / "grey.png", None, 2)
+    colour, grey = decode([tmp_path / "colour.png"], None, 2), decode([tmp_path / "grey.png"], None, 2)
     assert colour.colour
     assert np.allclose(colour.pixels, stretched(colours @ [0.299, 0.587, 0.114]), atol=2e-6)
     assert not grey.colour
@@ -56,7 +56,7 @@ def test_a_camera_rotation_is_undone(tmp_path: Path, draw: Draw) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     Image.fromarray(draw()).save(tmp_path / "a.png", exif=exif)
-    assert np.array_equal(decode(tmp_path / "a.png", None, 2).pixels, stretched(np.rot90(draw(), -1)))
+    assert np.array_equal(decode([tmp_path / "a.png"], None, 2).pixels, stretched(np.rot90(draw(), -1)))
 
 
 def _pages(file: Path, pages: list[np.ndarray]) -> Path:
@@ -69,13 +69,13 @@ def test_pages_are_images_in_2d_and_slices_in_3d(tmp_path: Path, draw: Draw) -> 
     pages = [draw(seed=seed) for seed in range(3)]
     file = _pages(tmp_path / "a.tif", pages)
     assert header(file).frames == 3
-    assert np.array_equal(decode(file, 2, 2).pixels, stretched(pages[2]))
-    assert np.array_equal(decode(file, None, 3).pixels, stretched(np.stack(pages)))
+    assert np.array_equal(decode([file], 2, 2).pixels, stretched(pages[2]))
+    assert np.array_equal(decode([file], None, 3).pixels, stretched(np.stack(pages)))
 
 
 def test_slices_share_one_scale(tmp_path: Path, draw: Draw) -> None:
     bright = draw().astype(np.uint16) * 100
-    seen = decode(_pages(tmp_path / "a.tif", [bright, bright // 2]), None, 3)
+    seen = decode([_pages(tmp_path / "a.tif", [bright, bright // 2])], None, 3)
     assert seen.pixels[0].max() == 1
     assert seen.pixels[1].max() == pytest.approx(0.5, abs=0.01)
 
@@ -83,5 +83,5 @@ def test_slices_share_one_scale(tmp_path: Path, draw: Draw) -> None:
 def test_pages_of_different_size_are_no_volume(tmp_path: Path, draw: Draw) -> None:
     file = _pages(tmp_path / "a.tif", [draw(), draw((24, 20))])
     with pytest.raises(Unreadable, match="pages of different size"):
-        decode(file, None, 3)
-    assert decode(file, 1, 2).pixels.shape == (24, 20)
+        decode([file], None, 3)
+    assert decode([file], 1, 2).pixels.shape == (24, 20)

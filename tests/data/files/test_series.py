@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from memobench.data.files.picture import Header, Place
+from memobench.data.files.picture import Header
+from memobench.data.files.places import Place
 from memobench.data.files.series import MIN_SLICES, Part, likely_dim, parts
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -11,7 +12,7 @@ def _slice(
     z: float | None, number: int = 1, *, instance: str = "", orientation: tuple[float, ...] = AXIAL, side: int = 8
 ) -> Header:
     place = Place(None if z is None else (0, 0, z), orientation, number, instance)
-    return Header((side, side), series="1.2", place=place)
+    return Header((side, side), series="1.2", places=(place,))
 
 
 def _series(count: int) -> dict[str, Header]:
@@ -34,7 +35,7 @@ def test_slices_without_place_are_sorted_by_number() -> None:
 
 def test_series_of_two_patients_are_two() -> None:
     headers = {
-        f"{patient}{z}": Header((8, 8), patient=patient, series="1", place=_slice(z).place)
+        f"{patient}{z}": Header((8, 8), patient=patient, series="1", places=_slice(z).places)
         for patient in "ab"
         for z in range(3)
     }

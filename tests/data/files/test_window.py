@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.data.files.window import CentreWidth, LookUpTable, first_number, window_of
+from memobench.data.files.window import CentreWidth, LookUpTable, window_of
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 
@@ -45,8 +45,3 @@ def test_a_table_comes_before_a_window(as_bytes: bool) -> None:
     table = window_of(dataset, dataset)
     assert isinstance(table, LookUpTable)
     assert np.allclose(table.apply(np.array([0, 100, 101, 103, 999])) * 4095, [0, 0, 1023, 4095, 4095])
-
-
-def test_a_number_that_is_none() -> None:
-    assert first_number("nan") is None
-    assert first_number([]) is None

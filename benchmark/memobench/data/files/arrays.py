@@ -1,56 +1,261 @@
-"""NPY and NPZ: one array a file, never a pickle."""
+"""NPY and NPZ: an image, a volume, or a batch of them with their patients; never a pickle."""
 
 from __future__ import annotations
 
+import threading
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from memobench.data.files.picture import Header, Picture, Unreadable, grey, picture
-from memobench.data.folder import read_npz
+from memobench.data.files.limits import DEFLATE, check_size, product
+from memobench.data.files.picture import Header, Raw, Unreadable, grey
 
 _CHANNELS = (3, 4)
+_PATIENTS = ("patient_id", "patient_ids", "patient", "patients", "subject", "subjects", "subject_id", "subject_ids")
+_IMAGES = ("vol", "images", "samples", "image", "arr_0", "x")
+_MOST_MEMBERS = 10_000
+_LOCK = threading.Lock()
+_LAST: dict[str, Any] = {}
 
 
-def header(file: Path) -> Header:
-    """The shape, without axes of length one at either end and without channels of colour.
+@dataclass(frozen=True)
+class _Array:
+    """One array of a file, by its header."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.shape) >= 2 and self.dtype.kind in "biuf"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How an array holds images.
+
+    Attributes:
+        image: The shape of one image (H, W) or volume (D, H, W).
+        count: How many there are.
+        batch: Whether the first axis counts images.
+        channel: The axis of colour within one image; None where it is grey.
+    """
+
+    image: tuple[int, ...]
+    count: int = 1
+    batch: bool = False
+    channel: int | None = None
+
+
+def header(file: Path, limit: int) -> Header:
+    """The shape of one image or volume, and how many there are.
+
+    An array (N, H, W) without more looks like a volume; where 2D images are asked for it is a batch of N. A further
+    array whose name says patients names them, and makes it a batch too.
+
+    Args:
+        file: An NPY or NPZ file.
+        limit: Bytes that are allowed.
 
     Raises:
-        Unreadable: The array is neither 2D nor 3D.
+        Unreadable: The array is no image, several could be meant, or a header declares what cannot be.
     """
-    shape = _trimmed(_load(file)).shape
-    if len(shape) == 3 and shape[-1] in _CHANNELS:
-        shape = shape[:2]
-    if len(shape) not in (2, 3):
-        raise Unreadable(f"holds an array of shape {'x'.join(map(str, shape))}; save each image or volume on its own")
-    return Header(shape, dim=len(shape))
+    found, patients = _chosen(file, limit)
+    layout = _layout(found.shape)
+    planes = layout.image[0] if not layout.batch and len(layout.image) == 3 else 0
+    names = _names(file, patients) if patients else ()
+    if names and len(names) != (planes or layout.count):
+        raise Unreadable(f"names {len(names)} patients ({patients}) for {planes or layout.count} images")
+    if names and planes:
+        return Header(layout.image[1:], planes, 2, patients=names, batch=True)
+    return Header(
+        layout.image, layout.count, len(layout.image), patients=names, batch=layout.batch, sliceable=bool(planes)
+    )
 
 
-def decode(file: Path) -> Picture:
-    """The image (H, W) or volume (D, H, W); an array (H, W, 3 or 4) is a colour image.
+def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
+    """The image (H, W) or volume (D, H, W), or one of a batch; colour becomes its luminance.
+
+    Args:
+        file: An NPY or NPZ file.
+        frame: Which of a batch; None for the only one.
+        dim: 2 or 3.
+        limit: Bytes that are allowed.
 
     Raises:
-        Unreadable: The values are no image.
+        Unreadable: The array is no image, or a header declares what cannot be.
     """
-    values = _trimmed(_load(file))
+    found, _ = _chosen(file, limit)
+    layout = _layout(found.shape)
+    whole = _kept(file, found.name)
+    planes = frame is not None and not layout.batch and len(layout.image) == 3
+    values = whole[frame] if layout.batch and frame is not None else whole
+    depth = layout.image if layout.channel is None else _coloured(layout, found.shape)
+    values = np.asarray(values).reshape(depth)
+    if planes:
+        values = values[frame]
     colour = False
+    if layout.channel is not None:
+        values, colour = grey(np.moveaxis(values, layout.channel, -1))
+    if values.ndim != dim:
+        raise Unreadable(f"holds an array of shape {_by(found.shape)}, which is no {dim}D image")
+    return Raw(np.asarray(values), colour=colour)
+
+
+def read_row(file: Path, name: str, row: int, limit: int) -> Raw:
+    """One row of a named array in an NPZ file of many images.
+
+    Raises:
+        Unreadable: There is no such array, or its header declares what cannot be.
+    """
+    if name not in {one.name for one in _headers(file, limit)}:
+        raise Unreadable(f"holds no array {name}")
+    values, colour = np.asarray(_kept(file, name)[row]), False
     if values.ndim == 3 and values.shape[-1] in _CHANNELS:
         values, colour = grey(values)
-    return picture(values, colour=colour)
+    return Raw(values, colour=colour)
 
 
-def _load(file: Path) -> NDArray[Any]:
+def _layout(shape: tuple[int, ...]) -> _Layout:
+    """How an array of a shape holds images; axes of length one before and behind are left out.
+
+    Raises:
+        Unreadable: It does not.
+
+    >>> _layout((12, 64, 64, 3)), _layout((12, 1, 64, 64)).count, _layout((5, 6, 7)).batch
+    (_Layout(image=(64, 64), count=12, batch=True, channel=2), 12, False)
+    """
+    if len(shape) > 3 and shape[1] == 1:  # (N, 1, H, W) and (N, 1, D, H, W)
+        inner = _layout(shape[2:])
+        if not inner.batch:
+            return _Layout(inner.image, shape[0], True, inner.channel)
+    short = shape
+    while len(short) > 2 and short[0] == 1:
+        short = short[1:]
+    while len(short) > 2 and short[-1] == 1:
+        short = short[:-1]
+    if len(short) == 2:
+        return _Layout(short)
+    if len(short) == 3:
+        if short[-1] in _CHANNELS:
+            return _Layout(short[:2], channel=2)
+        return _Layout(short[1:], channel=0) if short[0] in _CHANNELS else _Layout(short)
+    if len(short) == 4:
+        inner = _layout(short[1:])
+        if not inner.batch:
+            return _Layout(inner.image, short[0], True, inner.channel)
+    raise Unreadable(
+        f"holds an array of shape {_by(shape)}; an image has 2 axes, a volume 3, and a batch of them one more, with "
+        "one for colour"
+    )
+
+
+def _coloured(layout: _Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One image's shape with its axis of colour."""
+    channels = product(shape) // (product(layout.image) * layout.count)
+    return (*layout.image, channels) if layout.channel else (channels, *layout.image)
+
+
+def _chosen(file: Path, limit: int) -> tuple[_Array, str | None]:
+    """The array that holds images, and the name of the one that holds their patients.
+
+    Raises:
+        Unreadable: There is no such array, or several could be meant.
+    """
+    every = _headers(file, limit)
+    patients = next((one.name for one in every if one.name.lower() in _PATIENTS and len(one.shape) == 1), None)
+    images = [one for one in every if one.is_image]
+    if len(images) > 1:
+        named = [one for want in _IMAGES for one in images if one.name.lower() == want]
+        images = named[:1] if named and named[0].name.lower() != "x" else images
+    if len(every) == 1 and not images:
+        one = every[0]
+        if one.dtype.kind not in "biuf":
+            raise Unreadable(f"holds values of type {one.dtype}, not real numbers")
+        raise Unreadable(f"holds an array of shape {_by(one.shape)}; an image has 2 axes, a volume 3")
+    if len(images) != 1:
+        names = ", ".join(one.name for one in every[:8]) or "nothing"
+        raise Unreadable(
+            f"holds {names}, and which is the image is not said; keep one array, or name one vol or images"
+        )
+    return images[0], patients
+
+
+def _headers(file: Path, limit: int) -> list[_Array]:
+    """The arrays of a file, by their headers, compared with the limit and with the file's size.
+
+    Raises:
+        Unreadable: A header declares what cannot be.
+    """
+    stored = file.stat().st_size
     with file.open("rb") as handle:
-        is_npy = handle.read(6) == b"\x93NUMPY"
-    return np.load(file, mmap_mode="r", allow_pickle=False) if is_npy else read_npz(file)
+        if handle.read(6) == b"\x93NUMPY":
+            handle.seek(0)
+            found = _header(handle, "")
+            declared = product(found.shape) * found.dtype.itemsize
+            check_size(declared, limit)
+            if handle.tell() + declared != stored:
+                raise Unreadable(
+                    f"is damaged: its header declares {handle.tell() + declared} bytes, the file has {stored}"
+                )
+            return [found]
+    every = []
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if len(members) > _MOST_MEMBERS:
+            raise Unreadable(f"holds {len(members)} arrays, more than {_MOST_MEMBERS}")
+        for member in members:
+            if not member.filename.endswith(".npy"):
+                continue
+            with archive.open(member) as opened:
+                found = _header(opened, member.filename.removesuffix(".npy"))
+                at = opened.tell()
+            declared = product(found.shape) * found.dtype.itemsize
+            if declared:
+                check_size(declared, limit, max(member.compress_size, 1), DEFLATE)
+            if at + declared != member.file_size:
+                raise Unreadable(f"is damaged: {found.name} declares {at + declared} bytes and has {member.file_size}")
+            every.append(found)
+    return every
 
 
-def _trimmed(values: NDArray[Any]) -> NDArray[Any]:
-    """Without axes of length one before or behind: (1, H, W) and (H, W, 1) are images."""
-    while values.ndim > 2 and values.shape[0] == 1:
-        values = values[0]
-    while values.ndim > 2 and values.shape[-1] == 1:
-        values = values[..., 0]
-    return values
+def _header(handle: Any, name: str) -> _Array:
+    version = npy.read_magic(handle)
+    if version not in ((1, 0), (2, 0), (3, 0)):
+        raise Unreadable(f"is NPY of a version that is not known ({version[0]}.{version[1]})")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = read(handle)
+    if dtype.hasobject:
+        raise Unreadable("holds Python objects (a pickle), which are never loaded; save numbers")
+    return _Array(name, tuple(int(side) for side in shape), dtype)
+
+
+def _names(file: Path, name: str) -> tuple[str, ...]:
+    with np.load(file, allow_pickle=False) as archive:
+        return tuple(str(one).strip() for one in archive[name].tolist())
+
+
+def _kept(file: Path, name: str) -> NDArray[Any]:
+    """An array, mapped from NPY, or unpacked from NPZ once for all of its images."""
+    if not name and not zipfile.is_zipfile(file):
+        mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return mapped
+    status = file.stat()
+    key = (file, name, status.st_mtime_ns, status.st_size)
+    with _LOCK:  # the first thread unpacks it, the others find it
+        if _LAST.get("key") != key:
+            _LAST.clear()
+            with np.load(file, allow_pickle=False) as archive:
+                _LAST.update(key=key, array=archive[name])
+        array: NDArray[Any] = _LAST["array"]
+    return array
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "()"

@@ -9,6 +9,7 @@ import numpy as np
 
 from memobench.base.progress import silent
 from memobench.data.files.inspect import Inspection, Track, survey
+from memobench.data.files.limits import MAX_IMAGE_GIB
 from memobench.data.files.walk import shown
 
 _SHAPES = 5
@@ -20,6 +21,7 @@ def check_folder(
     dim: int | None = None,
     patient_regex: str | None = None,
     skip_unreadable: bool = False,
+    max_image_gib: float = MAX_IMAGE_GIB,
     track: Track = silent,
 ) -> tuple[str, bool]:
     """Look at a folder and say what is in it.
@@ -29,6 +31,7 @@ def check_folder(
         dim: 2 or 3; None for the dimension of most files.
         patient_regex: Finds the patient in a relative path.
         skip_unreadable: Whether files that cannot be used are tolerated as long as others can.
+        max_image_gib: A file that declares more pixels is refused.
         track: Shows progress.
 
     Returns:
@@ -38,7 +41,7 @@ def check_folder(
         UsageError: The dimension or the pattern is wrong.
         DataError: There is no folder, or nothing in it that could be an image.
     """
-    found = survey(root, dim=dim, patient_regex=patient_regex, track=track)
+    found = survey(root, dim=dim, patient_regex=patient_regex, max_image_gib=max_image_gib, track=track)
     return check_text(found), bool(found.items) and (skip_unreadable or not found.unreadable)
 
 

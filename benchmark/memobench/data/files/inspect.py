@@ -6,7 +6,7 @@ import hashlib
 import os
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,8 @@ from memobench.base.errors import DataError, UsageError
 from memobench.base.progress import silent
 from memobench.data.files.decode import decode, header
 from memobench.data.files.kinds import kind_of
-from memobench.data.files.patients import owners
+from memobench.data.files.limits import MAX_IMAGE_GIB, gib
+from memobench.data.files.patients import Owners, owners
 from memobench.data.files.picture import Header, Unreadable
 from memobench.data.files.series import Part, likely_dim, parts
 from memobench.data.files.walk import files_in, shown
@@ -37,7 +38,7 @@ class Item:
     Attributes:
         file: Path relative to the root, with forward slashes.
         files: All files that it is made of (a DICOM series), the first is ``file``.
-        frame: The frame of a 2D image in a file of several, from 0; else None.
+        frame: Which image of a file of several, from 0; else None.
         patient: Whose it is.
         scan: The examination of that patient.
         shape: Its own (H, W) or (D, H, W).
@@ -76,6 +77,8 @@ class Inspection:
         notes: Duplicates, colour, links, mixed dimension: what a reader should know.
         found: The images by kind.
         other_dim: How many of the unreadable files are whole, but of the other dimension.
+        guessed: Whether the patients are a guess from names.
+        limit: Bytes of pixels that one file may declare.
     """
 
     root: Path
@@ -87,6 +90,8 @@ class Inspection:
     notes: tuple[str, ...]
     found: tuple[Found, ...] = ()
     other_dim: int = 0
+    guessed: bool = False
+    limit: int = gib(MAX_IMAGE_GIB)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def inspect_folder(
     dim: int | None = None,
     patient_regex: str | None = None,
     skip_unreadable: bool = False,
+    max_image_gib: float = MAX_IMAGE_GIB,
     track: Track = silent,
 ) -> Inspection:
     """Look at every file of a folder once, decoded.
@@ -115,13 +121,14 @@ def inspect_folder(
         dim: 2 or 3; None for the dimension of most files.
         patient_regex: Finds the patient in a relative path: its group ``patient``, or its first.
         skip_unreadable: Go on without the files that are no images to be used, instead of raising.
+        max_image_gib: A file that declares more pixels is refused.
         track: Shows progress.
 
     Raises:
         UsageError: The dimension or the pattern is wrong.
         DataError: There is no folder, no image in it, or a file that cannot be used; three are named.
     """
-    found = survey(root, dim=dim, patient_regex=patient_regex, track=track)
+    found = survey(root, dim=dim, patient_regex=patient_regex, max_image_gib=max_image_gib, track=track)
     if not found.unreadable:
         return found
     folder, count = shown(str(root)), len(found.unreadable)
@@ -148,7 +155,12 @@ def _files(count: int) -> str:
 
 
 def survey(
-    root: Path, *, dim: int | None = None, patient_regex: str | None = None, track: Track = silent
+    root: Path,
+    *,
+    dim: int | None = None,
+    patient_regex: str | None = None,
+    max_image_gib: float = MAX_IMAGE_GIB,
+    track: Track = silent,
 ) -> Inspection:
     """As :func:`inspect_folder`, but what cannot be read is only listed, even if it is everything.
 
@@ -159,9 +171,11 @@ def survey(
     root = Path(root)
     if dim not in (None, 2, 3):
         raise UsageError(f"--dim {dim} is no dimension of images; give 2 or 3")
+    limit = gib(max_image_gib)
     if not root.is_dir():
         raise DataError(f"there is no folder {shown(str(root))}; give a folder of images")
-    names, links = files_in(root)
+    listing = files_in(root)
+    names = listing.files
     manifest = read_manifest(root, suffixes=()) if (root / "manifest.csv").is_file() else None
     notes = []
     if manifest:
@@ -170,13 +184,17 @@ def survey(
         names = listed
         if unlisted:
             notes.append(f"{unlisted} files that manifest.csv does not list were left out")
-    if links:
-        notes.append(f"{links} symbolic links were not followed; put the files themselves there if they are meant")
+    if listing.links:
+        notes.append(
+            f"{listing.links} symbolic links were not followed; put the files themselves there if they are meant"
+        )
+    if listing.derived:
+        notes.append(f"{listing.derived} masks and derivatives of the BIDS folder were left out")
     if not names:
         reason = f" ({notes[-1]})" if notes else ""
         raise DataError(f"{shown(str(root))} holds no file that could be an image{reason}; give a folder of images")
 
-    headers, unreadable = _headers(root, names, track)
+    headers, unreadable = _headers(root, names, limit, track)
     whose = owners(headers, manifest, patient_regex)
     likely, votes = likely_dim(headers)
     chosen = dim or likely
@@ -186,24 +204,46 @@ def survey(
             "--dim decides otherwise"
         )
     pieces, other, about = parts(headers, chosen)
+    notes += _odd_notes(headers)
     unreadable |= other
     other_dim = sum(headers[file].dim != chosen and not headers[file].series for file in other)
     facts: list[tuple[Part, _Facts]] = []
-    looked = threaded(partial(_look, root, chosen), pieces, "reading images", chosen, track)
+    looked = threaded(partial(_look, root, chosen, limit), pieces, "reading images", chosen, track)
     for part, fact in zip(pieces, looked, strict=True):
         if isinstance(fact, str):
             where = "" if part.frame is None else f"(frame {part.frame + 1}) "
             unreadable |= {file: where + fact for file in part.files if file not in unreadable}
         else:
             facts.append((part, fact))
-    items = tuple(
-        Item(file, part.files, part.frame, whose.patient[file], whose.scan[file], fact.shape)
-        for part, fact in facts
-        for file in part.files[:1]
-    )
+    items = tuple(_item(part, headers[part.files[0]], whose, fact.shape) for part, fact in facts)
     notes += [*whose.notes, *about, *_content_notes(facts)]
     left_out = tuple(sorted(unreadable.items()))
-    return Inspection(root, items, left_out, chosen, whose.known, whose.how, tuple(notes), _kinds(facts), other_dim)
+    named = whose.known or any(headers[item.file].patients for item in items)
+    how = whose.how if whose.known or not named else "the arrays of each batch that name them"
+    kinds = _kinds(facts)
+    return Inspection(root, items, left_out, chosen, named, how, tuple(notes), kinds, other_dim, whose.guessed, limit)
+
+
+def _item(part: Part, head: Header, whose: Owners, shape: tuple[int, ...]) -> Item:
+    """The image with its patient: its own in a batch, unless a manifest or pattern names the file's."""
+    file = part.files[0]
+    patient, scan = whose.patient[file], whose.scan[file]
+    if head.batch and whose.by_image and part.frame is not None:
+        patient = head.patients[part.frame] if head.patients else f"{file}#{part.frame}"
+        scan = f"{file}#{part.frame}"
+    return Item(file, part.files, part.frame, patient, scan, shape)
+
+
+def _odd_notes(headers: Mapping[str, Header]) -> list[str]:
+    """How many files have optional DICOM attributes that are empty or cannot be read."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for file, head in headers.items():
+        for name in head.odd:
+            files[name].append(file)
+    return [
+        f"{name} is empty or cannot be read in {_files(len(those))} (such as {shown(those[0])}) and counts as missing"
+        for name, those in files.items()
+    ]
 
 
 def threaded(work: Callable[[T], R], things: Sequence[T], description: str, dim: int, track: Track) -> list[R]:
@@ -222,10 +262,10 @@ def threaded(work: Callable[[T], R], things: Sequence[T], description: str, dim:
             raise
 
 
-def _headers(root: Path, names: Sequence[str], track: Track) -> tuple[dict[str, Header], dict[str, str]]:
+def _headers(root: Path, names: Sequence[str], limit: int, track: Track) -> tuple[dict[str, Header], dict[str, str]]:
     def look(name: str) -> Header | str | None:
         try:
-            return header(root / name)
+            return header(root / name, limit)
         except Unreadable as error:
             return str(error)
 
@@ -239,10 +279,10 @@ def _headers(root: Path, names: Sequence[str], track: Track) -> tuple[dict[str, 
     return headers, unreadable
 
 
-def _look(root: Path, dim: int, part: Part) -> _Facts | str:
+def _look(root: Path, dim: int, limit: int, part: Part) -> _Facts | str:
     files = [root / file for file in part.files]
     try:
-        seen = decode(files, part.frame, dim)
+        seen = decode(files, part.frame, dim, limit)
     except Unreadable as error:
         return str(error)
     shape = seen.pixels.shape

@@ -35,6 +35,8 @@ _OTHERS = {
     b"NRRD": "an NRRD volume",
     b"\x80": "a pickle, which is never loaded",
 }
+_UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart", ".!ut", ".tmp")
+_APPLE = b"\0\x05\x16\x07"
 _PLAIN_DICOM = (b"\x08\0", b"\x02\0", b"\0\x08")  # group 0008 or 0002 without a preamble, both byte orders
 
 
@@ -45,6 +47,8 @@ def kind_of(file: Path) -> str:
         Unreadable: It is none of these; the reason says what it is.
         OSError: It cannot be opened.
     """
+    if file.name.lower().endswith(_UNFINISHED):
+        raise Unreadable("is an unfinished download; fetch it again")
     with file.open("rb") as handle:
         start = handle.read(352)
     if not start:
@@ -67,6 +71,10 @@ def kind_of(file: Path) -> str:
         raise Unreadable(f"is a ZIP archive; unpack it ({KNOWN})")
     if program:
         raise Unreadable(f"is {program}, not an image")
+    if start.startswith(_APPLE):
+        raise Unreadable("is what a Mac keeps beside a file (AppleDouble), not an image; delete it")
+    if not start.strip(b"\0"):
+        raise Unreadable("begins with zeros only, as an unfinished download or a damaged disk leaves it")
     if start[:2] in _PLAIN_DICOM or file.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return "DICOM"
     other = _named(start, _OTHERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,24 @@ import numpy as np
 from nibabel import orientations
 from numpy.typing import NDArray
 
-from memobench.data.files.picture import Header, Picture, Unreadable, grey, picture
+from memobench.data.files.limits import DEFLATE, check_size, product
+from memobench.data.files.picture import Header, Raw, Unreadable, grey
 
+_EXTENSIONS = 2**26  # bytes of extensions before the values
 _TARGET = orientations.axcodes2ornt(("S", "P", "L"))
 
 
-def header(file: Path) -> Header:
+def header(file: Path, limit: int) -> Header:
     """The shape; a volume of one slice is an image.
 
+    Args:
+        file: A NIfTI file.
+        limit: Bytes of pixels that are allowed.
+
     Raises:
-        Unreadable: It is 4D (several volumes), or has fewer than two axes.
+        Unreadable: It is 4D (several volumes), has fewer than two axes, or declares what cannot be.
     """
+    _check(file, limit)
     image = _open(file)
     shape = tuple(int(side) for side in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
@@ -36,21 +44,43 @@ def header(file: Path) -> Header:
     return Header(drawn, dim=len(drawn))
 
 
-def decode(file: Path) -> Picture:
+def read(file: Path, limit: int) -> Raw:
     """The image or volume, its axes running to the patient's superior, posterior and left (see :func:`oriented`).
 
     An image of one slice is shown as a viewer shows it: a coronal or sagittal one head up.
 
     Raises:
-        Unreadable: The affine has no orientation, or the values are no image.
+        Unreadable: It is damaged, or the affine has no orientation.
     """
-    image = _open(file)
-    values = np.asanyarray(image.dataobj)
-    colour = False
+    image = _whole(file, limit)
+    values, colour = _values(image)
+    if values.ndim > 3:
+        raise Unreadable(f"is {values.ndim}D; save each volume on its own")
+    drawn = _drawn(oriented(values, image.affine))
+    return Raw(drawn, spacing_of(image.affine) if drawn.ndim == 3 else None, colour=colour)
+
+
+def read_first(file: Path, limit: int) -> Raw:
+    """As :func:`read`, and of a 4D file (channels, times) the first volume.
+
+    Raises:
+        Unreadable: It is damaged, or the affine has no orientation.
+    """
+    image = _whole(file, limit)
+    values, colour = _values(image)
+    while values.ndim > 3:
+        values = values[..., 0]
+    return Raw(oriented(values, image.affine), spacing_of(image.affine), colour=colour)
+
+
+def _values(image: Any) -> tuple[NDArray[Any], bool]:
+    """The array with at least three axes, those of length one behind left out, and whether it was in colour."""
+    values, colour = np.asanyarray(image.dataobj), False
     if values.dtype.names:  # the types RGB24 and RGBA32
         values, colour = grey(np.stack([values[name] for name in values.dtype.names[:3]], axis=-1))
-    values = values.reshape((*values.shape[:3], *[1] * (3 - values.ndim)))
-    return picture(_drawn(oriented(values, image.affine)), colour=colour)
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    return values.reshape((*values.shape, *[1] * (3 - values.ndim))), colour
 
 
 def oriented(values: NDArray[Any], affine: NDArray[np.floating]) -> NDArray[Any]:
@@ -75,6 +105,20 @@ def oriented(values: NDArray[Any], affine: NDArray[np.floating]) -> NDArray[Any]
     return np.asarray(orientations.apply_orientation(values, orientations.ornt_transform(own, _TARGET)))
 
 
+def spacing_of(affine: NDArray[np.floating]) -> tuple[float, ...] | None:
+    """Millimetres between neighbours along the axes that :func:`oriented` gives; None where an affine has none.
+
+    >>> spacing_of(np.diag([1.0, 2.0, 3.0, 1.0]))
+    (3.0, 2.0, 1.0)
+    """
+    steps = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
+    if not (np.isfinite(steps).all() and (steps > 0).all()):
+        return None
+    own = orientations.io_orientation(affine)
+    world = {int(axis): float(step) for (axis, _), step in zip(own, steps, strict=True) if not np.isnan(axis)}
+    return tuple(world[axis] for axis in (2, 1, 0)) if len(world) == 3 else None
+
+
 def _drawn(values: NDArray[Any]) -> NDArray[Any]:
     """A volume as it is, and one of a single slice as an image, whose first axis runs downwards."""
     if values.shape.count(1) != 1:
@@ -84,4 +128,66 @@ def _drawn(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _open(file: Path) -> Any:
-    return nibabel.load(file)
+    image: Any = nibabel.load(file)
+    if not hasattr(image, "affine"):
+        raise Unreadable("is NIfTI without a place in space (CIFTI: surfaces, connections), not an image")
+    return image
+
+
+def _whole(file: Path, limit: int) -> Any:
+    """The file, of which a compressed one is unpacked to its end, since only there its checksum stands."""
+    declared = _check(file, limit)
+    if not file.name.lower().endswith(".gz"):
+        return _open(file)
+    with gzip.open(file) as handle:
+        content = handle.read(declared)
+        if len(content) < declared:
+            raise Unreadable(f"is cut short: its header declares {declared} bytes, it unpacks to {len(content)}")
+        if handle.read(1):
+            raise Unreadable(f"is at odds with its header, which declares {declared} bytes: it unpacks to more")
+    kind: Any = nibabel.Nifti2Image if len(content) > 4 and 540 in _both_orders(content[:4]) else nibabel.Nifti1Image
+    return kind.from_bytes(content)
+
+
+def _check(file: Path, limit: int) -> int:
+    """How many bytes a header declares with its values, compared with the limit and with the file.
+
+    Raises:
+        Unreadable: It is no header, it declares more than is allowed or than is there, or a lesser number than 1.
+    """
+    packed = file.name.lower().endswith(".gz")
+    opened: Any = gzip.open if packed else open
+    with opened(file, "rb") as handle:
+        start = handle.read(540)
+    orders = _both_orders(start[:4])
+    if 348 in orders and len(start) >= 348:
+        kind: Any = nibabel.Nifti1Header
+    elif 540 in orders and len(start) >= 540:
+        kind = nibabel.Nifti2Header
+    else:
+        raise Unreadable("is no NIfTI file: its header is missing or cut short")
+    head = kind(start[: kind.sizeof_hdr], check=False)
+    axes = int(head["dim"][0])
+    if not 1 <= axes <= 7:
+        raise Unreadable(f"is damaged: its header declares {axes} axes")
+    shape = tuple(int(side) for side in head["dim"][1 : axes + 1])
+    try:
+        each = head.get_data_dtype().itemsize
+    except Exception as error:  # nibabel's own, for codes that are no type
+        raise Unreadable(f"is damaged: its header declares no known type of values ({head['datatype']})") from error
+    pixels = product(shape) * each
+    stored = file.stat().st_size
+    check_size(pixels, limit, stored if packed else None, DEFLATE)
+    offset = float(head["vox_offset"])
+    if not 0 <= offset <= _EXTENSIONS:
+        raise Unreadable(f"is damaged: its header declares that values start at byte {offset:g}")
+    declared = max(int(offset), kind.sizeof_hdr) + pixels
+    if not packed and declared > stored:
+        raise Unreadable(f"is cut short: its header declares {declared} bytes, the file has {stored}")
+    if not packed and declared < stored:
+        raise Unreadable(f"is at odds with its header, which declares {declared} bytes: the file has {stored}")
+    return declared
+
+
+def _both_orders(start: bytes) -> tuple[int, int]:
+    return int.from_bytes(start, "little"), int.from_bytes(start, "big")

@@ -1,17 +1,27 @@
-"""Whose image each file is: from a manifest, a pattern, DICOM, sub-folders, or nowhere."""
+"""Whose image each file is: from a manifest, a pattern, DICOM, BIDS, a guess from sub-folders, or nowhere."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memobench.base.errors import DataError, UsageError
+from memobench.data.files import guess
 from memobench.data.files.picture import Header
+from memobench.data.files.series import by_series
 from memobench.data.files.walk import shown
-from memobench.data.manifest import Manifest
+from memobench.data.folder import Manifest
 
 NONE = "nowhere: every file counts as a patient of its own"
+_STAND_INS = {
+    *("anonymous", "anonymized", "anonymised", "anon", "deidentified", "de-identified", "removed", "redacted"),
+    *("unknown", "none", "null", "nan", "n/a", "na", "nil", "missing", "not available", "not specified", "default"),
+    *("patient", "patientid", "patient id", "test", "dummy", "noid", "no id", "no_id", "id", "subject", "xxx", "xxxx"),
+}
+_CROWDED = 5  # studies of one id where others have few; and ids of one study
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,8 @@ class Owners:
         known: False where every file counts as a patient of its own.
         how: In words, where the ids come from.
         notes: What the reader should know of them.
+        guessed: Whether that is a guess, from names alone.
+        by_image: Whether the images of a batch in one file are patients of their own.
     """
 
     patient: dict[str, str]
@@ -31,6 +43,8 @@ class Owners:
     known: bool
     how: str
     notes: tuple[str, ...] = ()
+    guessed: bool = False
+    by_image: bool = True
 
 
 def owners(headers: Mapping[str, Header], manifest: Manifest | None, pattern: str | None) -> Owners:
@@ -39,8 +53,9 @@ def owners(headers: Mapping[str, Header], manifest: Manifest | None, pattern: st
     1. ``manifest.csv`` (``file``, ``patient_id``, optionally ``scan_id``);
     2. the pattern that was asked for: its group ``patient``, or its first group, in the relative path;
     3. DICOM PatientID, where at least one file has one; the scan is the StudyInstanceUID;
-    4. the first-level sub-folders, where there are at least two and they hold every file;
-    5. none: each file is a patient.
+    4. ``sub-...`` in the paths (BIDS), the scan is ``ses-...``;
+    5. sub-folders that plausibly are patients (see :mod:`memobench.data.files.guess`), which is a guess;
+    6. none: each file is a patient.
 
     A scan is the file where nothing else says what it is.
 
@@ -59,20 +74,154 @@ def owners(headers: Mapping[str, Header], manifest: Manifest | None, pattern: st
         names = [file.relative_to(manifest.root).as_posix() for file in manifest.files]
         notes = ("--patient-regex was not used, because there is a manifest.csv",) if pattern else ()
         patient = dict(zip(names, manifest.patients, strict=True))
-        return Owners(patient, dict(zip(names, manifest.scans, strict=True)), True, "manifest.csv", notes)
+        scans = dict(zip(names, manifest.scans, strict=True))
+        return Owners(patient, scans, True, "manifest.csv", notes, by_image=False)
     if pattern:
-        return Owners(by_pattern(files, pattern), scan, True, f"the pattern {pattern} on file names")
+        return Owners(by_pattern(files, pattern), scan, True, f"the pattern {pattern} on file names", by_image=False)
     if any(head.patient for head in headers.values()):
-        without = sum(not head.patient for head in headers.values())
-        patient = {file: head.patient or file for file, head in headers.items()}
-        notes = (f"{without} files have no PatientID; each counts as a patient of its own",) if without else ()
-        if len(set(patient.values())) == 1 and len(files) > 1:
-            notes = ("all files have the same PatientID; if that is a stand-in, give --patient-regex", *notes)
-        return Owners(patient, scan, True, "DICOM PatientID", notes)
-    folders = {file: file.split("/")[0] for file in files if "/" in file}
-    if len(folders) == len(files) and len(set(folders.values())) > 1:
-        return Owners(folders, scan, True, "the first-level sub-folders")
-    return Owners({file: file for file in files}, scan, False, NONE)
+        patient, about = _of_dicom(headers)
+        return Owners(patient, scan, True, "DICOM PatientID", about)
+    if subjects := guess.bids(files):
+        sessions = {file: session or scan[file] for file, (_, session) in subjects.items()}
+        patient = {file: subject for file, (subject, _) in subjects.items()}
+        return Owners(patient, sessions, True, "sub-... in the paths (BIDS)")
+    if folders := guess.folders(files):
+        level, patient = folders
+        shown_names = "; ".join(f"{shown(file)} is of {shown(patient[file])}" for file in _spread(patient))
+        how = f"a guess from {guess.ORDINALS[level]}-level sub-folders ({shown_names})"
+        notes = ("patients are a guess from folder names; give --patient-regex or a manifest.csv if it is wrong",)
+        return Owners(patient, scan, True, how, notes, guessed=True)
+    suggested = guess.pattern(files)
+    about_names = ()
+    if suggested:
+        count = len(set(by_pattern(files, suggested).values()))
+        about_names = (
+            f"file names look like ids of {count} patients ({shown(files[0])}); if they are, give --patient-regex "
+            f'"{suggested}"',
+        )
+    return Owners({file: file for file in files}, scan, False, NONE, about_names)
+
+
+def _spread(patient: Mapping[str, str]) -> list[str]:
+    """Files of as many patients as examples are shown."""
+    first: dict[str, str] = {}
+    for file, whose in patient.items():
+        first.setdefault(whose, file)
+    return list(first.values())[:_EXAMPLES]
+
+
+def stand_in(patient: str) -> bool:
+    """Whether an id is none: empty, a word such as ANONYMOUS, or one sign repeated.
+
+    >>> stand_in("ANONYMOUS"), stand_in("00000"), stand_in("P07")
+    (True, True, False)
+    """
+    plain = patient.strip().casefold()
+    return not plain or plain in _STAND_INS or (len(plain) > 1 and len(set(plain)) == 1 and not plain.isalpha())
+
+
+def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The patient of each file: its PatientID, made consistent within series and studies; and what was odd."""
+    notes = []
+    ids = {file: "" if stand_in(head.patient) else head.patient for file, head in headers.items()}
+    absent = [file for file, head in headers.items() if not head.patient]
+    words = Counter(head.patient for head in headers.values() if head.patient and stand_in(head.patient))
+    if set(words) == {head.patient for head in headers.values()} and len(words) == 1 and len(headers) > 1:
+        notes.append("all files have the same PatientID; if that is a stand-in, give --patient-regex")
+    if words:
+        notes.append(
+            f"{sum(words.values())} files carry a stand-in as PatientID ({', '.join(map(shown, sorted(words)[:3]))}); "
+            "each study counts as a patient of its own"
+        )
+    if absent:
+        notes.append(f"{len(absent)} files have no PatientID; each study counts as a patient of its own")
+
+    canon: dict[str, str] = {}  # spelling to the first spelling of the same id
+    same: dict[str, set[str]] = defaultdict(set)
+    for one in ids.values():
+        if one:
+            same["".join(one.split()).casefold()].add(one)
+    for spellings in same.values():
+        canon |= dict.fromkeys(spellings, min(spellings))
+    respelt = [sorted(spellings) for spellings in same.values() if len(spellings) > 1]
+    if respelt:
+        notes.append(
+            f"{len(respelt)} PatientIDs are spelt in several ways (such as {', '.join(map(shown, respelt[0]))}); each "
+            "counts as one patient"
+        )
+    ids = {file: canon.get(one, one) for file, one in ids.items()}
+
+    groups = _Groups()
+    mixed_series, mixed_studies, crowded = 0, 0, 0
+    for files in by_series(headers).values():
+        named = sorted({ids[file] for file in files if ids[file]})
+        mixed_series += len(named) > 1
+        groups.join([f"id {one}" for one in named] + ([f"file {file}" for file in files if not ids[file]]))
+    studies: dict[str, list[str]] = defaultdict(list)
+    for file, head in headers.items():
+        if head.study:
+            studies[head.study].append(file)
+    for files in studies.values():
+        named = sorted({groups.of(f"id {ids[file]}") for file in files if ids[file]})
+        if len(named) > _CROWDED:
+            crowded += 1
+            continue
+        mixed_studies += len(named) > 1
+        groups.join([*named, *(f"file {file}" for file in files if not ids[file])])
+    if mixed_series or mixed_studies:
+        notes.append(
+            f"slices of one series or study carry different PatientIDs ({mixed_series} series, {mixed_studies} further "
+            "studies); each series and study counts as one patient"
+        )
+    if crowded:
+        notes.append(
+            f"{crowded} StudyInstanceUIDs are shared by more than {_CROWDED} PatientIDs, so they count as stand-ins"
+        )
+    name_of: dict[str, str] = {}
+    for file, one in ids.items():
+        root = groups.of(f"id {one}" if one else f"file {file}")
+        label = one or headers[file].study or file
+        name_of[root] = min(name_of.get(root, label), label) if one else name_of.get(root, label)
+    patient = {file: name_of[groups.of(f"id {one}" if one else f"file {file}")] for file, one in ids.items()}
+    notes += _crowds(patient, headers)
+    if len(set(patient.values())) == 1 and len(headers) > 1 and not words:
+        notes.insert(0, "all files have the same PatientID; if that is a stand-in, give --patient-regex")
+    return patient, tuple(notes)
+
+
+def _crowds(patient: Mapping[str, str], headers: Mapping[str, Header]) -> list[str]:
+    """A note on a patient with many studies where others have few, which may be a stand-in."""
+    studies: dict[str, set[str]] = defaultdict(set)
+    for file, head in headers.items():
+        studies[patient[file]].add(head.study or file)
+    counts = sorted(len(one) for one in studies.values())
+    usual = counts[len(counts) // 2]
+    many = [one for one, those in studies.items() if len(those) > _CROWDED and len(those) > _CROWDED * usual]
+    return [
+        f"PatientID {shown(one)} has {len(studies[one])} studies, others {usual}; if it is a stand-in, give "
+        "--patient-regex"
+        for one in sorted(many)[:_EXAMPLES]
+        if len(studies) > 1
+    ]
+
+
+class _Groups:
+    """Names that belong together (union-find)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """The name that stands for the group."""
+        while (above := self._parent.get(name, name)) != name:
+            name = above
+        return name
+
+    def join(self, names: Sequence[str]) -> None:
+        """Make them one group."""
+        roots = sorted({self.of(name) for name in names})
+        for root in roots[1:]:
+            self._parent[root] = roots[0]
 
 
 def by_pattern(files: Sequence[str], pattern: str) -> dict[str, str]:

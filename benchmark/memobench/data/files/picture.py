@@ -1,6 +1,7 @@
-"""What reading a file gives: a header, or a grey picture in [0, 1]; and the rule by which values become [0, 1].
+"""What reading a file gives: a header, its raw values, or a grey picture in [0, 1]; and how values become [0, 1].
 
-The rule is one for every format: values go through the file's own DICOM window where it has one, and are then scaled
+The rule is one for every format and every command: values go through the file's own DICOM window where it has one
+(the window of a public source's recipe takes its place), and are then scaled
 by the image's own 0.5 to 99.5 percentile range, clipped. So neither bit depth nor unit nor offset counts: an image of
 8 bit, the same in 16 bit (times 257), in Hounsfield units or as floating point in [0, 1] gives the same pixels, and one
 file's pixels never depend on another's, which keeps the comparison of train and holdout fair. The price is that how
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.data.files.places import Place
 from memobench.data.files.walk import shown
 
 PERCENTILES = (0.5, 99.5)
 BY_PERCENTILES = "scaled by the 0.5 to 99.5 percentile range of each"
 IN_WINDOW = "shown in its DICOM window"
-SCALING_VERSION = 2  # of the rule above; what was stored under another is read again
+SCALING_VERSION = 3  # of the rule above; what was stored under another is read again
 _LEVELS = 2**20  # of brightness: coarser than rounding in float64, so that equal images are equal to the bit
 
 
@@ -34,34 +36,21 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a single DICOM slice stands in its series.
-
-    Attributes:
-        position: ImagePositionPatient in mm, or None.
-        orientation: ImageOrientationPatient, or None.
-        number: InstanceNumber, or None.
-        instance: SOPInstanceUID, "" where it is missing.
-    """
-
-    position: tuple[float, ...] | None
-    orientation: tuple[float, ...] | None
-    number: int | None
-    instance: str
-
-
-@dataclass(frozen=True)
 class Header:
     """What a file says about itself before its pixels are decoded.
 
     Attributes:
-        shape: Of one picture (H, W), or of the volume (D, H, W) that the file holds.
-        frames: How many pictures of that shape the file holds one after the other.
+        shape: Of one picture (H, W), or of one volume (D, H, W).
+        frames: How many pictures or volumes of that shape the file holds one after the other.
         dim: The dimension that the file looks like when it is seen alone.
         patient: DICOM PatientID, "" where there is none.
         study: DICOM StudyInstanceUID, "" where there is none.
         series: DICOM SeriesInstanceUID of a single slice, "" where there is none.
-        place: Where a single DICOM slice stands in its series.
+        places: Where each DICOM frame stands in its series; empty for other formats.
+        odd: Names of optional attributes that are empty or cannot be read, and so count as missing.
+        patients: Of each frame, where the file itself names them (an NPZ batch); else empty.
+        batch: Whether the frames are images of a batch, each of a patient of its own unless ``patients`` says.
+        sliceable: Whether a volume (N, H, W) may as well be a batch of N images.
     """
 
     shape: tuple[int, ...]
@@ -70,7 +59,32 @@ class Header:
     patient: str = ""
     study: str = ""
     series: str = ""
-    place: Place | None = None
+    places: tuple[Place, ...] = ()
+    odd: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    batch: bool = False
+    sliceable: bool = False
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Values as they are stored, upright and in the modality's units, before they are scaled.
+
+    Attributes:
+        values: (H, W) or (D, H, W), of any real dtype.
+        spacing: Millimetres between neighbours along each axis; None where the file does not say.
+        window: The file's own DICOM window, from values to brightness; None where there is none.
+        inverted: Whether the smallest value means white.
+        colour: Whether these are the luminances of a colour image.
+        background: Where the values are padding (as ``values``, bool); None where nothing is.
+    """
+
+    values: NDArray[Any]
+    spacing: tuple[float, ...] | None = None
+    window: Callable[[NDArray[Any]], NDArray[np.floating]] | None = None
+    inverted: bool = False
+    colour: bool = False
+    background: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,51 +106,53 @@ class Picture:
     colour: bool = False
 
 
-def picture(
-    values: NDArray[Any],
-    *,
-    window: Callable[[NDArray[Any]], NDArray[np.floating]] | None = None,
-    inverted: bool = False,
-    colour: bool = False,
-) -> Picture:
+def picture(raw: Raw) -> Picture:
     """Scale grey values to [0, 1].
 
-    Args:
-        values: (H, W) or (D, H, W) real values in any unit.
-        window: The file's own DICOM window, from values to brightness; None where there is none.
-        inverted: Whether the smallest value means white.
-        colour: Whether these are the luminances of a colour image.
+    Padding is background: it takes the smallest real value. Where the smallest value means white it is drawn black,
+    and does not count for the percentiles.
 
     Raises:
         Unreadable: The values are NaN, infinite or constant, or are all the same once they are in the window.
 
-    >>> picture(np.array([[0, 51], [102, 255]])).pixels.round(1).tolist()
+    >>> picture(Raw(np.array([[0, 51], [102, 255]]))).pixels.round(1).tolist()
     [[0.0, 0.20000000298023224], [0.4000000059604645, 1.0]]
     """
-    low, high = span(values)
-    shown_values = values if window is None else window(values)
-    if shown_values.min() == shown_values.max():
+    padding = raw.background if raw.background is not None and raw.background.any() else None
+    if padding is not None and padding.all():
+        raise Unreadable("holds nothing but padding (PixelPaddingValue)")
+    low, high = span(raw.values if padding is None else raw.values[~padding])
+    drawn = raw.values if raw.window is None else raw.window(raw.values)
+    real = drawn if padding is None else drawn[~padding]
+    if real.min() == real.max():
         raise Unreadable(f"is constant once it is {IN_WINDOW} (its values span {low:g} to {high:g})")
-    pixels = stretched(shown_values)
-    scaling = BY_PERCENTILES if window is None else f"{IN_WINDOW}, {BY_PERCENTILES}"
-    return Picture(1 - pixels if inverted else pixels, low, high, scaling, colour)
+    scaling = BY_PERCENTILES if raw.window is None else f"{IN_WINDOW}, {BY_PERCENTILES}"
+    if padding is None:
+        pixels = 1 - stretched(drawn) if raw.inverted else stretched(drawn)
+    elif raw.inverted:
+        pixels = np.where(padding, np.float32(0), 1 - stretched(drawn, counted=~padding))
+    else:
+        pixels = stretched(np.where(padding, real.min(), drawn))
+    return Picture(pixels, low, high, scaling, raw.colour)
 
 
-def stretched(values: NDArray[Any]) -> NDArray[np.float32]:
+def stretched(values: NDArray[Any], counted: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
     """Values of any unit to [0, 1] by their own percentile range, the same whatever their scale and offset.
 
     Where that range is empty, since nearly everything is background, the smallest and largest value stand for it.
 
     Args:
         values: (...,) finite real values, not all the same.
+        counted: Which of them make the percentile range, as ``values``; None for all.
 
     >>> eight = np.arange(200, dtype=np.uint8)
     >>> bool(np.array_equal(stretched(eight), stretched(eight.astype(np.uint16) * 257)))
     True
     """
-    bottom, top = (float(edge) for edge in np.percentile(values, PERCENTILES))
+    sample = values if counted is None else values[counted]
+    bottom, top = (float(edge) for edge in np.percentile(sample, PERCENTILES))
     if bottom == top:
-        bottom, top = float(values.min()), float(values.max())
+        bottom, top = float(sample.min()), float(sample.max())
     unit = np.clip((values.astype(np.float64) - bottom) / (top - bottom), 0, 1)
     return (np.rint(unit * _LEVELS) / _LEVELS).astype(np.float32)
 

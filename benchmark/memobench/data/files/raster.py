@@ -9,41 +9,91 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from memobench.data.files.picture import Header, Picture, Unreadable, grey, picture
+from memobench.data.files.limits import DEFLATE, check_size
+from memobench.data.files.picture import Header, Raw, Unreadable, grey
+from memobench.data.files.tiff import count_pages
 
 Image.init()  # Pillow looks up the formats that it is asked for only among those that it has loaded
 FORMATS = ("PNG", "JPEG", "TIFF")
 _MIN_IS_WHITE = 0  # of the TIFF tag PhotometricInterpretation, which Pillow heeds for 8 bit only
 _PHOTOMETRIC = 262
+_BYTES = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "La": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
 
 
-def header(file: Path) -> Header:
-    """Size and number of pages; pages of a TIFF look like the slices of a volume."""
-    with Image.open(file, formats=FORMATS) as image:
-        pages = int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+def header(file: Path, limit: int) -> Header:
+    """Size and number of pages; pages of a TIFF look like the slices of a volume.
+
+    Args:
+        file: A PNG, JPEG or TIFF file.
+        limit: Bytes of pixels that are allowed.
+
+    Raises:
+        Unreadable: It declares more pixels than the limit or than the file can hold.
+    """
+    pages = _pages(file, limit)
+    with _opened(file, limit) as image:
         return Header((image.height, image.width), frames=pages, dim=2 if pages == 1 else 3)
 
 
-def decode(file: Path, frame: int | None, dim: int) -> Picture:
+def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
     """One page as an image, or all pages as a volume.
 
     Args:
         file: A PNG, JPEG or TIFF file.
         frame: The page; None for the only one, or for all in 3D.
         dim: 2 or 3.
+        limit: Bytes of pixels that are allowed.
 
     Raises:
-        Unreadable: The pages of a volume differ in size, or the values are no image.
+        Unreadable: It is damaged, or the pages of a volume differ in size.
     """
-    with Image.open(file, formats=FORMATS) as image:
+    count = _pages(file, limit)
+    with _opened(file, limit) as image:
+        if image.format == "PNG":
+            _check_sums(file)
         if dim == 2:
             values, inverted, colour = _page(image, frame or 0)
-            return picture(values, inverted=inverted, colour=colour)
-        pages = [_page(image, page) for page in range(int(getattr(image, "n_frames", 1)))]
+            return Raw(values, inverted=inverted, colour=colour)
+        pages = [_page(image, page) for page in range(count)]
     if len({(values.shape, values.dtype.kind, values.dtype.itemsize, inverted) for values, inverted, _ in pages}) > 1:
         raise Unreadable("has pages of different size or type, so they are no slices of one volume")
     volume = np.stack([values for values, *_ in pages])
-    return picture(volume, inverted=pages[0][1], colour=any(colour for *_, colour in pages))
+    return Raw(volume, inverted=pages[0][1], colour=any(colour for *_, colour in pages))
+
+
+def _pages(file: Path, limit: int) -> int:
+    with file.open("rb") as handle:
+        is_tiff = handle.read(2) in (b"II", b"MM")
+    return count_pages(file, limit) if is_tiff else 1
+
+
+def _opened(file: Path, limit: int) -> Image.Image:
+    image = Image.open(file, formats=FORMATS)
+    try:
+        if image.format != "TIFF":
+            declared = image.width * image.height * _BYTES.get(image.mode, 4)
+            stored = file.stat().st_size
+            check_size(declared, limit, stored, DEFLATE)
+            # A block of 8x8 takes at least two bits; what is missing a decoder would fill without a word.
+            if image.format == "JPEG" and "progressive" not in image.info and image.width * image.height > 256 * stored:
+                raise Unreadable(f"declares {image.width}x{image.height} pixels and is far too short for them")
+    except Unreadable:
+        image.close()
+        raise
+    return image
+
+
+def _check_sums(file: Path) -> None:
+    """Look at every checksum of a PNG, which decoding alone does not.
+
+    Raises:
+        Unreadable: One is wrong, or the file is cut short.
+    """
+    with Image.open(file, formats=("PNG",)) as image:
+        try:
+            image.verify()
+        except (OSError, SyntaxError, ValueError) as error:
+            raise Unreadable(f"is damaged ({' '.join(str(error).split())[:100]})") from error
 
 
 def _page(image: Image.Image, page: int) -> tuple[NDArray[Any], bool, bool]:

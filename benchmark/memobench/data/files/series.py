@@ -6,18 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from memobench.data.files.dicom import along
-from memobench.data.files.picture import Header, Place, Unreadable
+from memobench.data.files.picture import Header
+from memobench.data.files.places import NoVolume, in_order, spread
 
 MIN_SLICES = 8  # single slices of one series at so many places are taken for a volume where --dim is not given
-_GAP = 1.5  # times the median distance of slices
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one image or volume is made of: its files in order, and its frame in 2D."""
+    """What one image or volume is made of: its files in order, and which image of a file of several."""
 
     files: tuple[str, ...]
     frame: int | None = None
@@ -26,9 +23,9 @@ class Part:
 def likely_dim(headers: Mapping[str, Header]) -> tuple[int, Counter[int]]:
     """The dimension of most files (2 where there are as many of each), and how many files look like which."""
     votes = Counter(head.dim for head in headers.values() if not head.series)
-    for files in _by_series(headers).values():
-        places = [head.place for file in files if (head := headers[file]).place]
-        votes[3 if len(_positions(places)) >= MIN_SLICES else 2] += len(files)
+    for files in by_series(headers).values():
+        places = [place for file in files for place in headers[file].places]
+        votes[3 if spread(places) >= MIN_SLICES else 2] += len(files)
     return (3 if votes[3] > votes[2] else 2), +votes
 
 
@@ -48,36 +45,49 @@ def parts(headers: Mapping[str, Header], dim: int) -> tuple[list[Part], dict[str
 def _images(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str], list[str]]:
     found: list[Part] = []
     other: dict[str, str] = {}
+    batches = all(head.sliceable for head in headers.values())
     for file, head in headers.items():
-        if len(head.shape) == 3:
+        if head.sliceable and batches:
+            found += [Part((file,), plane) for plane in range(head.shape[0])]
+        elif len(head.shape) == 3:
             other[file] = (
-                f"is a 3D volume ({'x'.join(map(str, head.shape))}) among 2D images; take it out, save its slices as "
-                "files, or give --dim 3"
+                f"is a 3D volume ({_by(head)}) among 2D images; take it out, save its slices as files, or give --dim 3"
             )
         elif head.frames == 1:
-            found.append(Part((file,)))
+            found.append(Part((file,), 0 if head.batch else None))
         else:
             found += [Part((file,), frame) for frame in range(head.frames)]
-    return found, other, []
+    notes = []
+    if batches and headers:
+        notes.append(
+            f"{len(headers)} arrays of three axes were taken as batches of 2D images (N, H, W), each of one patient "
+            "unless a further array patient_id names them; --dim 3 takes each as a volume"
+        )
+    return found, other, notes
 
 
 def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str], list[str]]:
     found: list[Part] = []
     other: dict[str, str] = {}
     gaps = 0
-    series = _by_series(headers)
+    series = by_series(headers)
     for file, head in headers.items():
-        if len(head.shape) == 3 or head.frames > 1:
+        if head.batch and len(head.shape) == 3:
+            found += [Part((file,), frame) for frame in range(head.frames)]
+        elif len(head.shape) == 3 or (head.frames > 1 and not head.batch):
+            try:
+                gaps += bool(head.places) and in_order(head.places)[1]
+            except NoVolume as error:
+                other[file] = f"holds a series {error}"
+                continue
             found.append(Part((file,)))
         elif not head.series:
-            other[file] = (
-                f"is a 2D image ({'x'.join(map(str, head.shape))}) among 3D volumes; take it out, or give --dim 2"
-            )
+            other[file] = f"is a 2D image ({_by(head)}) among 3D volumes; take it out, or give --dim 2"
     for files in series.values():
         try:
             order, gap = _sorted([headers[file] for file in files])
-        except Unreadable as error:
-            other |= dict.fromkeys(files, str(error))
+        except NoVolume as error:
+            other |= dict.fromkeys(files, f"{'is' if len(files) == 1 else 'belongs to a series'} {error}")
             continue
         gaps += gap
         found.append(Part(tuple(files[index] for index in order)))
@@ -94,46 +104,50 @@ def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str],
     return sorted(found, key=lambda part: part.files[0]), other, notes
 
 
-def _by_series(headers: Mapping[str, Header]) -> dict[tuple[str, str], list[str]]:
+def by_series(headers: Mapping[str, Header]) -> dict[tuple[str, str, str], list[str]]:
+    """The files of each DICOM series of single slices, by study, series and (where that decides) patient.
+
+    Slices of one series that fit together as one volume are one patient's, whatever PatientID a de-identifier wrote
+    into each. Where they do not fit, the UIDs are stand-ins, and PatientID keeps the patients apart.
+    """
     series: dict[tuple[str, str], list[str]] = defaultdict(list)
     for file, head in headers.items():
         if head.series:
-            series[head.patient, head.series].append(file)
-    return series
+            series[head.study, head.series].append(file)
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for (study, name), files in series.items():
+        if len({headers[file].patient for file in files}) == 1 or _fits([headers[file] for file in files]):
+            found[study, name, ""] = files
+            continue
+        apart: dict[str, list[str]] = defaultdict(list)
+        for file in files:
+            apart[headers[file].patient].append(file)
+        found |= {(study, name, patient): those for patient, those in apart.items()}
+    return found
+
+
+def _fits(heads: Sequence[Header]) -> bool:
+    if not all(place.known for head in heads for place in head.places):
+        return False
+    try:
+        _sorted(heads)
+    except NoVolume:
+        return False
+    return True
 
 
 def _sorted(heads: Sequence[Header]) -> tuple[list[int], bool]:
     """The order of a series' slices, and whether there is a gap.
 
     Raises:
-        Unreadable: They are no volume; the reason holds for each file.
+        NoVolume: They are no volume; the reason holds for each file.
     """
     if len(heads) == 1:
-        raise Unreadable("is a single slice among 3D volumes (no other file has its SeriesInstanceUID)")
-    places = [head.place for head in heads if head.place]
-    instances = Counter(place.instance for place in places if place.instance)
-    if instances and max(instances.values()) > 1:
-        raise Unreadable("belongs to a series of which a slice is there twice; delete the copy")
+        raise NoVolume("a single slice among 3D volumes (no other file has its SeriesInstanceUID)")
     if len({head.shape for head in heads}) > 1:
-        raise Unreadable("belongs to a series of slices of different size, so they are no volume")
-    if all(place.position and place.orientation for place in places):
-        first = places[0].orientation or ()
-        if any(not np.allclose(place.orientation or (), first, atol=1e-3) for place in places):
-            raise Unreadable("belongs to a series of slices in several orientations, so they are no volume")
-        distance = [along(place.position or (), first) for place in places]
-        order = sorted(range(len(heads)), key=distance.__getitem__)
-        steps = np.diff(np.array(distance)[order])
-        if (steps < 1e-3).any():
-            raise Unreadable(
-                "belongs to a series with several slices at one place (echoes, times, or all without places); "
-                "save each volume as a series of its own"
-            )
-        return order, bool(steps.max() > _GAP * np.median(steps))
-    numbers = [place.number for place in places if place.number is not None]
-    if len(set(numbers)) < len(heads):
-        raise Unreadable("belongs to a series whose slices have neither a place nor distinct numbers to sort them by")
-    return sorted(range(len(heads)), key=numbers.__getitem__), False
+        raise NoVolume("of slices of different size, so they are no volume")
+    return in_order([place for head in heads for place in head.places])
 
 
-def _positions(places: Sequence[Place]) -> set[tuple[float, ...]]:
-    return {place.position for place in places if place.position and place.orientation}
+def _by(head: Header) -> str:
+    return "x".join(map(str, head.shape))

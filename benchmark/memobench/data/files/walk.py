@@ -3,36 +3,82 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-_BESIDE = (".csv", ".json", ".txt")
-_NAMES = ("dicomdir", "thumbs.db")
+from memobench.base.errors import DataError
+
+_BESIDE = (".csv", ".json", ".txt", ".tsv", ".bval", ".bvec", ".md", ".rst")
+_NAMES = ("dicomdir", "thumbs.db", "desktop.ini", "readme", "changes", "license", "licence")
+_BIDS = "dataset_description.json"
+_DERIVED = ("derivatives", "sourcedata", "code", "stimuli", "phenotype")
+_MASK = re.compile(r"_(mask|dseg|probseg|roi|label|seg)\.(nii|nii\.gz)$", re.IGNORECASE)
 
 
-def files_in(root: Path) -> tuple[list[str], int]:
-    """Every file below a folder, sorted, but hidden ones, tables and notes (.csv, .json, .txt) and DICOMDIR.
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder.
 
-    Symbolic links are not followed, neither to files nor to folders.
+    Attributes:
+        files: Paths relative to the root with forward slashes, sorted.
+        links: How many symbolic links were passed over.
+        derived: How many files of a BIDS folder were passed over, since they are masks or derivatives.
+    """
 
-    Returns:
-        Paths relative to the root with forward slashes, and how many links were passed over.
+    files: list[str]
+    links: int
+    derived: int
+
+
+def files_in(root: Path) -> Listing:
+    """Every file below a folder, sorted, but hidden ones, tables and notes (.csv, .json, .txt, ...) and DICOMDIR.
+
+    Symbolic links are not followed, neither to files nor to folders. Of a BIDS folder (with a
+    ``dataset_description.json``) derivatives and masks are passed over.
+
+    Raises:
+        DataError: A folder cannot be opened, so that nobody knows what is missing.
     """
     found: list[str] = []
-    links = 0
-    for folder, folders, names in os.walk(root, followlinks=False):
+    links = derived = 0
+    is_bids = (root / _BIDS).is_file()
+    for folder, folders, names in walk(root):
         here = Path(folder)
         kept = [name for name in folders if not _hidden(name)]
         links += sum((here / name).is_symlink() for name in kept)
         folders[:] = [name for name in kept if not (here / name).is_symlink()]
+        if is_bids and here == root:
+            derived += sum(len(some) for name in _DERIVED if name in folders for _, _, some in walk(root / name))
+            folders[:] = [name for name in folders if name not in _DERIVED]
         for name in names:
             if _hidden(name) or name.lower() in _NAMES or name.lower().endswith(_BESIDE):
                 continue
             file = here / name
             if file.is_symlink():
                 links += 1
+            elif is_bids and _MASK.search(name):
+                derived += 1
             elif file.is_file():  # no pipe, socket or device, which would block
                 found.append(file.relative_to(root).as_posix())
-    return sorted(found), links
+    return Listing(sorted(found), links, derived)
+
+
+def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As :func:`os.walk` without links, but a folder that cannot be opened stops it.
+
+    Raises:
+        DataError: It names the folder and the reason.
+    """
+
+    def stop(error: OSError) -> None:
+        raise DataError(
+            f"the folder {shown(str(error.filename))} cannot be opened ({error.strerror}), so files would be left out; "
+            "allow it to be read, or take it out"
+        )
+
+    yield from os.walk(root, onerror=stop, followlinks=False)
 
 
 def shown(name: str) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from memobench.data.files.attributes import number, text, value, vector
+
 
 class Window(Protocol):
     """How a file wants its values to be shown."""
@@ -53,9 +55,14 @@ class LookUpTable:
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.floating]:
         """Values to [0, 1]; those outside the table get its ends."""
-        table = np.frombuffer(self.entries, dtype=np.uint16) / (2**self.bits - 1)
-        index = np.clip(np.rint(values) - self.first, 0, len(table) - 1).astype(np.int64)
-        return np.asarray(np.clip(table[index], 0, 1))
+        table = np.frombuffer(self.entries, dtype=np.uint16)
+        # Entries of 12 bit in a table that claims 8 are common; the largest entry then says the depth.
+        bits = max(self.bits, int(table.max()).bit_length())
+        first = self.first
+        if first >= 2**15 and values.min() < 0:  # a negative first value, read as unsigned (implicit VR)
+            first -= 2**16
+        index = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.int64)
+        return np.asarray(table[index] / (2**bits - 1))
 
 
 def window_of(dataset: Dataset, voi: Dataset) -> Window | None:
@@ -65,35 +72,26 @@ def window_of(dataset: Dataset, voi: Dataset) -> Window | None:
         dataset: The whole file, for its byte order.
         voi: Where the attributes stand: the file itself, or an item of a frame's FrameVOILUTSequence.
     """
-    if voi.get("VOILUTSequence"):
-        return _table(dataset, voi.VOILUTSequence[0])
-    centre, width = first_number(voi.get("WindowCenter")), first_number(voi.get("WindowWidth"))
-    if centre is None or width is None or not width > 0:
+    if sequence := value(voi, "VOILUTSequence"):
+        return _table(dataset, sequence[0])
+    centre, width = number(voi, "WindowCenter"), number(voi, "WindowWidth")
+    if centre is None or width is None:
         return None
-    return CentreWidth(centre, width, str(voi.get("VOILUTFunction") or "LINEAR").upper())
+    return CentreWidth(centre, width, text(voi, "VOILUTFunction").upper() or "LINEAR")
 
 
-def first_number(value: Any) -> float | None:
-    """The first of one or more numbers as DICOM stores them; None where there is none.
-
-    >>> first_number(["40", "80"]), first_number(""), first_number(None)
-    (40.0, None, None)
-    """
-    if value is None or value == "":
+def _table(dataset: Dataset, item: Dataset) -> LookUpTable | None:
+    descriptor, data = vector(item, "LUTDescriptor"), value(item, "LUTData")
+    if descriptor is None or len(descriptor) != 3 or data is None:
         return None
-    if not isinstance(value, (str, bytes)) and hasattr(value, "__len__"):
-        return first_number(value[0]) if len(value) else None
-    number = float(value)
-    return number if np.isfinite(number) else None
-
-
-def _table(dataset: Dataset, item: Dataset) -> LookUpTable:
-    count, first, bits = (int(number) for number in item.LUTDescriptor)
-    count = count or 2**16
-    data = item.LUTData
+    count, first, bits = (int(part) for part in descriptor)
+    count = count % 2**16 or 2**16  # 0 means 65536; a negative count was read as signed
     if isinstance(data, bytes):
         big = dataset.original_encoding[1] is False
-        entries = np.frombuffer(data, dtype=np.uint8 if len(data) == count else (">u2" if big else "<u2"))
+        entries = np.frombuffer(data, dtype=np.uint8 if len(data) in (count, count + 1) else (">u2" if big else "<u2"))
     else:
-        entries = np.asarray(data)
-    return LookUpTable(first, bits, entries[:count].astype(np.uint16).tobytes())
+        entries = np.atleast_1d(np.asarray(data))
+    entries = entries[:count]
+    if len(entries) < 2 or entries.min() == entries.max() or not 1 <= bits <= 16:
+        return None
+    return LookUpTable(first, bits, entries.astype(np.uint16).tobytes())

@@ -1,0 +1,84 @@
+"""Where slices stand in the patient: one list of places, and one set of checks, for files and for frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_GAP = 1.5  # times the median distance of slices
+_TOGETHER = 1e-3  # mm; slices nearer than this stand at one place
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a single DICOM slice stands in its series.
+
+    Attributes:
+        position: ImagePositionPatient in mm, or None.
+        orientation: ImageOrientationPatient, or None.
+        number: InstanceNumber (of a frame, InStackPositionNumber), or None.
+        instance: SOPInstanceUID, "" where it is missing or many frames share it.
+    """
+
+    position: tuple[float, ...] | None = None
+    orientation: tuple[float, ...] | None = None
+    number: int | None = None
+    instance: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether it has both a position and an orientation."""
+        return self.position is not None and self.orientation is not None
+
+
+class NoVolume(Exception):
+    """Slices that make no volume; the message is the reason, to be put behind "belongs to a series" or "holds"."""
+
+
+def along(position: Sequence[float], orientation: Sequence[float]) -> float:
+    """How far a slice stands along the normal of its plane, in mm (PS3.3, C.7.6.2.1.1).
+
+    >>> along((0, 0, 7), (1, 0, 0, 0, 1, 0))
+    7.0
+    """
+    return float(np.dot(np.cross(orientation[:3], orientation[3:]), position))
+
+
+def in_order(places: Sequence[Place]) -> tuple[list[int], bool]:
+    """The order of slices along their normal (by their numbers where places are missing), and whether there is a gap.
+
+    Raises:
+        NoVolume: A slice is there twice, several stand at one place, they are turned differently, or nothing says
+            their order.
+
+    >>> in_order([Place((0, 0, z), (1, 0, 0, 0, 1, 0)) for z in (6.0, 0.0, 3.0)])
+    ([1, 2, 0], False)
+    """
+    instances = Counter(place.instance for place in places if place.instance)
+    if instances and max(instances.values()) > 1:
+        raise NoVolume("of which a slice is there twice; delete the copy")
+    if all(place.known for place in places):
+        first = places[0].orientation or ()
+        if any(not np.allclose(place.orientation or (), first, atol=1e-3) for place in places):
+            raise NoVolume("of slices in several orientations, so they are no volume")
+        distance = [along(place.position or (), first) for place in places]
+        order = sorted(range(len(places)), key=distance.__getitem__)
+        steps = np.diff(np.array(distance)[order])
+        if (steps < _TOGETHER).any():
+            raise NoVolume(
+                "with several slices at one place (echoes, phases, b-values, times, or all without places); save each "
+                "volume as a series of its own"
+            )
+        return order, bool(len(steps) and steps.max() > _GAP * np.median(steps))
+    numbers = [place.number for place in places if place.number is not None]
+    if len(set(numbers)) < len(places):
+        raise NoVolume("whose slices have neither a place nor distinct numbers to sort them by")
+    return sorted(range(len(places)), key=numbers.__getitem__), False
+
+
+def spread(places: Sequence[Place]) -> int:
+    """At how many different places the slices stand."""
+    return len({place.position for place in places if place.known})
