@@ -31,6 +31,7 @@ from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, digest_of, load_arrays, save_arrays, write_json, writing_into
 from memobench.data.files.inspect import Inspection, inspect_folder
+from memobench.data.files.limits import MAX_IMAGE_GIB
 from memobench.data.files.picture import SCALING_VERSION, stretched
 from memobench.data.files.prepare import common_shape, prepare
 from memobench.data.files.walk import shown
@@ -58,6 +59,7 @@ class AuditSettings:
         size: Longest side that images are brought to; None for the common ground of the folders.
         patient_regex: Where a path names the patient.
         skip_unreadable: Go on without files that cannot be read.
+        max_image_gib: A file that declares more pixels is refused.
         preset: The detector's.
         device: "auto", or a torch device.
         out: Folder of the report.
@@ -71,6 +73,7 @@ class AuditSettings:
     size: int | None = None
     patient_regex: str | None = None
     skip_unreadable: bool = False
+    max_image_gib: float = MAX_IMAGE_GIB
     preset: str = "quick"
     device: str = "auto"
     out: Path = Path("audit")
@@ -351,6 +354,7 @@ def _inspect(path: Path, side: str, settings: AuditSettings, dim: int | None, tr
         dim=dim,
         patient_regex=None if side == "synthetic" else settings.patient_regex,
         skip_unreadable=settings.skip_unreadable,
+        max_image_gib=settings.max_image_gib,
         track=track,
     )
 

@@ -16,6 +16,13 @@ import click
 @click.option("--size", type=int, help="Longest side that images are brought to. [default: 64, volumes 32]")
 @click.option("--patient-regex", help="Where a file's path names the patient, for example 'p(\\d+)_'.")
 @click.option("--skip-unreadable", is_flag=True, help="Go on without files that cannot be read, and say so.")
+@click.option(
+    "--max-image-gib",
+    type=click.FloatRange(0, min_open=True),
+    default=4.0,
+    show_default=True,
+    help="Refuse files that declare more pixels than this.",
+)
 @click.option("--preset", default="quick", show_default=True, help="How much the detector is trained.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 @click.option(
@@ -34,6 +41,7 @@ def audit_command(
     size: int | None,
     patient_regex: str | None,
     skip_unreadable: bool,
+    max_image_gib: float,
     preset: str,
     device: str,
     out: Path,
@@ -53,6 +61,7 @@ def audit_command(
         size=size,
         patient_regex=patient_regex,
         skip_unreadable=skip_unreadable,
+        max_image_gib=max_image_gib,
         preset=preset,
         device=device,
         out=out,

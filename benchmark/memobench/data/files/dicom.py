@@ -184,10 +184,11 @@ def _padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None
 
 def _as_stored(edge: int, dataset: Dataset) -> int:
     """A padding value by its bits, since its VR (US or SS) is often not that of the pixels."""
-    bits = int(dataset.BitsAllocated)
-    if dataset.PixelRepresentation and edge >= 2 ** (bits - 1):
-        return edge - 2**bits
-    return edge + 2**bits if not dataset.PixelRepresentation and edge < 0 else edge
+    bits, signed = int(dataset.BitsAllocated), bool(dataset.PixelRepresentation)
+    turn: int = 2**bits
+    if signed and edge >= turn // 2:
+        return edge - turn
+    return edge + turn if not signed and edge < 0 else edge
 
 
 def _raw(slices: list[_Slice], dim: int, affine: NDArray[np.floating] | None = None) -> Raw:
@@ -264,7 +265,7 @@ def _declared(dataset: Dataset, file: Path, limit: int) -> int:
     for name in (*_DEMANDED, *(() if floats else _DEMANDED_OF_INTEGERS)):
         if value(dataset, name) is None:
             raise Unreadable(f"lacks {name}, without which its pixels cannot be read")
-    frames = whole(dataset, "NumberOfFrames") or 1
+    frames: int = whole(dataset, "NumberOfFrames") or 1
     if frames < 0:
         raise Unreadable(f"declares {frames} frames; it is damaged")
     bits = int(dataset.BitsAllocated) * int(dataset.SamplesPerPixel)

@@ -175,13 +175,13 @@ def _check(file: Path, limit: int) -> int:
         each = head.get_data_dtype().itemsize
     except Exception as error:  # nibabel's own, for codes that are no type
         raise Unreadable(f"is damaged: its header declares no known type of values ({head['datatype']})") from error
-    pixels = product(shape) * each
+    pixels: int = product(shape) * int(each)
     stored = file.stat().st_size
     check_size(pixels, limit, stored if packed else None, DEFLATE)
     offset = float(head["vox_offset"])
     if not 0 <= offset <= _EXTENSIONS:
         raise Unreadable(f"is damaged: its header declares that values start at byte {offset:g}")
-    declared = max(int(offset), kind.sizeof_hdr) + pixels
+    declared: int = max(int(offset), int(kind.sizeof_hdr)) + pixels
     if not packed and declared > stored:
         raise Unreadable(f"is cut short: its header declares {declared} bytes, the file has {stored}")
     if not packed and declared < stored:

@@ -12,7 +12,7 @@ from memobench.data.files import guess
 from memobench.data.files.picture import Header
 from memobench.data.files.series import by_series
 from memobench.data.files.walk import shown
-from memobench.data.folder import Manifest
+from memobench.data.manifest import Manifest
 
 NONE = "nowhere: every file counts as a patient of its own"
 _STAND_INS = {
@@ -92,7 +92,7 @@ def owners(headers: Mapping[str, Header], manifest: Manifest | None, pattern: st
         notes = ("patients are a guess from folder names; give --patient-regex or a manifest.csv if it is wrong",)
         return Owners(patient, scan, True, how, notes, guessed=True)
     suggested = guess.pattern(files)
-    about_names = ()
+    about_names: tuple[str, ...] = ()
     if suggested:
         count = len(set(by_pattern(files, suggested).values()))
         about_names = (

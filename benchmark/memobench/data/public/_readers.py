@@ -68,7 +68,7 @@ def read_series(root: Path, record: Record) -> Raw:
     """A DICOM series of single slices in Hounsfield units, sorted along its normal (feet to head in axial CT)."""
     import pydicom
 
-    from memobench.data.files.dicom import along
+    from memobench.data.files.places import along
 
     slices = [pydicom.dcmread(root / file) for file in record.files]
     direction = [float(number) for number in slices[0].ImageOrientationPatient]
