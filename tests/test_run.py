@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from memobench.base.errors import MemobenchError
 from memobench.results import Result
-from memobench.run import RunSettings, run
+from memobench.run import run
+from memobench.settings import RunSettings
 
 ROOT = Path(__file__).parents[1]
 Write = Callable[..., Path]

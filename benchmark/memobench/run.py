@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from memobench.features import FEATURES, Features
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, environment
 from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost, finished
+from memobench.settings import RunSettings
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
 from memobench.training.fitting import draw_samples, fit_generator, join_fit, join_samples
@@ -36,43 +36,6 @@ if TYPE_CHECKING:
     pass
 
 IDENTITY_VERSION = 1
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What a run is asked to do: the words of ``bench run``.
-
-    Attributes:
-        model: Name of the generator.
-        task: Name of the task.
-        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
-        size: Side length; None for the task's own.
-        preset: Named set of hyper-parameters, of the generator and of the detector.
-        settings: Fields of the generator set by hand, as text.
-        samples: Number of samples; None for the task's own.
-        train_patients: Number of training patients, and of holdout patients; None for all.
-        seed: Base seed of fit and sampling. The data and the detector do not depend on it.
-        device: "auto", or a torch device.
-        features: Features to measure quality on beside the detector's own, for example "inception".
-        out: Folder of all runs.
-        again: Do all stages anew.
-        acceleration: Precision and compilation; no part of the result's identity, as little as the device.
-    """
-
-    model: str
-    task: str
-    data: str = "phantom"
-    size: int | None = None
-    preset: str = "quick"
-    settings: Mapping[str, str] = field(default_factory=dict)
-    samples: int | None = None
-    train_patients: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    features: tuple[str, ...] = ()
-    out: Path = Path("runs")
-    again: bool = False
-    acceleration: Acceleration = field(default_factory=Acceleration)
 
 
 def run(
@@ -114,7 +77,7 @@ def run(
     with clock("detector"):
         # of all patients, so that runs with fewer are measured by the same one
         detector_path, clock.stored = fit_detector(whole, identity.detector, store=store, device=device, track=track)
-    with accelerated(settings.acceleration):
+    with accelerated(Acceleration(settings.precision, settings.compiled)):
         with clock("fit"):
             fit_path, clock.stored = fit_generator(
                 identity, generator, splits, store=store, device=device, track=track, say=say
@@ -150,7 +113,7 @@ def follow(settings: RunSettings) -> None:
     whole, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=silent)
     splits = _limited(settings, whole)
     identity = _identity(settings, task, generator, splits)
-    with accelerated(settings.acceleration):
+    with accelerated(Acceleration(settings.precision, settings.compiled)):
         join_fit(identity, generator, splits, device=device)
         join_samples(identity, generator, device=device)
 

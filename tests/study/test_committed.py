@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION
 from memobench.study.results import StudyResult, study_text
-from memobench.study.run import StudySettings, run_study
+from memobench.study.run import run_study
+from memobench.study.settings import StudySettings
 from memobench.submissions.older import read_result
 
 STUDIES = Path(__file__).parents[2] / "leaderboard" / "studies"

@@ -6,7 +6,7 @@ import pytest
 from memobench.base.errors import MemobenchError, UsageError
 from memobench.cli.main import bench
 from memobench.generator import GENERATORS, build
-from memobench.run import RunSettings
+from memobench.settings import RunSettings
 from memobench.study.findings import MITIGATED, Arm, factors, mitigations
 from memobench.study.grid import run_all, settings_of, words_of
 

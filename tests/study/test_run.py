@@ -11,7 +11,8 @@ from memobench.cli.main import main
 from memobench.generator import Generator
 from memobench.results import Result
 from memobench.study.results import StudyResult, study_text
-from memobench.study.run import StudySettings, run_study
+from memobench.study.run import run_study
+from memobench.study.settings import StudySettings
 
 Write = Callable[..., Path]
 # a model that copies a share of its samples, more with more steps, with the switches of a trained one

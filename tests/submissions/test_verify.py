@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from memobench.base.errors import DataError, MemobenchError
-from memobench.run import RunSettings, run
+from memobench.run import run
+from memobench.settings import RunSettings
 from memobench.submissions.samples import fetch
 from memobench.submissions.submit import SubmitSettings, submit
 from memobench.submissions.verify import verify, write_verification

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from memobench.base.store import Store, load_arrays, save_arrays, write_json, wr
 from memobench.challenge.perturb import STRENGTHS
 from memobench.challenge.planted import UNCHANGED, Plan, Planted, answer, judge, plan_challenge
 from memobench.challenge.results import ChallengeIdentity, ChallengeResult
+from memobench.challenge.settings import ChallengeSettings
 from memobench.data.public._source import data_kind
 from memobench.data.splits import load_splits
 from memobench.detection.contract import CopyDetector
@@ -36,37 +36,6 @@ from memobench.training.acceleration import device_of
 
 CHALLENGE_VERSION = 1
 PRESETS = ("smoke", "quick", "standard", "paper")
-
-
-@dataclass(frozen=True)
-class ChallengeSettings:
-    """What a challenge is asked to do: the words of ``bench challenge``.
-
-    Attributes:
-        task: Name of the task.
-        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
-        size: Side length; None for the task's own.
-        detectors: Names, or none for all that are registered.
-        strength: "weak", "medium" or "strong".
-        count: Planted copies per perturbation, at most; as many non-copies.
-        preset: How much the detectors are trained.
-        seed: Seed of the plan and of the detectors' training.
-        device: "auto", or a torch device.
-        out: Folder of all runs.
-        again: Do all stages anew.
-    """
-
-    task: str
-    data: str = "phantom"
-    size: int | None = None
-    detectors: tuple[str, ...] = ()
-    strength: str = "medium"
-    count: int = 100
-    preset: str = "quick"
-    seed: int = 0
-    device: str = "auto"
-    out: Path = Path("runs")
-    again: bool = False
 
 
 def run_challenge(
@@ -278,20 +247,3 @@ def _result(
         environment=environment(device),
         seconds=rounded(seconds),
     )
-
-
-def detector_names(words: str) -> tuple[str, ...]:
-    """The detectors that the word of ``--detectors`` names: "all", or names separated by commas.
-
-    Raises:
-        UsageError: An empty name.
-
-    >>> detector_names("l2, ssim"), detector_names("all")
-    (('l2', 'ssim'), ())
-    """
-    if words == "all":
-        return ()
-    names: Sequence[str] = [name.strip() for name in words.split(",")]
-    if not all(names):
-        raise UsageError(f'--detectors takes all or NAME,NAME, not "{words}"; see bench list detectors')
-    return tuple(dict.fromkeys(names))

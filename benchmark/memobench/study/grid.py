@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from memobench.base.errors import MemobenchError, UsageError
+from memobench.base.words import command_words
 from memobench.generator import GENERATORS, build
 from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools
 from memobench.results import Result
-from memobench.run import RunSettings, run
+from memobench.run import run
+from memobench.settings import RunSettings
 from memobench.study.compare import Deviations, Hits
 from memobench.study.findings import MITIGATED, Arm
 from memobench.task import Splits
@@ -120,21 +122,10 @@ def run_all(
 def words_of(settings: RunSettings, plugins: Sequence[Path] = ()) -> list[str]:
     """The words of ``bench run`` that ask for these settings.
 
-    >>> words_of(RunSettings("ldm", "xray", seed=2))[:6]
-    ['run', '--model', 'ldm', '--task', 'xray', '--data']
+    >>> words_of(RunSettings("ldm", "xray", seed=2))
+    ['run', '--model', 'ldm', '--task', 'xray', '--seed', '2']
     """
-    words = ["run", "--model", settings.model, "--task", settings.task, "--data", settings.data]
-    words += ["--preset", settings.preset, "--seed", str(settings.seed), "--device", settings.device]
-    words += ["--out", str(settings.out)]
-    for option, value in (
-        ("--size", settings.size),
-        ("--samples", settings.samples),
-        ("--train-patients", settings.train_patients),
-    ):
-        words += [] if value is None else [option, str(value)]
-    words += [word for name, value in settings.settings.items() for word in ("--set", f"{name}={value}")]
-    words += [word for name in settings.features for word in ("--features", name)]
-    return words + [word for file in plugins for word in ("--plugin", str(file))]
+    return ["run", *command_words(settings), *(word for file in plugins for word in ("--plugin", str(file)))]
 
 
 def hits_of(finished: Finished, whole: Splits) -> Hits:

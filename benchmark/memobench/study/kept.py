@@ -9,7 +9,8 @@ from pathlib import Path
 
 from memobench.base.errors import DataError
 from memobench.base.store import copy_file, writing_into
-from memobench.run import RunSettings, identity_of
+from memobench.run import identity_of
+from memobench.settings import RunSettings
 from memobench.study.grid import Finished
 from memobench.submissions.older import read_result
 from memobench.task import Splits

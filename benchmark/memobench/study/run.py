@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from memobench.base.errors import UsageError, suggest
@@ -11,7 +11,7 @@ from memobench.base.progress import Track, silent
 from memobench.base.store import Store, digest_of, write_json, writing_into
 from memobench.data.public._source import data_kind
 from memobench.data.splits import load_splits
-from memobench.run import RunSettings
+from memobench.settings import RunSettings
 from memobench.study.compare import level_of_each, verdict
 from memobench.study.figures import draw_factor, draw_pareto
 from memobench.study.findings import Arm, Factor, factors, mitigations
@@ -26,50 +26,8 @@ from memobench.study.results import (
     StudyFinding,
     StudyResult,
 )
+from memobench.study.settings import StudySettings
 from memobench.task import TASKS, Splits
-
-
-@dataclass(frozen=True)
-class StudySettings:
-    """What a study is asked to do: the words of ``bench study``.
-
-    Attributes:
-        task: Name of the task.
-        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
-        model: The model that the findings are about.
-        against: The models that it is compared with.
-        size: Side length; None for the task's own.
-        only: Names of factors; none for all that findings were published on.
-        brief: Only the arms that findings compare; the levels between and beyond, which figures show, are left out.
-        preset: Of all models.
-        settings: Fields of the model, in all of its arms, that differ from the preset.
-        seeds: Base seeds; three at least make the intervals worth their name.
-        samples: Number of samples; None for the task's own.
-        train_patients: Training patients of all arms, of which some take a share; None for all.
-        jobs: Runs at once.
-        device: "auto", or a torch device.
-        plugins: Files with further generators.
-        out: Folder of all runs.
-        kept: Folder of results kept from runs, which are read and not run again, and to which the others' are added.
-    """
-
-    task: str
-    data: str = "phantom"
-    model: str = "ldm"
-    against: tuple[str, ...] = ("vae", "gan")
-    size: int | None = None
-    only: tuple[str, ...] = ()
-    brief: bool = False
-    preset: str = "quick"
-    settings: Mapping[str, str] = field(default_factory=dict)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    samples: int | None = None
-    train_patients: int | None = None
-    jobs: int = 1
-    device: str = "auto"
-    plugins: tuple[Path, ...] = field(default=())
-    out: Path = Path("runs")
-    kept: Path | None = None
 
 
 def run_study(
@@ -93,18 +51,8 @@ def run_study(
     if not settings.seeds:
         raise UsageError("a study needs one seed at least; give --seeds 0-2")
     arms = {arm.label: arm for factor in chosen for arm in factor.arms}
-    asked = RunSettings(
-        settings.model,
-        settings.task,
-        settings.data,
-        size=settings.size,
-        preset=settings.preset,
-        settings=settings.settings,
-        samples=settings.samples,
-        train_patients=settings.train_patients,
-        device=settings.device,
-        out=settings.out,
-    )
+    shared = {field.name for field in fields(RunSettings)} & {field.name for field in fields(StudySettings)}
+    asked = RunSettings(**{name: getattr(settings, name) for name in shared})
     whole, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=track)
     patients = whole.train.patient_count
     wanted = [settings_of(arm, asked, seed, patients) for arm in arms.values() for seed in settings.seeds]

@@ -20,7 +20,8 @@ from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES
 from memobench.measure.attack import knowing
 from memobench.results import Metric
-from memobench.run import RunSettings, run
+from memobench.run import run
+from memobench.settings import RunSettings
 from memobench.submissions.check import Checked, check_submission
 from memobench.submissions.compare import OF_INTERVAL, differences, overlaps, remeasured
 from memobench.submissions.records import Difference, Level, Submission, Verification

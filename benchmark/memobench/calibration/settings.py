@@ -1,0 +1,33 @@
+"""What a calibration is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memobench.base.words import word
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """What a calibration is asked to do: the words of ``bench calibrate``.
+
+    Attributes:
+        task: Plant copies in this task's own images, instead of simulating generators.
+        data: With --task: "phantom", or a folder.
+        strength: With --task: weak, medium or strong copies.
+        draws: Draws of each scenario.
+        preset: With --task: how much the detector is trained.
+        seed: Base seed of the simulation, or of the stock of images and the draws.
+        device: With --task: auto, cpu, cuda, cuda:1, ...
+        out: Folder of all runs, whose stored stages are used.
+    """
+
+    task: str | None = None
+    data: str = "phantom"
+    strength: str = "medium"
+    draws: int = word(300, least=2)
+    preset: str = "quick"
+    seed: int = 0
+    device: str = "auto"
+    out: Path = Path("runs")
