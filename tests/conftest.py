@@ -10,8 +10,8 @@ import pytest
 from memobench.images import Images
 from PIL import Image
 
-# Before torch is imported: two test runs must be able to stand side by side.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Before torch is imported: the workers of a test run share the cores, one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 KITS = Path(os.environ.get("MEMOBENCH_KITS", Path(__file__).parents[2] / "shared" / "kits"))
 
