@@ -1,5 +1,6 @@
 """memobench: how good a generative model's medical images are, and how many of them are copies of patients."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,7 @@ if (_root / "benchmark" / "memobench").is_dir() and (_root / "pyproject.toml").i
 
 
 def __getattr__(name: str) -> Any:
-    """``memobench.audit``, imported when it is asked for: it brings torch with it."""
+    """``memobench.audit``, a package that can be called, imported when it is asked for."""
     if name == "audit":
-        from memobench.audit.run import audit
-
-        return audit
+        return import_module("memobench.audit")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

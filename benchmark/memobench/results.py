@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memobench.base.store import digest_of
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -40,6 +40,20 @@ class Metric(Strict):
     better: Literal["lower", "higher", "null"]
     p_value: Finite | None = None
     note: str | None = None
+
+
+class Decided(Strict):
+    """What to do with the samples, from the one decision table (:mod:`memobench.measure.decision`).
+
+    Attributes:
+        word: The decision.
+        sentence: Its first paragraph, for people who know no statistics.
+        reasons: Every reason, the strongest first.
+    """
+
+    word: Literal["no copies found", "review", "do not release"]
+    sentence: str
+    reasons: list[str]
 
 
 class Identity(Strict):
@@ -100,7 +114,8 @@ class DetectorScores(Strict):
     Attributes:
         rows: One per perturbation and strength.
         thresholds: The score above which an image is called a copy: ``at_1`` and ``at_5`` percent false positives
-            among all non-copies of the challenge, and ``tau`` where it is known.
+            among all non-copies of the challenge, each missing where so few of them match anything that no score is
+            left, and ``tau`` where it is known.
         summary: Over all perturbations: ``tpr_at_1``, ``tpr_at_5``, ``right_source``, and where tau is known
             ``sensitivity`` and ``false_positive_rate``; where patients have several scans, ``other_scans_at_1``,
             ``other_scans_at_tau`` (share of scans of a training patient flagged although that scan is not in the
@@ -160,7 +175,7 @@ class Result(Strict):
         counts: Images and patients on each side, and samples.
         threshold: How tau was found.
         challenge: What the detector finds of copies planted in this task's own images, with this very tau.
-        verdict: The result in words.
+        decision: What to do with the samples, and why.
         notes: What a reader should know about the data.
         environment: Versions and device.
         seconds: Time per stage, where it was not stored.
@@ -177,7 +192,7 @@ class Result(Strict):
     threshold: dict[str, Any]
     challenge: DetectorScores
     metrics: dict[str, Metric]
-    verdict: str
+    decision: Decided
     notes: list[str]
     environment: dict[str, str]
     seconds: dict[str, Finite]

@@ -264,7 +264,8 @@ def _result(
     device: str,
     seconds: dict[str, float],
 ) -> Result:
-    from memobench.report.words import verdict
+    from memobench.measure.findings import decided_samples, run_findings
+    from memobench.memorization.decide import Decisions
 
     measured = json.loads((measure_path / "metrics.json").read_text())
     training = json.loads((fit_path / "training.json").read_text())
@@ -274,17 +275,22 @@ def _result(
         sides["dev"] = splits.dev
     counts = {f"{name}_images": len(images) for name, images in sides.items()}
     counts |= {f"{name}_patients": images.patient_count for name, images in sides.items()}
+    counts |= {"samples": identity.samples}
+    challenge = DetectorScores.model_validate(measured["challenge"])
+    with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
+        decisions = Decisions(**{name: archive[name] for name in Decisions.__dataclass_fields__})
+    findings = run_findings(metrics, challenge, counts, preset=settings.preset, data=identity.data)
     return Result(
         run_id=identity.run_id,
         identity=identity,
         preset=settings.preset,
         settings=dict(settings.settings),
         control=kind.CONTROL,
-        counts={**counts, "samples": identity.samples},
+        counts=counts,
         threshold=measured["threshold"],
         metrics=metrics,
-        challenge=DetectorScores.model_validate(measured["challenge"]),
-        verdict=verdict(metrics, identity.samples),
+        challenge=challenge,
+        decision=decided_samples(findings, decisions),
         notes=[*splits.notes, *training["notes"], *measured["notes"]],
         environment=environment(device),
         seconds=rounded(seconds),

@@ -1,8 +1,9 @@
-"""The parts of an audit: rates without a holdout, the decision in words, the cleaned set, the report, the memory."""
+"""The parts of an audit: rates without a holdout, what the numbers rest on, the cleaned set, the report, the memory."""
 
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from memobench.audit.clean import check_target, write_clean
+from memobench.audit.clean import check_target, left_out_csv, sort_files, write_clean
 from memobench.audit.remember import RememberingDetector
-from memobench.audit.results import AuditedImage, decide_release, guarantee_words
+from memobench.audit.results import AuditedImage, guarantee_words
 from memobench.base.errors import DataError
 from memobench.base.store import Store
 from memobench.challenge.perturb import perturb
@@ -21,24 +22,10 @@ from memobench.detection.overlay import overlay
 from memobench.detection.parameters import EmbeddingParameters
 from memobench.generator import Context
 from memobench.images import Images
+from memobench.measure.decision import Findings
 from memobench.memorization.without_holdout import rates_without_holdout, threshold_without_holdout
-from memobench.results import Metric
 
 Make = Callable[..., Images]
-
-
-def metric(value: float, low: float | None = None, high: float | None = None, p: float | None = None) -> Metric:
-    return Metric(value=value, low=low, high=high, null=0.0, better="lower", p_value=p)
-
-
-def found(rate: Metric, evidence: float = 1.0, share: Metric | None = None) -> dict[str, Metric]:
-    return {
-        "copy_rate": rate,
-        "memorized_patients": metric(12.0),
-        "copy_evidence": metric(1.0, p=evidence),
-        "train_share": share or metric(0.5, 0.4, 0.6, 0.5),
-        "sensitivity": metric(0.97, 0.9, 0.99),
-    }
 
 
 # ------------------------------------------------------------------------------------------------- without a holdout
@@ -69,62 +56,21 @@ def test_without_holdout_a_null_is_covered_and_copies_are_counted() -> None:
     assert nothing.high < 1
 
 
-# ----------------------------------------------------------------------------------------------- the decision in words
-
-
-@pytest.mark.parametrize(
-    ("metrics", "decision", "words"),
-    [
-        (found(metric(0.05, 0.03, 0.08, 0.0001), 0.0001), "do not release", "5.0 % of its 400 images are copies"),
-        (found(metric(0.0, -0.01, 0.009, 0.6)), "release", "at most 0.9 % of them"),
-        (found(metric(-0.05, -0.2, 0.0, 1.0)), "release", "at most 0.7 % of them"),
-        (found(metric(0.0, -0.5, 0.4, 1.0)), "review", "even 40.0 % of them could be copies"),
-        (found(metric(0.0, -0.01, 0.02, 0.4), 0.001), "do not release", "p = 0.0020"),
-        (found(metric(0.0, 0.0, 0.01, 0.9), 0.3, metric(0.7, 0.6, 0.8, 0.001)), "review", "70.0 % are nearer"),
-    ],
-)
-def test_the_decision_follows_the_evidence(metrics: dict[str, Metric], decision: str, words: str) -> None:
-    decided, sentence = decide_release(metrics, 400)
-    assert decided == decision
-    assert words in sentence
-
-
-def test_one_exact_copy_is_enough_and_listed_images_are_mentioned() -> None:
-    nothing = found(metric(0.0, -0.01, 0.009, 0.6))
-    decided, sentence = decide_release(nothing, 400, exact=1, called=1)
-    assert decided == "do not release"
-    assert "of its 400 images, 1 is pixel for pixel a training image" in sentence
-    assert "of all, up to 0.9 % may be copies" in sentence
-    decided, sentence = decide_release(found(metric(0.05, 0.03, 0.08, 0.0002)), 400, exact=1, called=20)
-    assert decided == "do not release"
-    assert "5.0 % of its 400 images are copies of training patients" in sentence
-    assert "1 is pixel for pixel a training image, but for brightness and contrast" in sentence
-    decided, sentence = decide_release(nothing, 400, called=2)
-    assert decided == "release"
-    assert sentence.endswith("2 reach the threshold of a copy, which chance explains: look at what is listed.")
-
-
-@pytest.mark.smoke
-def test_one_image_is_never_released_unseen() -> None:
-    decided, sentence = decide_release(found(metric(0.0, -0.95, 0.95, 1.0)), 1)
-    assert decided == "review"
-    assert "among 1 image, but that is too little to tell: even 95.0 % of them" in sentence
-
-
-def test_without_holdout_nothing_is_released_unseen() -> None:
-    only = {"copy_rate": metric(0.0, -0.001, 0.01), "memorized_patients": metric(0.0)}
-    assert decide_release(only, 100)[0] == "review"
-    assert decide_release({**only, "copy_rate": metric(0.1, 0.05, 0.2)}, 100)[0] == "do not release"
-    words = guarantee_words({"sensitivity": metric(0.9)}, 0, patients_known=False)
+def test_the_guarantee_names_what_is_missed_and_what_is_lost_without_a_holdout() -> None:
+    planted = (("noise", 0.85), ("local edit", 0.95), ("blur", 1.0))
+    words = guarantee_words(Findings(images=9, weakest=planted), patients_known=False)
     assert "no exact test is possible" in words
     assert "intervals are too narrow" in words
-    assert "90.0 %" in words
+    assert words.endswith("by how they were changed: noise 85% and local edit 95% (all of the others).")
+    words = guarantee_words(Findings(images=9, weakest=(("blur", 1.0),), holdout_patients=1), patients_known=True)
+    assert "with images of 1 patient held out" in words
+    assert "All planted copies were found" in words
 
 
 # ----------------------------------------------------------------------------------------------------- the cleaned set
 
 
-def image(name: str, *, left_out: bool, score: float = 1.0, copy_of: str | None = None) -> AuditedImage:
+def image(name: str, *, left_out: str | None = None, score: float = 1.0, copy_of: str | None = None) -> AuditedImage:
     return AuditedImage(name=name, score=score, p_value=0.1, copy_of=copy_of, match="t.png", left_out=left_out)
 
 
@@ -135,19 +81,22 @@ def test_safe_files_are_copied_byte_for_byte(tmp_path: Path) -> None:
     for name in names:
         (root / name).write_bytes(name.encode())
     images = [
-        image("a.png", left_out=False),
-        image("sub dir/中文.png", left_out=False),
-        image("b.dcm#0", left_out=False),
-        image("b.dcm#1", left_out=True, score=4.0, copy_of="p1"),  # one frame of two spoils the file
-        image("<b>.png", left_out=True, score=2.0),
+        image("a.png"),
+        image("sub dir/中文.png"),
+        image("b.dcm#0"),
+        image("b.dcm#1", left_out="copy of patient p1", score=4.0, copy_of="p1"),  # one frame of two spoils the file
+        image("<b>.png", left_out="too similar to a real image", score=2.0),
     ]
     files = [("a.png",), ("sub dir/中文.png",), ("b.dcm",), ("b.dcm",), ("<b>.png",)]
-    cleaned = write_clean(tmp_path / "out", root, images, files)
+    chosen = sort_files(images, files)
+    cleaned = write_clean(tmp_path / "out", root, chosen)
     assert (cleaned.kept, cleaned.left_out) == (2, 2)
     assert (tmp_path / "out" / "sub dir" / "中文.png").read_bytes() == "sub dir/中文.png".encode()
-    assert not (tmp_path / "out" / "b.dcm").exists()
-    with (tmp_path / "out" / "left_out.csv").open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
+    copied = {file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*") if file.is_file()}
+    assert copied == {"a.png", "sub dir/中文.png"}  # images alone
+    table = left_out_csv(chosen)
+    assert table.splitlines()[0].endswith("confidential_do_not_hand_on")
+    rows = list(csv.DictReader(io.StringIO(table)))
     assert [row["file"] for row in rows] == ["b.dcm", "<b>.png"]
     assert rows[0]["reason"] == "copy of patient p1"
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from memobench.challenge.perturb import perturb
 from memobench.cli.main import main
 from memobench.images import Images
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 Write = Callable[[str, np.ndarray], Path]
 
@@ -51,10 +54,10 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.mark.smoke
 def test_arrays_with_copies_must_not_leave(tmp_path: Path) -> None:
-    report = audit(np.concatenate([OTHER, COPIES]), TRAIN, HOLDOUT, preset="smoke", out=tmp_path)
+    report = memobench.audit(np.concatenate([OTHER, COPIES]), TRAIN, HOLDOUT, preset="smoke", out=tmp_path)
     result = report.result
     assert isinstance(report, AuditReport)
-    assert result.decision == "do not release"
+    assert result.decision.word == "do not release"
     rate = result.metrics["copy_rate"]
     assert rate.low is not None
     assert rate.high is not None
@@ -65,7 +68,6 @@ def test_arrays_with_copies_must_not_leave(tmp_path: Path) -> None:
     assert "<iframe" in report._repr_html_()
     assert "every file counted as a patient" in result.guarantee
     assert result.cleaned["copy_rate"].value == 0
-    assert memobench.audit is audit
 
 
 def test_arrays_without_copies_may_leave(tmp_path: Path) -> None:
@@ -74,46 +76,108 @@ def test_arrays_without_copies_may_leave(tmp_path: Path) -> None:
         OTHER, TRAIN, HOLDOUT, train_patients=names, holdout_patients=[f"h{k}" for k in range(24)], preset="smoke",
         out=tmp_path,
     )  # fmt: skip
-    assert report.result.decision in ("release", "review")
+    assert report.result.decision.word == "review"  # preset smoke
     assert report.result.metrics["copy_rate"].value <= 0.05
     assert "every file counted" not in report.result.guarantee
 
 
 def test_without_holdout_the_report_says_what_is_lost(tmp_path: Path) -> None:
     result = audit(np.concatenate([OTHER, COPIES]), TRAIN, preset="smoke", out=tmp_path).result
-    assert result.decision == "do not release"
+    assert result.decision.word == "do not release"
     assert "no exact test is possible" in result.guarantee
     assert result.counts["holdout_images"] == 0
     assert all(one.p_value is None for one in result.images)
     assert result.metrics["copy_rate"].p_value is None
 
 
-def test_folders_are_audited_cleaned_and_fail_a_pipeline(
+def test_what_is_handed_on_holds_no_real_name_and_no_real_pixel(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    synthetic = write("syn <b>", np.concatenate([OTHER, COPIES]))
-    words = ["audit", "--synthetic", str(synthetic), "--train", str(write("train", TRAIN))]
-    words += ["--holdout", str(write("holdout", HOLDOUT)), "--preset", "smoke", "--out", str(tmp_path / "out")]
-    words += ["--clean", str(tmp_path / "clean"), "--fail-above", "0.01", "--size", "32"]
+    synthetic, train = write("syn <b>", np.concatenate([OTHER, COPIES, TRAIN[20:21]])), write("train", TRAIN)
+    for file in sorted(train.iterdir()):
+        file.rename(train / f"MRN-{4700 + int(file.stem)}_ap.png")
+    (synthetic / "002.png").rename(synthetic / "made_MRN-4715_ap.png")  # no copy, but a real file's name
+    (synthetic / "035.png").rename(synthetic / "MRN-4705_ap.png")  # a copy under its source's name
+    told = PngInfo()
+    told.add_text("Source", "MRN-4716_ap")
+    with Image.open(synthetic / "001.png") as image:
+        image.save(synthetic / "001.png", pnginfo=told)
+    shutil.copyfile(train / "MRN-4703_ap.png", train / "MRN-4799_ap.png")  # an inspection names duplicates
+    policy = tmp_path / "policy.toml"
+    policy.write_text("largest_patients = 0")
+    out, clean, public = tmp_path / "out", tmp_path / "clean", tmp_path / "out" / "public"
+    words = ["audit", "--synthetic", str(synthetic), "--train", str(train), "--holdout", str(write("holdout", HOLDOUT))]
+    words += ["--preset", "smoke", "--out", str(out), "--clean", str(clean), "--size", "32", "--no-store"]
     with pytest.raises(SystemExit) as ended:
-        main(words)
+        main([*words, "--policy", str(policy), "--patient-regex", r"(MRN-\d+|\d+)"])
+    assert ended.value.code == 1
+    shown = capsys.readouterr()
+    result = AuditResult.model_validate(json.loads((out / "audit.json").read_text()))
+    assert result.decision.word == "do not release"
+    assert shown.out.startswith("Do not release this set. 1 of the 41 images is pixel for pixel a training image")
+    assert "bench: the policy is not met" in shown.err
+    assert result.policy is not None
+    assert not result.policy.passed
+    assert result.carriers == {"001.png": "header", "made_MRN-4715_ap.png": "name", "MRN-4705_ap.png": "name"}
+    assert any("3 synthetic files carry the id of a real patient" in reason for reason in result.decision.reasons)
+
+    # inside: each file says so on its first line, and no stage is left
+    for name in ("report.html", "audit.csv", "left_out.csv"):
+        assert "confidential" in (out / name).read_text().splitlines()[0].lower()
+    assert next(iter(json.loads((out / "audit.json").read_text()))) == "confidential"
+    assert not (out / ".stages").exists()
+    assert "MRN-47" in (out / "report.html").read_text()
+
+    # outside: images alone, none of them real; no real name anywhere
+    kept = sorted(file.name for file in clean.iterdir())
+    assert set(kept) == {one.name for one in result.images if one.left_out is None}
+    assert len(kept) >= 20
+    real = {Image.open(file).tobytes() for file in train.iterdir()}
+    assert all(Image.open(clean / name).tobytes() not in real for name in kept)
+    outside = {file.name: file.read_bytes() for file in [*public.iterdir(), *clean.iterdir()]}
+    outside |= {"out": shown.out.encode(), "err": shown.err.encode()}
+    for name, data in outside.items():
+        assert b"MRN" not in data, name
+        assert "MRN" not in name
+    assert sorted(file.name for file in public.iterdir()) == sorted(
+        ["README.md", "croissant.json", "files.sha256", "report.html", "report.json"]
+    )
+    assert "<img" not in (public / "report.html").read_text()
+
+    # the figures of the cards can be checked
+    report = hashlib.sha256((public / "report.json").read_bytes()).hexdigest()
+    listing = hashlib.sha256((public / "files.sha256").read_bytes()).hexdigest()
+    card, croissant = (public / "README.md").read_text(), json.loads((public / "croissant.json").read_text())
+    assert {one["sha256"] for one in croissant["distribution"]} == {report, listing}
+    assert report in card
+    assert listing in card
+    for line in (public / "files.sha256").read_text().splitlines():
+        digest, name = line.split("  ", 1)
+        assert hashlib.sha256((clean / name).read_bytes()).hexdigest() == digest
+        assert name in kept
+
+
+def test_a_repeated_audit_is_stored_and_fail_above_uses_the_decision(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    words = ["audit", "--synthetic", str(write("syn", np.concatenate([OTHER, COPIES]))), "--size", "32"]
+    words += ["--train", str(write("train", TRAIN)), "--holdout", str(write("holdout", HOLDOUT)), "--preset", "smoke"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--out", str(out), "--fail-above", "1"])
     assert ended.value.code == 1
     shown = capsys.readouterr()
     assert "Do not release" in shown.out
-    assert "above --fail-above 1 %" in shown.err
-    result = AuditResult.model_validate(json.loads((tmp_path / "out" / "audit.json").read_text()))
-    page = (tmp_path / "out" / "report.html").read_text()
+    assert 'the decision is "do not release", so --fail-above fails' in shown.err
+    assert f"delete {out}/.stages" in shown.err
+    result = AuditResult.model_validate(json.loads((out / "audit.json").read_text()))
+    page = (out / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
-    kept = {file.name for file in (tmp_path / "clean").iterdir()} - {"left_out.csv"}
-    assert kept == {one.name for one in result.images if not one.left_out}
-    assert len(kept & {f"{k:03d}.png" for k in range(30, 40)}) <= 2
-    # again: everything is stored, and the answer is the same
     report = audit_folders(
-        AuditSettings(
-            synthetic, tmp_path / "train", tmp_path / "holdout", size=32, preset="smoke", out=tmp_path / "out"
-        )
+        AuditSettings(tmp_path / "syn", tmp_path / "train", tmp_path / "holdout", size=32, preset="smoke", out=out)
     )
     assert report.result.metrics == result.metrics
+    assert report.result.decision == result.decision
     assert set(report.result.seconds) <= {"inspect", "compare", "report"}
 
 
@@ -150,18 +214,18 @@ def test_a_synthetic_set_that_is_the_training_set_is_nothing_but_copies(write: W
     with pytest.raises(DataError, match=r'24 patients stand in train and in holdout \("000" for one'):
         audit_folders(settings)  # the pattern names the same patients in both folders
     result = audit_folders(dataclasses.replace(settings, patient_regex=None)).result
-    assert result.decision == "do not release"
+    assert result.decision.word == "do not release"
     assert result.metrics["copy_rate"].value == 1
     assert sorted(one.patient for one in result.affected) == [f"train/{k:03d}.png" for k in range(24)]
-    assert all(one.left_out and one.match == one.name for one in result.images)
+    assert all(one.left_out is not None and one.match == one.name for one in result.images)
     assert result.cleaned == {}
 
 
 @pytest.mark.slow
 def test_one_synthetic_image_is_too_little_to_tell(tmp_path: Path) -> None:
     result = audit(OTHER[:1], TRAIN, HOLDOUT, preset="smoke", out=tmp_path).result
-    assert result.decision == "review"
-    assert "too little to tell" in result.verdict
+    assert result.decision.word == "review"
+    assert any("Too little is known: even 95% of the 1 image could" in reason for reason in result.decision.reasons)
 
 
 def test_too_few_patients_are_refused(tmp_path: Path) -> None:
@@ -239,8 +303,8 @@ def test_awkward_files_are_named_and_escaped(write: Write, tmp_path: Path, capsy
     assert not ended.value.code
     assert "2 files cannot be used and were passed over; the report names them" in capsys.readouterr().err
     result = AuditResult.model_validate(json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8")))
-    assert result.decision == "do not release"
-    assert "4 are pixel for pixel a training image" in result.verdict
+    assert result.decision.word == "do not release"
+    assert "4 of the 5 images are pixel for pixel a training image" in result.decision.sentence
     assert {one.name for one in result.images} == set(names[:5])
     assert [file for file, _ in result.unreadable] == ["synthetic/broken.png", "synthetic/program.png"]
     assert any(note.startswith("synthetic: 1 colour images were converted to grey") for note in result.notes)
@@ -253,7 +317,7 @@ def test_awkward_files_are_named_and_escaped(write: Write, tmp_path: Path, capsy
         listed = {row["image"] for row in csv.DictReader(handle)}
     assert listed == {f"'{name}" if name.startswith("=") else name for name in names[:5]}
     assert {one.copy_of for one in result.images} <= {f"train/{k:03d}.png" for k in range(5)} | {None}
-    with (tmp_path / "clean" / "left_out.csv").open(newline="", encoding="utf-8") as handle:
+    with (tmp_path / "out" / "left_out.csv").open(newline="", encoding="utf-8") as handle:
         left_out = {row["file"].removeprefix("'") for row in csv.DictReader(handle)}
     assert left_out >= {names[0], names[1]}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from memobench.board.read import Frame, Listed
-from memobench.results import ChallengeRow, DetectorScores, Identity, Metric, Result
+from memobench.results import ChallengeRow, Decided, DetectorScores, Identity, Metric, Result
 from memobench.submissions.attack_rules import attack_id
 from memobench.submissions.records import (
     Attack,
@@ -105,7 +105,9 @@ class Shelf:
                 other_scans=0,
             ),
             metrics=figures() if metrics is None else metrics,
-            verdict=texts or "No memorization was found.",
+            decision=Decided(
+                word="review", sentence=texts or "No copies were found.", reasons=[texts] if texts else []
+            ),
             notes=[texts] if texts else [],
             environment={"device": texts or "cpu"},
             seconds={},

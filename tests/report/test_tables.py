@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from memobench.report.tables import WIDTH, board, summary
-from memobench.results import DetectorScores, Identity, Metric, Result
+from memobench.results import Decided, DetectorScores, Identity, Metric, Result
 
-VERDICT = "A verdict of many words, " + ", ".join(f"word {number}" for number in range(30))
+SENTENCE = "A decision of many words, " + ", ".join(f"word {number}" for number in range(30))
 COPIES = Metric(value=0.3, low=0.2, high=0.4, null=0.0, better="lower", p_value=0.0001)
 NONE = Metric(value=0.01, low=-0.02, high=0.02, null=0.0, better="lower", p_value=0.6)
 
@@ -45,7 +45,7 @@ def _result(model: str, copy_rate: Metric) -> Result:
             "recall": Metric(value=0.5, low=0.4, high=0.6, null=0.8, better="higher"),
             "authenticity": Metric(value=0.6, null=0.75, better="null"),
         },
-        verdict=VERDICT,
+        decision=Decided(word="review", sentence=SENTENCE, reasons=[SENTENCE]),
         notes=["images of 3 sizes were resampled to 64x64"],
         environment={},
         seconds={},
@@ -64,13 +64,13 @@ def test_the_summary_shows_each_metric_with_its_interval_and_null() -> None:
     assert text.index("recall") < text.index("OTHER SCORES") < text.index("authenticity")
 
 
-def test_the_verdict_is_wrapped_and_whole() -> None:
+def test_the_decision_is_wrapped_and_whole() -> None:
     lines = summary(_result("ldm", COPIES)).splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("Verdict: "))
+    start = next(number for number, line in enumerate(lines) if line.startswith("Decision: "))
     end = next(number for number, line in enumerate(lines) if line.startswith("Note: "))
     assert end - start > 1
     assert all(len(line) <= WIDTH for line in lines[start:])
-    assert " ".join(lines[start:end]) == f"Verdict: {VERDICT}"
+    assert " ".join(lines[start:end]) == f"Decision: {SENTENCE}"
 
 
 def test_the_board_puts_the_smallest_copy_rate_first() -> None:

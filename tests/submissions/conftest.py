@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from memobench.provenance import source_digest
-from memobench.report.words import verdict
 from memobench.results import Identity, Metric, Result
+from memobench.submissions.older import as_present
 from memobench.submissions.rules import command_of
 from memobench.submissions.scores import recomputed
 
@@ -48,7 +48,7 @@ class Forgery:
         change(value)
         result = value["result"]
         result["run_id"] = Identity.model_validate(result["identity"]).run_id
-        value["command"] = command_of(Result.model_validate(result))
+        value["command"] = command_of(Result.model_validate(as_present(result)))
         self.write(value)
         moved = self.folder.parent / result["run_id"]
         if moved != self.folder:
@@ -83,7 +83,6 @@ class Forgery:
             sensitivity = Metric.model_validate(value["result"]["challenge"]["summary"]["sensitivity"])
             metrics, _ = recomputed(arrays, tau, sensitivity)
             value["result"]["metrics"].update({name: metric.model_dump() for name, metric in metrics.items()})
-            value["result"]["verdict"] = verdict(metrics, n)
 
         self.rescore(change)
         digest = self.json["scores_sha256"]

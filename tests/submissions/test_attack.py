@@ -19,14 +19,15 @@ from memobench.board.site import entry_page
 from memobench.data.phantom import scan_count
 from memobench.detection.detectors import DETECTORS
 from memobench.images import Images
-from memobench.report.words import verdict
-from memobench.results import Metric
+from memobench.measure.findings import decided_samples, run_findings
+from memobench.results import DetectorScores, Metric
 from memobench.submissions.attack import AttackSettings, Made, attack, attack_words
 from memobench.submissions.attack_rules import attack_command, attack_id
 from memobench.submissions.changes import verify_changes
 from memobench.submissions.check import Checked, check_submission
+from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission
-from memobench.submissions.scores import recomputed, samples_digest
+from memobench.submissions.scores import decisions_of, recomputed, samples_digest
 from memobench.submissions.verify import verify, write_verification
 from memobench.task import TASKS, Splits
 
@@ -48,6 +49,19 @@ class Mine(L2):
         bonus = np.array([0.05 * (hashlib.sha256(np.asarray(image).tobytes()).hexdigest() in KNOWN) for image in pool])
         return lambda rows: held(rows) + bonus
 '''
+
+
+def decision_of(result: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The decision that agrees with a result and its scores."""
+    found = run_findings(
+        {name: Metric.model_validate(metric) for name, metric in result["metrics"].items()},
+        DetectorScores.model_validate(result["challenge"]),
+        result["counts"],
+        preset=result["preset"],
+        data=result["identity"]["data"],
+    )
+    decided: dict[str, Any] = decided_samples(found, decisions_of(arrays, result["threshold"]["tau"])).model_dump()
+    return decided
 
 
 def drawn(count: int, seed: int) -> np.ndarray:
@@ -103,7 +117,7 @@ class Scene:
         change(value)
         folder = self.folder
         if stamp:
-            submission = Submission.model_validate(value)
+            submission = Submission.model_validate({**value, "result": as_present(value["result"])})
             assert submission.attack is not None
             value["command"] = attack_command(submission)
             folder = self.folder.with_name(attack_id(submission.attack, submission.samples.sha256))
@@ -128,7 +142,8 @@ class Scene:
                 sensitivity = Metric.model_validate(result["challenge"]["summary"]["sensitivity"])
                 metrics, calls = recomputed(arrays, result["threshold"]["tau"], sensitivity)
                 result["metrics"].update({name: metric.model_dump() for name, metric in metrics.items()})
-                result["verdict"], result["notes"] = verdict(metrics, len(arrays["side"])), [calls.words]
+                result["notes"] = [calls.words]
+                result["decision"] = decision_of(result, arrays)
 
         return self.edit(follow)
 
@@ -317,10 +332,10 @@ def test_the_tasks_own_detector_and_other_code(scene: Scene) -> None:
         attack(AttackSettings(scene.listed, "verified", "C"), practice=True)
 
 
-def test_another_preset_command_folder_and_verdict(scene: Scene) -> None:
+def test_another_preset_command_folder_and_decision(scene: Scene) -> None:
     refused(scene.edit(lambda value: value["result"].update(preset="quick")), "preset is not that of the attacked run")
     refused(scene.edit(lambda value: value.update(command="curl example.org | sh")), "the command is not")
-    refused(scene.edit(lambda value: value["result"].update(verdict="Copies!")), "the verdict is not")
+    refused(scene.edit(lambda value: value["result"]["decision"].update(sentence="Copies!")), "the decision is not")
     refused(scene.folder.rename(scene.folder.with_name("attack")), "but its attack is")
 
 

@@ -57,8 +57,23 @@ def test_an_edited_metric_interval_or_null(forgery: Any, part: str) -> None:
     assert differing(forgery.edit(change)) == {label}
 
 
-def test_an_edited_verdict(forgery: Any) -> None:
-    refused(forgery.edit(lambda value: value["result"].update(verdict="All is well.")), "the verdict is not")
+def test_an_edited_decision(forgery: Any) -> None:
+    def soothe(value: dict[str, Any]) -> None:
+        value["result"].pop("verdict", None)
+        mild = {"word": "no copies found", "sentence": "All is well.", "reasons": []}
+        value["result"].update(schema_version=3, decision=mild)
+
+    refused(forgery.edit(soothe), "the decision is not")
+
+
+def test_an_older_result_cannot_claim_its_decision(forgery: Any) -> None:
+    mild = {"word": "no copies found", "sentence": "All is well.", "reasons": []}
+    folder = forgery.edit(lambda value: value["result"].update(verdict="All is well.", decision=mild))
+    submission = check_submission(folder, practice=True).submission
+    assert submission is not None
+    assert submission.result.schema_version == 2
+    assert submission.result.decision.word == "do not release"
+    assert "All is well" not in submission.result.model_dump_json()
 
 
 def test_an_edited_hyper_parameter(forgery: Any) -> None:

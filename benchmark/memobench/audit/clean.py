@@ -1,8 +1,12 @@
-"""The cleaned set: the synthetic files that are not left out, unchanged, and a list of those that are."""
+"""The cleaned set: the synthetic files that are not left out, unchanged, and nothing else.
+
+The list of those that are left out names real patients, so it stands among the confidential files.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +17,20 @@ from memobench.base.errors import DataError
 from memobench.base.store import writing_into
 
 LIST = "left_out.csv"
+MARK = "confidential_do_not_hand_on"  # last column of each table, so that its first line says so
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The synthetic files, kept or left out.
+
+    Attributes:
+        kept: Files that may be handed on as far as this audit can tell.
+        left_out: For each other file, the image that is the reason.
+    """
+
+    kept: tuple[str, ...]
+    left_out: dict[str, AuditedImage]
 
 
 @dataclass(frozen=True)
@@ -45,34 +63,46 @@ def check_target(target: Path, sources: Sequence[Path]) -> None:
             raise DataError(f"--clean {target} lies within {source}, which is read; give a folder elsewhere")
 
 
-def write_clean(target: Path, root: Path, images: Sequence[AuditedImage], files: Sequence[tuple[str, ...]]) -> Cleaned:
-    """Copy the files that are safe at the stated rate, byte for byte, under their own names.
+def sort_files(images: Sequence[AuditedImage], files: Sequence[tuple[str, ...]]) -> Sorted:
+    """Which files are kept: those of which no image is left out. A file of several frames falls with one of them.
 
-    A file of several frames is left out when one of them is. ``left_out.csv`` says what was left out and why.
+    Args:
+        images: The audited images.
+        files: For each, the files that it was read from.
+    """
+    reasons: dict[str, AuditedImage] = {}
+    for image, own in zip(images, files, strict=True):
+        if image.left_out is not None:
+            for file in own:
+                if file not in reasons or image.strength > reasons[file].strength:
+                    reasons[file] = image
+    return Sorted(tuple(sorted({file for own in files for file in own} - reasons.keys())), reasons)
+
+
+def write_clean(target: Path, root: Path, sorted_files: Sorted) -> Cleaned:
+    """Copy the files that are kept, byte for byte, under their own names; no other file is written.
 
     Args:
         target: Where to; made here.
         root: Folder of the synthetic images.
-        images: The audited images.
-        files: For each, the files under ``root`` that it was read from.
+        sorted_files: From :func:`sort_files`.
     """
-    reasons: dict[str, AuditedImage] = {}
-    for image, own in zip(images, files, strict=True):
-        if image.left_out:
-            for file in own:
-                if file not in reasons or image.strength > reasons[file].strength:
-                    reasons[file] = image
-    kept = sorted({file for own in files for file in own} - reasons.keys())
     with writing_into(target):
         target.mkdir(parents=True, exist_ok=True)
-        for file in kept:
+        for file in sorted_files.kept:
             (target / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / file, target / file)
-        with (target / LIST).open("w", newline="", encoding="utf-8") as handle:
-            writer = csv.writer(handle)
-            writer.writerow(["file", "reason", "score", "matched_training_image"])
-            for file in sorted(reasons, key=lambda name: -reasons[name].strength):
-                image = reasons[file]
-                reason = f"copy of patient {image.copy_of}" if image.copy_of else "too like a training image"
-                writer.writerow([plain_cell(file), reason, f"{image.strength:.3f}", plain_cell(image.match or "")])
-    return Cleaned(len(kept), len(reasons))
+    return Cleaned(len(sorted_files.kept), len(sorted_files.left_out))
+
+
+def left_out_csv(sorted_files: Sorted) -> str:
+    """The files that are left out and why, the strongest match first; confidential."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "reason", "score", "matched_training_image", MARK])
+    reasons = sorted_files.left_out
+    for file in sorted(reasons, key=lambda name: -reasons[name].strength):
+        image = reasons[file]
+        score = "" if image.score is None else f"{image.score:.3f}"
+        writer.writerow([plain_cell(file), plain_cell(image.left_out or ""), score, plain_cell(image.match or ""), ""])
+    return text.getvalue()

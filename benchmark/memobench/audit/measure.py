@@ -42,7 +42,8 @@ class Audited:
         train_index: (N,) the training image of that score; 0 where there is none.
         holdout_score: (N,) best score against holdout, likewise; None without one.
         called: (N,) whether each is called a copy of a training image.
-        left_out: (N,) whether each is left out of the cleaned set.
+        held_out_called: (N,) whether each matches a held-out patient as a copy does, and no training patient better.
+        left_out: (N,) whether each is left out of the cleaned set, as matching a patient of either side too well.
         p_value: (N,) how often a new patient's image matches train as well; None without a holdout.
         null_scores: Real images' best scores against other patients.
         cleaned: ``copy_rate``, ``train_share`` and their like of the cleaned set; empty without a holdout.
@@ -57,6 +58,7 @@ class Audited:
     train_index: NDArray[np.int64]
     holdout_score: NDArray[np.float32] | None
     called: NDArray[np.bool_]
+    held_out_called: NDArray[np.bool_]
     left_out: NDArray[np.bool_]
     p_value: NDArray[np.float64] | None
     null_scores: NDArray[np.float32]
@@ -104,7 +106,8 @@ def measure_audit(
     pool_fraction = 1 / len(detector.embeddings)
     limit = min(threshold(copies.null_scores, pool_fraction, CLEAN_TAIL).tau, copies.threshold.tau)
     decisions = copies.decisions
-    left_out = (decisions.train_score >= limit) & (decisions.side >= 0)
+    # of both sides alike: who matches a held-out patient so is as much a risk, and what is kept is judged fairly
+    left_out = np.maximum(decisions.train_score, decisions.holdout_score) >= limit
     return Audited(
         metrics,
         copies.threshold,
@@ -114,6 +117,7 @@ def measure_audit(
         decisions.train_index,
         decisions.holdout_score,
         copies.calls.called,
+        decisions.called & (decisions.side < 0),
         left_out,
         copies.calls.p_value,
         copies.null_scores,
@@ -123,7 +127,7 @@ def measure_audit(
 
 
 def _cleaned(copies: Copies, kept: NDArray[np.bool_]) -> dict[str, Metric]:
-    """The rates of the images that are kept; nothing is matched anew."""
+    """The rates of the images that are kept; nothing is matched again."""
     if not kept.any():
         return {}
     decisions = copies.decisions
@@ -159,7 +163,20 @@ def _without_holdout(
     clean = min(threshold(null_scores, fraction / 2, CLEAN_TAIL).tau, limit.tau)
     called = score >= limit.tau
     return Audited(
-        metrics, limit, clean, planted, score, index, None, called, score >= clean, None, null_scores, {}, [WEAKER]
+        metrics,
+        limit,
+        clean,
+        planted,
+        score,
+        index,
+        None,
+        called,
+        np.zeros(len(score), dtype=bool),
+        score >= clean,
+        None,
+        null_scores,
+        {},
+        [WEAKER],
     )
 
 

@@ -1,4 +1,4 @@
-"""The report of an audit: one HTML file that needs nothing else, and the list of all images as CSV."""
+"""The report of an audit: one HTML file that needs nothing else, and the list of all images as CSV; confidential."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from memobench.audit.clean import plain_cell
+from memobench.audit.clean import MARK, plain_cell
 from memobench.audit.measure import CLEAN_TAIL
+from memobench.audit.public import policy_words
 from memobench.audit.results import AuditResult
-from memobench.report.words import MEMORIZATION, QUALITY, entry_of, shown, stem_of
+from memobench.report.words import MEMORIZATION, QUALITY, entry_of, shown, shown_interval, shown_value, stem_of
 
 ROWS = (
     "copy_rate",
@@ -37,13 +39,14 @@ class Pair:
     text: str
 
 
-def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair]) -> str:
+def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair], *, stages: Path | None = None) -> str:
     """The report as one self-contained page; every text from outside is escaped.
 
     Args:
         result: What was found.
         plot: The score plot as PNG.
         pairs: The gallery.
+        stages: Where stages stay, which hold the real images; None where they were deleted.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = environment.from_string(files("memobench.audit").joinpath("report.html.j2").read_text("utf-8"))
@@ -52,11 +55,8 @@ def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair]) -> str:
     quality = [stems[stem] for stem in QUALITY if stem in stems]
     for name in [*(n for n in ROWS if n in result.metrics), *quality]:
         metric, entry = result.metrics[name], entry_of(name)
-        ends = [shown(end, entry.style) for end in (metric.low, metric.high)]
-        interval = f"{ends[0]} to {ends[1]}" if all(ends) else ""
-        rows.append(
-            [entry.label, shown(metric.value, entry.style), interval, shown(metric.null, entry.style), entry.meaning]
-        )
+        value, interval = shown_value(name, metric), shown_interval(name, metric)
+        rows.append([entry.label, value, interval, shown(metric.null, entry.style), entry.meaning])
     found = [
         [
             row.perturbation.replace("_", " "),
@@ -72,6 +72,8 @@ def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair]) -> str:
         steps=next_steps(result),
         rows=rows,
         found=found,
+        policy=policy_words(result.policy),
+        stages=None if stages is None else str(stages),
         plot=base64.b64encode(plot).decode(),
         plot_text=plot_words(result),
         pairs=[{"png": base64.b64encode(pair.png).decode(), "text": pair.text} for pair in pairs],
@@ -80,26 +82,29 @@ def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair]) -> str:
 
 def next_steps(result: AuditResult) -> list[str]:
     """What a data steward can do now."""
-    left_out = sum(image.left_out for image in result.images)
+    left_out = sum(image.left_out is not None for image in result.images)
+    kept, word = len(result.images) - left_out, result.decision.word
     steps = []
-    if result.decision == "do not release":
-        steps.append("Do not hand these images on.")
+    if word == "do not release":
+        steps.append("Do not hand these images on, and tell the people named above.")
     if left_out:
         steps.append(
-            f"--clean DIR copies the {len(result.images) - left_out} images that match no training patient more "
-            f"strongly than {100 * (1 - CLEAN_TAIL):.1f} % of new patients do, and lists the {left_out} others. Then "
-            "audit the cleaned set."
+            f"--clean DIR copies {kept} of the {len(result.images)} images, those that match no real patient more "
+            f"strongly than {100 * (1 - CLEAN_TAIL):.1f}% of new patients do. left_out.csv lists the {left_out} "
+            "others. Then audit the cleaned set: it has to be judged again."
         )
-    if result.decision != "release":
+    if word != "no copies found":
         steps.append("Look at the strongest matches below with somebody who knows the images.")
+    if word == "do not release":
         steps.append(
             "Train the generator again with augmentation, on more patients or for fewer steps, and keep as many "
             "patients out of the training as decoys."
         )
     if not result.counts.get("holdout_patients"):
         steps.append("Keep patients out of the next training: only then can chance be measured.")
-    if result.decision == "release":
-        steps.append("Look at the strongest matches below once, and keep this report with the data set.")
+    if word == "no copies found":
+        steps.append("Look at the strongest matches below once, and keep this report.")
+    steps.append("Hand on the folder public/ with the images, and nothing else of this folder.")
     return steps
 
 
@@ -115,18 +120,19 @@ def plot_words(result: AuditResult) -> str:
 def images_csv(result: AuditResult) -> str:
     """All synthetic images as comma-separated values, the strongest match in train first; :func:`plain_cell` for names.
 
-    Score and matched image are empty where no training image came into question.
+    Score and matched image are empty where no training image could be compared.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "score", "p_value", "copy_of", "matched_training_image", "left_out"])
+    writer.writerow(["image", "score", "p_value", "copy_of", "matched_training_image", "held_out", "left_out", MARK])
     for image in sorted(result.images, key=lambda one: -one.strength):
         score = "" if image.score is None else f"{image.score:.4f}"
         p_value = "" if image.p_value is None else f"{image.p_value:.4f}"
         writer.writerow(
             [
                 *(plain_cell(image.name), score, p_value),
-                *(plain_cell(image.copy_of or ""), plain_cell(image.match or ""), image.left_out or ""),
+                *(plain_cell(image.copy_of or ""), plain_cell(image.match or "")),
+                *("yes" if image.held_out else "", plain_cell(image.left_out or ""), ""),
             ]
         )
     return text.getvalue()

@@ -1,13 +1,19 @@
-"""``bench audit``: folders in, a verdict, a report and a cleaned set out; and the same from Python, on arrays."""
+"""``bench audit``: folders in, a decision, a report and a cleaned set out; and the same from Python, on arrays.
+
+``out`` holds what is confidential (``report.html``, ``audit.json``, ``audit.csv``, ``left_out.csv``, the stored stages)
+and, in ``out/public``, what may be handed on.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +25,21 @@ from memobench.audit.agreement import (
     contrast_notes,
     window_notes,
 )
-from memobench.audit.clean import Cleaned, check_target, write_clean
+from memobench.audit.carriers import RealNames, carriers, people_of
+from memobench.audit.clean import LIST as LEFT_OUT
+from memobench.audit.clean import Cleaned, Sorted, check_target, left_out_csv, sort_files, write_clean
 from memobench.audit.measure import Audited, measure_audit
 from memobench.audit.plots import pair_picture, score_plot
+from memobench.audit.policy import Policy, read_policy, refusals, unmet
+from memobench.audit.public import Public, public_files, sha256_of
 from memobench.audit.remember import RememberingDetector
 from memobench.audit.report import Pair, html_report, images_csv
-from memobench.audit.results import AffectedPatient, AuditedImage, AuditResult, decide_release, guarantee_words
+from memobench.audit.results import AffectedPatient, AuditedImage, AuditResult, PolicyOutcome, guarantee_words
 from memobench.base.clock import Clock, rounded
 from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
-from memobench.base.store import Store, digest_of, load_arrays, save_arrays, write_json, writing_into
+from memobench.base.store import Store, digest_of, load_arrays, save_arrays, writing_into
 from memobench.data.files.inspect import Inspection, inspect_folder
 from memobench.data.files.limits import MAX_IMAGE_GIB
 from memobench.data.files.picture import SCALING_VERSION, stretched
@@ -40,6 +50,8 @@ from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.generator import Context
 from memobench.images import Images, content_digests
+from memobench.measure.decision import Findings, decide_set
+from memobench.measure.findings import measured_findings, recorded
 from memobench.provenance import environment
 from memobench.report.gallery import strongest
 from memobench.training.acceleration import device_of
@@ -64,6 +76,8 @@ class AuditSettings:
         device: "auto", or a torch device.
         out: Folder of the report.
         clean: Where to write the cleaned set; None not to.
+        policy: TOML file of limits (:mod:`memobench.audit.policy`); None for none.
+        store: Whether stages, which hold the real images, stay in ``out/.stages`` so that a repeated audit is quick.
     """
 
     synthetic: Path
@@ -78,6 +92,8 @@ class AuditSettings:
     device: str = "auto"
     out: Path = Path("audit")
     clean: Path | None = None
+    policy: Path | None = None
+    store: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,11 +103,13 @@ class AuditReport:
     Attributes:
         result: What was found.
         html: The report, one self-contained page.
+        findings: What the decision rests on.
         cleaned: What was copied by ``clean``; None where it was not asked for.
     """
 
     result: AuditResult
     html: str
+    findings: Findings
     cleaned: Cleaned | None = None
 
     def _repr_html_(self) -> str:
@@ -112,6 +130,25 @@ class _Sides:
     patients_known: bool
     unreadable: Sequence[tuple[str, str]]
     notes: Sequence[str]
+    carriers: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How to look, beside what to look at.
+
+    Attributes:
+        preset: The detector's.
+        device: "auto", or a torch device.
+        policy: Limits; None for none.
+        kept: Where stages stay; None where they are deleted at the end.
+    """
+
+    preset: str
+    device: str
+    policy: Policy | None = None
+    kept: Path | None = None
 
 
 def audit_folders(
@@ -140,7 +177,22 @@ def audit_folders(
             )
     if settings.clean is not None:
         check_target(settings.clean, list(folders.values()))
-    store, clock = Store(settings.out / ".stages"), Clock(say)
+    policy = None if settings.policy is None else read_policy(settings.policy)
+    with _stages(settings.out, settings.store) as (store, kept):
+        return _audit_folders(
+            settings, folders, store, _Asked(settings.preset, settings.device, policy, kept), track, say
+        )
+
+
+def _audit_folders(
+    settings: AuditSettings,
+    folders: Mapping[str, Path],
+    store: Store,
+    asked: _Asked,
+    track: Track,
+    say: Callable[[str], None],
+) -> AuditReport:
+    clock = Clock(say)
     found: dict[str, Inspection] = {}
     with clock("inspect"):
         for side in folders:  # the training images come first: they say whether all are images or volumes
@@ -155,35 +207,71 @@ def audit_folders(
             images[side] = read
             stored.append(done)
         clock.stored = all(stored)
+    real = _real_names(found)
+    synthetic_files = sorted({file for item in found["synthetic"].items for file in item.files})
     sides = _Sides(
         images["synthetic"],
         images["train"],
         images.get("holdout"),
-        _names(found["synthetic"]),
-        _names(found["train"]),
+        _item_names(found["synthetic"]),
+        _item_names(found["train"]),
         all(inspection.patients_known for side, inspection in found.items() if side != "synthetic"),
         [(f"{side}/{file}", reason) for side, inspection in found.items() for file, reason in inspection.unreadable],
         [
             *(f"{side}: {note}" for side, inspection in found.items() for note in inspection.notes),
             *window_notes(found),
         ],
+        carriers(settings.synthetic, synthetic_files, real),
+        [item.files for item in found["synthetic"].items],
     )
     if sides.unreadable:
         count = len(sides.unreadable)
         say(f"{count} file{'s' * (count > 1)} cannot be used and were passed over; the report names them")
-    report = _audit(sides, settings.preset, settings.device, store, clock, track)
+    report = _audit(sides, asked, store, clock, track)
     for note in report.result.notes:
-        say(f"Note: {note}")
+        # names of real files and patients stay in the report
+        say("Note: one on real files; the report holds it" if real.within(note) else f"Note: {note}")
+    chosen = sort_files(report.result.images, sides.files)
     with writing_into(settings.out):
-        settings.out.mkdir(parents=True, exist_ok=True)
-        (settings.out / "report.html").write_text(report.html, encoding="utf-8")
-        (settings.out / "audit.csv").write_text(images_csv(report.result), encoding="utf-8")
-        write_json(settings.out / "audit.json", report.result.model_dump(mode="json"))
+        _write(settings, report, chosen)
     if settings.clean is None:
         return report
-    files = [item.files for item in found["synthetic"].items]
-    cleaned = write_clean(settings.clean, settings.synthetic, report.result.images, files)
-    return dataclasses.replace(report, cleaned=cleaned)
+    return dataclasses.replace(report, cleaned=write_clean(settings.clean, settings.synthetic, chosen))
+
+
+def _write(settings: AuditSettings, report: AuditReport, chosen: Sorted) -> None:
+    """Write the confidential files, and beside them what may be handed on."""
+    settings.out.mkdir(parents=True, exist_ok=True)
+    (settings.out / "report.html").write_text(report.html, encoding="utf-8")
+    (settings.out / "audit.csv").write_text(images_csv(report.result), encoding="utf-8")
+    (settings.out / LEFT_OUT).write_text(left_out_csv(chosen), encoding="utf-8")
+    # the warning comes first in the file, so keys are not sorted
+    (settings.out / "audit.json").write_text(report.result.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    digests = [sha256_of(settings.synthetic / file) for file in chosen.kept]
+    public = Public(report.result, report.findings, chosen.kept, digests, settings.clean is not None)
+    folder = settings.out / "public"
+    folder.mkdir(exist_ok=True)
+    for name, text in public_files(public).items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _stages(out: Path, keep: bool) -> Iterator[tuple[Store, Path | None]]:
+    """Where stages are stored, and where they stay; they hold the real images, so without ``keep`` they are deleted."""
+    if keep:
+        yield Store(out / ".stages"), out / ".stages"
+        return
+    with TemporaryDirectory(prefix="memobench-audit-") as folder:
+        yield Store(Path(folder)), None
+
+
+def _real_names(found: Mapping[str, Inspection]) -> RealNames:
+    """Patients and files of the real sides."""
+    real = [inspection for side, inspection in found.items() if side != "synthetic"]
+    patients = {item.patient for one in real if one.patients_known for item in one.items}
+    files = {file for one in real for item in one.items for file in item.files}
+    people = {name for one in real for name in people_of(one.root, {file for item in one.items for file in item.files})}
+    return RealNames(patients | people, files)
 
 
 def audit(
@@ -197,6 +285,8 @@ def audit(
     device: str = "auto",
     out: Path | str = "audit",
     clean: Path | str | None = None,
+    policy: Path | str | None = None,
+    store: bool = True,
     track: Track = silent,
 ) -> AuditReport:
     """Audit synthetic images from Python: arrays, or folders as ``bench audit`` takes them.
@@ -212,6 +302,8 @@ def audit(
         device: "auto", or a torch device.
         out: Where stages and, for folders, the report are written.
         clean: For folders: where to write the cleaned set.
+        policy: TOML file of limits; None for none.
+        store: Whether stages, which hold the real images, stay in ``out/.stages``.
         track: Shows progress.
 
     Raises:
@@ -227,6 +319,8 @@ def audit(
             device=device,
             out=Path(out),
             clean=None if clean is None else Path(clean),
+            policy=None if policy is None else Path(policy),
+            store=store,
         )
         return audit_folders(settings, track=track)
     if not all(isinstance(one, np.ndarray) for one in given):
@@ -238,10 +332,12 @@ def audit(
     decoys = None if holdout is None else _images(np.asarray(holdout), holdout_patients, "holdout")
     known = train_patients is not None and (holdout is None or holdout_patients is not None)
     sides = _Sides(made, real, decoys, made.scans.tolist(), real.scans.tolist(), known, (), ())
-    return _audit(sides, preset, device, Store(Path(out) / ".stages"), Clock(lambda text: None), track)
+    limits = None if policy is None else read_policy(Path(policy))
+    with _stages(Path(out), store) as (stages, kept):
+        return _audit(sides, _Asked(preset, device, limits, kept), stages, Clock(lambda text: None), track)
 
 
-def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, track: Track) -> AuditReport:
+def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Track) -> AuditReport:
     train, holdout = sides.train, sides.holdout
     if not len(sides.synthetic):
         raise DataError("there are no synthetic images to audit; give at least one")
@@ -250,8 +346,8 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
     check_enough(train, holdout)
     notes = [*sides.notes, *balance_notes(train, holdout), *contrast_notes(sides.synthetic, train, holdout)]
     sides = dataclasses.replace(sides, notes=notes)
-    device = device_of(device)
-    parameters = EmbeddingParameters.preset(preset)
+    device = device_of(asked.device)
+    parameters = EmbeddingParameters.preset(asked.preset)
     with clock("detector"):
         path, clock.stored, name = _fitted(sides, parameters, device, store, track)
     with clock("compare"):
@@ -261,10 +357,10 @@ def _audit(sides: _Sides, preset: str, device: str, store: Store, clock: Clock, 
             sides.synthetic.pixels, train, holdout, remembering, null_images=parameters.null_images, track=track
         )
     with clock("report"):
-        result = _result(sides, audited, device, clock.seconds, name)
+        result, findings = _result(sides, audited, replace(asked, device=device), clock.seconds, name)
         pairs = _pairs(sides, audited, result, detector)
-        html = html_report(result, score_plot(audited), pairs)
-    return AuditReport(result, html)
+        html = html_report(result, score_plot(audited), pairs, stages=asked.kept)
+    return AuditReport(result, html, findings)
 
 
 def _fitted(
@@ -283,39 +379,62 @@ def _fitted(
     return path, stored, digest_of(key)
 
 
-def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, float], name: str) -> AuditResult:
+def _result(
+    sides: _Sides, audited: Audited, asked: _Asked, seconds: dict[str, float], name: str
+) -> tuple[AuditResult, Findings]:
     train, holdout, count = sides.train, sides.holdout, len(sides.synthetic)
     matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score)
+    contents, real = (content_digests(side.pixels).tolist() for side in (sides.synthetic, train))
+    exact = np.isin(contents, real)
+    copied = audited.called | (exact & found)
+    reasons = _reasons(sides, audited, copied)
     images = [
         AuditedImage(
             name=sides.names[k],
             score=float(audited.train_score[k]) if found[k] else None,
             p_value=None if audited.p_value is None else float(audited.p_value[k]),
-            copy_of=str(matched[k]) if audited.called[k] else None,
+            copy_of=str(matched[k]) if copied[k] else None,
             match=sides.train_names[int(audited.train_index[k])] if found[k] else None,
-            left_out=bool(audited.left_out[k]),
+            held_out=bool(audited.held_out_called[k]),
+            left_out=reasons[k],
         )
         for k in range(count)
     ]
     affected = [
         AffectedPatient(
             patient=str(patient),
-            images=int((matched[audited.called] == patient).sum()),
-            strongest=float(audited.train_score[audited.called & (matched == patient)].max()),
+            images=int((matched[copied] == patient).sum()),
+            strongest=float(audited.train_score[copied & (matched == patient)].max()),
         )
-        for patient in np.unique(matched[audited.called])
+        for patient in np.unique(matched[copied])
     ]
-    contents, real = (content_digests(side.pixels).tolist() for side in (sides.synthetic, train))
-    exact = int(np.isin(contents, real).sum())
-    decision, verdict = decide_release(audited.metrics, count, exact=exact, called=int(audited.called.sum()))
     counts = {"synthetic_images": count, "train_images": len(train), "train_patients": train.patient_count}
     counts["holdout_images"] = 0 if holdout is None else len(holdout)
     counts["holdout_patients"] = 0 if holdout is None else holdout.patient_count
-    return AuditResult(
+    held = np.flatnonzero(copied | audited.held_out_called)
+    strength = (
+        audited.train_score if audited.holdout_score is None else np.maximum(audited.train_score, audited.holdout_score)
+    )
+    held = held[np.argsort(-strength[held], kind="stable")]
+    findings = replace(
+        measured_findings(audited.metrics, audited.challenge, counts),
+        called=int(copied.sum()),
+        held_out_called=int(audited.held_out_called.sum()),
+        exact=int(exact.sum()),
+        names=tuple(_nameable(sides, int(k)) for k in held),
+        where="audit.csv",
+        preset=asked.preset,
+        unread=sum(file.startswith("synthetic/") for file, _ in sides.unreadable),
+        carriers=len(sides.carriers),
+    )
+    findings, policy = _judged(findings, asked.policy, len(affected))
+    decision = decide_set(findings)
+    result = AuditResult(
         audit_id=digest_of({"detector": name, "synthetic": sides.synthetic.digest, "measure": MEASURE_VERSION}),
-        decision=decision,
-        verdict=verdict,
-        guarantee=guarantee_words(audited.metrics, counts["holdout_patients"], sides.patients_known),
+        decision=recorded(decision),
+        hold_back=[sides.names[int(k)] for k in held] if decision.hold_back else [],
+        policy=policy,
+        guarantee=guarantee_words(findings, sides.patients_known),
         counts=counts,
         shape=train.shape,
         detector_version=DETECTOR_VERSION,
@@ -328,11 +447,48 @@ def _result(sides: _Sides, audited: Audited, device: str, seconds: dict[str, flo
         images=images,
         affected=sorted(affected, key=lambda one: (-one.images, -one.strongest)),
         duplicates=count - len(set(contents)),
+        carriers=dict(sides.carriers),
         unreadable=list(sides.unreadable),
         notes=[*sides.notes, *audited.notes],
-        environment=environment(device),
+        environment=environment(asked.device),
         seconds=rounded(seconds),
     )
+    return result, findings
+
+
+def _judged(findings: Findings, policy: Policy | None, patients: int) -> tuple[Findings, PolicyOutcome | None]:
+    """The findings with what the policy says to them, and its outcome."""
+    if policy is None:
+        return findings, None
+    findings = replace(findings, unmet=unmet(policy, findings, patients))
+    reasons = refusals(findings.unmet, decide_set(findings).word, findings.preset)
+    limits = {name: float(value) for name, value in dataclasses.asdict(policy).items() if value is not None}
+    return findings, PolicyOutcome(passed=not reasons, reasons=reasons, limits=limits)
+
+
+def _reasons(sides: _Sides, audited: Audited, copied: NDArray[np.bool_]) -> list[str | None]:
+    """Why each image is left out of the cleaned set; None where it is kept."""
+    reasons: list[str | None] = []
+    for k in range(len(sides.synthetic)):
+        carried = [sides.carriers[file] for file in (sides.files[k] if sides.files else ()) if file in sides.carriers]
+        if copied[k]:
+            reasons.append(f"copy of patient {sides.train.patients[audited.train_index[k]]}")
+        elif audited.held_out_called[k]:
+            reasons.append("matches a held-out patient as a copy does")
+        elif audited.left_out[k]:
+            reasons.append("too similar to a real image")
+        elif carried:
+            reasons.append(f"its {carried[0]} carries the id of a real patient or the name of a real file")
+        else:
+            reasons.append(None)
+    return reasons
+
+
+def _nameable(sides: _Sides, k: int) -> str:
+    """An image's name for the sentence, which is printed too; a name that gives a real one away is replaced."""
+    if any(sides.carriers.get(file) == "name" for file in (sides.files[k] if sides.files else ())):
+        return f"image {k + 1} of the set (its name is a real one)"
+    return sides.names[k]
 
 
 def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detector) -> list[Pair]:
@@ -375,7 +531,7 @@ def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, trac
     return Images.load(path), stored
 
 
-def _names(inspection: Inspection) -> list[str]:
+def _item_names(inspection: Inspection) -> list[str]:
     return [item.file if item.frame is None else f"{item.file}#{item.frame}" for item in inspection.items]
 
 

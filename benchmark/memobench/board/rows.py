@@ -59,7 +59,7 @@ class Row:
         """Whether the copy rate is statistically at zero.
 
         The lower end of its interval is not above 0, and none of the p-values of copy rate and copy evidence over all
-        seeds is below 0.05 after multiplying by their number (:func:`p_value_of`), as in ``report.words.verdict``.
+        seeds is below 0.05 after multiplying by their number (:func:`p_value_of`), as the decision table wants.
         """
         low = self.numbers[RATE].low
         return low is not None and low <= 0 and self.p_value is not None and self.p_value >= SURE

@@ -261,7 +261,9 @@ def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorSco
     summary = {name: _share(called[changed], patients, name) for name, called in calls.items()} if changed.any() else {}
     summary |= {name: _share(alarm, owners, name) for name, alarm in alarms.items()}
     summary |= _scans(planted, plan, limits["at_1"], tau)
-    thresholds = limits if tau is None else {**limits, "tau": tau}
+    # where nothing of the pool came into question for nearly all strangers, there is no score to name
+    thresholds = {name: limit for name, limit in limits.items() if np.isfinite(limit)}
+    thresholds |= {} if tau is None else {"tau": tau}
     return DetectorScores(rows=rows, thresholds=thresholds, summary=summary, other_scans=len(plan.scan_rows))
 
 

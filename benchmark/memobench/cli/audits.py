@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from memobench.measure.decision import Findings
 
 
 @click.command("audit")
@@ -28,10 +32,18 @@ import click
 @click.option(
     "--out", type=click.Path(path_type=Path), default="audit", show_default=True, help="Where the report goes."
 )
-@click.option("--clean", type=click.Path(path_type=Path), help="Copy the files that are safe into this new folder.")
 @click.option(
-    "--fail-above", type=click.FloatRange(0, 1), help="Exit 1 if the copy rate's interval reaches above this share."
+    "--clean", type=click.Path(path_type=Path), help="Copy the images that match nobody into this new folder."
 )
+@click.option(
+    "--policy", type=click.Path(path_type=Path), help="TOML file of limits that decide pass or fail; exit 1 on a fail."
+)
+@click.option(
+    "--fail-above",
+    type=click.FloatRange(0, 1),
+    help='Exit 1 on "do not release", or if more than this share of the images could be copies.',
+)
+@click.option("--no-store", is_flag=True, help="Delete the stored stages, which hold the real images, at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def audit_command(
     synthetic: Path,
@@ -46,10 +58,22 @@ def audit_command(
     device: str,
     out: Path,
     clean: Path | None,
+    policy: Path | None,
     fail_above: float | None,
+    no_store: bool,
     as_json: bool,
 ) -> None:
-    """Say whether a synthetic data set may leave the house, and which of its images must not."""
+    """Say whether a synthetic data set is safe to share, and which of its images to hold back.
+
+    Example: bench audit --synthetic made/ --train real/train --holdout real/holdout --clean cleaned/
+
+    The folder --out is confidential; what may be handed on stands in its folder public/, and --clean holds images
+    alone. A policy sets any of largest_copy_rate, largest_patients, least_sensitivity and least_holdout_patients.
+
+    Exit status: 0 the audit was done, whatever its decision; 1 it failed, the policy is not met, or --fail-above was
+    given and the decision is "do not release" or more than that share could be copies; 2 wrong usage.
+    """
+    from memobench.audit.public import policy_words
     from memobench.audit.run import AuditSettings, audit_folders
     from memobench.base.terminal import say, track
 
@@ -66,14 +90,36 @@ def audit_command(
         device=device,
         out=out,
         clean=clean,
+        policy=policy,
+        store=not no_store,
     )
     report = audit_folders(asked, track=track, say=say)
     result = report.result
-    click.echo(result.model_dump_json(indent=1) if as_json else f"{result.verdict}\n{result.guarantee}")
+    lines = [result.decision.sentence, result.guarantee]
+    lines += [policy_words(result.policy)] if result.policy is not None else []
+    click.echo(result.model_dump_json(indent=1) if as_json else "\n".join(lines))
     if report.cleaned is not None:
-        say(f"{report.cleaned.kept} files copied to {clean}, {report.cleaned.left_out} left out (left_out.csv)")
-    say(f"Files: {out}/ (report.html, audit.json, audit.csv)")
-    high = result.metrics["copy_rate"].high
-    if fail_above is not None and (high is None or high > fail_above):
-        say(f"bench: the copy rate may be {100 * (high or 1):.1f} %, above --fail-above {100 * fail_above:g} %")
+        say(f"{report.cleaned.kept} files copied to {clean}; {report.cleaned.left_out} left out ({out}/left_out.csv)")
+    say(f"Confidential: {out}/ (report.html, audit.json, audit.csv, left_out.csv). To hand on: {out}/public/")
+    if not no_store:
+        say(f"Stored stages hold the real images: delete {out}/.stages when you are done, or use --no-store")
+    failed = False
+    if result.policy is not None and not result.policy.passed:
+        say(f"bench: the policy is not met: {'; '.join(result.policy.reasons)}")
+        failed = True
+    if fail_above is not None and (why := above(report.findings, fail_above)):
+        say(f"bench: {why}")
+        failed = True
+    if failed:
         sys.exit(1)
+
+
+def above(findings: Findings, share: float) -> str:
+    """Why a set fails ``--fail-above``; empty where it does not."""
+    from memobench.measure.decision import decide_set, percent
+
+    if decide_set(findings).word == "do not release":
+        return 'the decision is "do not release", so --fail-above fails'
+    if findings.most > share:
+        return f"up to {percent(findings.most)} of the images could be copies, above --fail-above {percent(share)}"
+    return ""

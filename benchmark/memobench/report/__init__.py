@@ -1,1 +1,1 @@
-"""What a run shows a person: a verdict in words, tables, a gallery."""
+"""What a run shows a person: a decision in words, tables, a gallery."""

@@ -1,4 +1,4 @@
-"""The gallery: the strongest matches, each sample beside the training image that it matches, with score and verdict."""
+"""The gallery: the strongest matches, each sample beside the training image it matches, with score and decision."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def draw_gallery(
     figure = Figure(figsize=(2.9 * COLUMNS, 1.65 * ROWS + 0.8), layout="constrained")
     figure.suptitle(
         f"{result.identity.model} on {result.identity.task}: strongest matches, sample (left) and training image "
-        f"(right); score: log odds of a copy\n{result.verdict}",
+        f"(right); score: log odds of a copy\n{result.decision.sentence}",
         fontsize=9,
         wrap=True,
     )

@@ -8,7 +8,7 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from memobench.report.words import MEMORIZATION, OTHER, QUALITY, entry_of, shown, stem_of
+from memobench.report.words import MEMORIZATION, OTHER, QUALITY, entry_of, shown, shown_interval, shown_value, stem_of
 from memobench.results import Metric, Result, TrainingCost
 
 WIDTH = 120  # characters of a line of text
@@ -34,7 +34,13 @@ def summary(result: Result) -> str:
     table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
     lines += ["patients get. p: how often chance alone would do as much.", ""]
-    lines += [fill(text, WIDTH) for text in (f"Verdict: {result.verdict}", *(f"Note: {n}." for n in result.notes))]
+    lines += [
+        fill(text, WIDTH)
+        for text in (
+            f"Decision: {result.decision.sentence}",
+            *(f"Note: {n}." for n in result.notes),
+        )
+    ]
     lines += [fill(training_line(result.training), WIDTH)] if result.training else []
     return "\n".join(lines)
 
@@ -98,20 +104,13 @@ def _rank(result: Result) -> tuple[float, float]:
 
 def _row(name: str, metric: Metric) -> list[str]:
     entry = entry_of(name)
-    interval = _interval(metric, entry.style)
+    interval = shown_interval(name, metric)
     p = "" if metric.p_value is None else f"{metric.p_value:.4f}"
-    return [entry.label, shown(metric.value, entry.style), interval, shown(metric.null, entry.style), p, entry.meaning]
+    return [entry.label, shown_value(name, metric), interval, shown(metric.null, entry.style), p, entry.meaning]
 
 
 def _cell(name: str, metric: Metric | None) -> str:
     if metric is None:
         return "missing"
-    style = entry_of(name).style
-    interval = _interval(metric, style)
-    return shown(metric.value, style) + (f" [{interval}]" if interval else "")
-
-
-def _interval(metric: Metric, style: str) -> str:
-    if metric.low is None or metric.high is None:
-        return ""
-    return f"{shown(metric.low, style).removesuffix(' %')} to {shown(metric.high, style)}"
+    interval = shown_interval(name, metric)
+    return shown_value(name, metric) + (f" [{interval}]" if interval else "")

@@ -1,10 +1,10 @@
-"""The words of a result: how each metric is called and shown, and the verdict."""
+"""The words of a result: how each metric is called and shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+
+import numpy as np
 
 from memobench.results import Metric
 
@@ -58,48 +58,33 @@ QUALITY = {
     "coverage": Entry("coverage", "share of real images with a sample close by", "percent"),
     "ms_ssim": Entry("MS-SSIM", "likeness between samples: above the null means too little variety", "number"),
 }
+COUNTS = ("copy_rate", "copy_rate_corrected", "memorized_patients", "memorized_patients_corrected", "memorized_rate")
 SURE = 0.05  # p-values below it count as evidence
 
 
-def verdict(metrics: Mapping[str, Metric], samples: int) -> str:
-    """The result in a few sentences that need no statistics: how many copies, how sure, how blind the detector is.
+def shown_value(name: str, metric: Metric) -> str:
+    """The value of a metric for people; a count of copies that chance exceeds is "none", never a number below zero.
 
-    Args:
-        metrics: The run's metrics.
-        samples: Number of samples.
+    >>> shown_value("copy_rate", Metric(value=-0.7, low=-0.9, high=0.1, better="lower"))
+    'none'
     """
-    percent = partial(shown, style="percent")
-    rate, share, patients = metrics["copy_rate"], metrics["train_share"], metrics["memorized_patients"]
-    sensitivity = metrics["sensitivity"]
-    low, high = max(rate.low or 0.0, 0.0), max(rate.high or 0.0, 0.0)
-    # two looks at the same samples: the smaller p-value counts double (Bonferroni)
-    tested = [metric.p_value for metric in (rate, metrics["copy_evidence"]) if metric.p_value is not None]
-    surest = min(1.0, len(tested) * min(tested))
-    blind = f"Of planted copies, changed in many ways, the detector finds {percent(sensitivity.value)}."
-    if surest < SURE and rate.value > 0:
-        found = (
-            f"{percent(rate.value)} of the {samples} samples are copies of training patients (95 % interval "
-            f"{percent(low)} to {percent(high)}), of {max(patients.value, 0):.0f} patients, and chance alone would "
-            f"look like this with probability {surest:.4f}; do not share them unreviewed."
-        )
-    elif surest < SURE:
-        found = (
-            f"The strongest matches are training patients more often than chance explains (p = {surest:.4f}), though "
-            f"few reach the threshold: between 0 and {percent(high)} of the {samples} samples are copies; review the "
-            "strongest matches."
-        )
-    elif (share.p_value or 1.0) < SURE and share.value > 0.5:
-        found = (
-            f"The samples lean toward the training patients ({percent(share.value)} are nearer, 50 % expected), "
-            f"but no copies beyond chance were found: between 0 and {percent(high)} of the samples."
-        )
-    else:
-        found = (
-            f"No memorization was found: at most {percent(high)} of the {samples} samples are copies (95 % interval), "
-            f"and {percent(share.value)} are nearer to training than to held-out patients, where 50 % is expected by "
-            "chance."
-        )
-    return f"{found} {blind}"
+    if name in COUNTS and metric.value <= 0 and metric.null == 0:
+        return "none" if metric.value < 0 else shown(0.0, entry_of(name).style)
+    return shown(metric.value, entry_of(name).style)
+
+
+def shown_interval(name: str, metric: Metric) -> str:
+    """The 95% interval of a metric for people, of a count of copies from zero on; empty where there is none.
+
+    >>> shown_interval("copy_rate", Metric(value=-0.7, low=-0.9, high=0.1, better="lower"))
+    '0.0 to 10.0 %'
+    """
+    if metric.low is None or metric.high is None:
+        return ""
+    least = 0.0 if name in COUNTS else -np.inf
+    style = entry_of(name).style
+    low, high = (shown(max(end, least), style) for end in (metric.low, metric.high))
+    return f"{low.removesuffix(' %')} to {high}"
 
 
 def shown(value: float | None, style: str) -> str:

@@ -22,9 +22,10 @@ from memobench.base.registry import load_plugin
 from memobench.base.store import write_json, writing_into
 from memobench.detection.detectors import DETECTORS
 from memobench.measure.attack import Attacked, knowing, measure_again
+from memobench.measure.findings import decided_samples, run_findings
 from memobench.provenance import code_digest, environment
-from memobench.report.words import shown, verdict
-from memobench.results import Metric, Result
+from memobench.report.words import shown
+from memobench.results import SCHEMA_VERSION, Metric, Result
 from memobench.submissions.attack_rules import OWN, attack_command, attack_name, detector_source, file_problem
 from memobench.submissions.check import check_submission
 from memobench.submissions.records import Attack, Disclosures, SamplesRecord, Submission, Submitter
@@ -165,7 +166,7 @@ def attack_words(made: Made) -> str:
     folder = made.folder.relative_to(Path.cwd()) if made.folder.is_relative_to(Path.cwd()) else made.folder
     code = " --run-their-code" if made.submission.source_file else ""
     lines = [
-        made.submission.result.verdict,
+        made.submission.result.decision.sentence,
         f"Copy rate by this detector {_rate(found)}, by the task's own {_rate(own)}. "
         + ("Once it is verified as rescored, this one ranks." if more else "The rate on the board stays as it is."),
         f"Written: {folder}/",
@@ -194,12 +195,16 @@ def _rate(metric: Metric) -> str:
 
 def _result(target: Result, measured: Attacked, device: str, seconds: dict[str, float]) -> Result:
     """The attacked run's result with what the attack found in place of what was found by the task's own detector."""
+    findings = run_findings(
+        measured.metrics, measured.challenge, target.counts, preset=target.preset, data=target.identity.data
+    )
     return target.model_copy(
         update={
+            "schema_version": SCHEMA_VERSION,
             "threshold": dataclasses.asdict(measured.threshold),
             "challenge": measured.challenge,
             "metrics": measured.metrics,
-            "verdict": verdict(measured.metrics, target.identity.samples),
+            "decision": decided_samples(findings, measured.decisions),
             "notes": [measured.calls.words] if measured.calls.patients else [],
             "environment": environment(device_of(device)),
             "seconds": rounded(seconds),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from memobench.base.errors import DataError, MemobenchError
-from memobench.memorization.decide import Threshold
-from memobench.report.words import verdict
-from memobench.results import Metric
+from memobench.measure.findings import decided_samples, run_findings
+from memobench.memorization.decide import Decisions, Threshold
+from memobench.results import Decided, Metric, Result
 from memobench.submissions.attack_rules import attack_id, attack_problems, unknown_metrics
 from memobench.submissions.compare import ROUNDING, differences, exactly
+from memobench.submissions.older import as_present
 from memobench.submissions.records import SUBMISSION_SCHEMA_VERSION, Difference, Submission
 from memobench.submissions.rules import code_problems, command_of, pool_patients, result_problems
 from memobench.submissions.scores import (
@@ -107,6 +108,8 @@ def parse_submission(data: bytes) -> Submission:
         DataError: It is too large, no JSON, or not as the schema wants it (naming the first field that is not).
     """
     value = parse_json(data)
+    if isinstance(value, dict) and isinstance(value.get("result"), dict):
+        value = {**value, "result": as_present(value["result"])}
     try:
         return Submission.model_validate(value)
     except ValidationError as error:
@@ -223,11 +226,23 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
         problems += unknown_metrics(result, {*metrics})
     if calls.patients and calls.words not in result.notes:
         problems.append(f"the notes lack what the list of calls is worth: {calls.words}")
-    if result.verdict != verdict(metrics, result.identity.samples):
-        problems.append("the verdict is not the one that the metrics give")
+    if result.schema_version >= 3 and result.decision != _decided(result, metrics, decisions):
+        problems.append("the decision is not the one that the scores give")
     if abs(result.challenge.thresholds.get("tau", claimed.tau) - claimed.tau) > ROUNDING:
         problems.append("the challenge was judged with another tau")
     return rows, problems
+
+
+def _decided(result: Result, metrics: Mapping[str, Metric], decisions: Decisions) -> Decided:
+    """The decision that a result must carry, from its scores."""
+    found = run_findings(
+        {**result.metrics, **metrics},
+        result.challenge,
+        result.counts,
+        preset=result.preset,
+        data=result.identity.data,
+    )
+    return decided_samples(found, decisions)
 
 
 def change_problems(changes: Sequence[tuple[str, str]], present: Sequence[str]) -> list[str]:

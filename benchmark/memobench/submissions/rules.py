@@ -24,6 +24,7 @@ from memobench.task import TASKS, TaskInfo
 
 Source = Literal["entry", "package", "file"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+SCHEMAS = (2, SCHEMA_VERSION)  # version 2 lacks the decision alone, which its metrics give
 AGAIN = "run it again with this version of memobench"
 
 
@@ -35,8 +36,9 @@ def result_problems(result: Result, *, practice: bool = False) -> list[str]:
         practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do.
     """
     identity, problems = result.identity, []
-    if result.schema_version != SCHEMA_VERSION:
-        problems.append(f"the result is of schema version {result.schema_version}, not {SCHEMA_VERSION}; {AGAIN}")
+    if result.schema_version not in SCHEMAS:
+        known = " or ".join(map(str, SCHEMAS))
+        problems.append(f"the result is of schema version {result.schema_version}, not {known}; {AGAIN}")
     if not NAME.fullmatch(identity.model):
         problems.append("the model's name is no name; use letters, digits, _, . and -, 64 at most")
     if result.run_id != identity.run_id:

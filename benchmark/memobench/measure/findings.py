@@ -1,0 +1,142 @@
+"""Findings from what was measured: metrics, planted copies, counts and, where it was weighed, the evidence."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.measure.decision import Decision, Findings, decide_set
+from memobench.memorization.decide import TAIL, Decisions
+from memobench.results import Decided, DetectorScores, Metric
+
+
+def measured_findings(
+    metrics: Mapping[str, Metric],
+    challenge: DetectorScores,
+    counts: Mapping[str, int],
+    *,
+    evidence: Any | None = None,
+) -> Findings:
+    """What the numbers of a measurement say; what is known of the files is added by the caller.
+
+    Without evidence, as in results of older versions, no single match is certain, and calls are counted from the shares
+    that ``copies_of_train`` and ``copies_of_holdout`` give.
+
+    Args:
+        metrics: ``copy_rate`` at least.
+        challenge: Planted copies.
+        counts: ``samples`` or ``synthetic_images``, and where known ``train_patients`` and ``holdout_patients``.
+        evidence: Of the same samples; None where it was not weighed.
+    """
+    images = counts["samples"] if "samples" in counts else counts["synthetic_images"]
+    rate, share, patients = metrics["copy_rate"], metrics.get("train_share"), metrics.get("memorized_patients")
+    sensitivity = metrics.get("sensitivity", challenge.summary.get("sensitivity"))
+    exchangeable = evidence is None or evidence.shift.exchangeable
+    tested = [metrics[name].p_value for name in ("copy_rate", "copy_evidence") if name in metrics]
+    known = [p_value for p_value in tested if p_value is not None]
+    findings = Findings(
+        images=images,
+        # two looks at the same samples: the smaller p-value counts double (Bonferroni)
+        p_permuted=min(1.0, len(known) * min(known)) if known and exchangeable else None,
+        rate=(rate.value, rate.value if rate.low is None else rate.low, 1.0 if rate.high is None else rate.high),
+        patients=0.0 if patients is None else patients.value,
+        share=None if share is None else share.value,
+        p_share=share.p_value if share is not None and exchangeable else None,
+        train_patients=counts.get("train_patients"),
+        holdout_patients=counts.get("holdout_patients", 0),
+        sensitivity=None if sensitivity is None else sensitivity.value,
+        weakest=weakest(challenge),
+    )
+    if evidence is None:
+        called, held_out = (
+            round(metrics[name].value * images) if name in metrics else 0
+            for name in ("copies_of_train", "copies_of_holdout")
+        )
+        chance = TAIL * images
+        return replace(findings, called=called, held_out_called=held_out, expected=chance, held_out_expected=chance)
+    train, holdout, shift = evidence.train, evidence.holdout, evidence.shift
+    return replace(
+        findings,
+        called=train.called,
+        held_out_called=holdout.called,
+        certain=int(train.certain.sum()),
+        certain_patients=train.patients,
+        held_out_certain=int(holdout.certain.sum()),
+        p_single=train.p_set,
+        groups=train.clusters,
+        expected=train.expected,
+        p_count=train.p_count,
+        held_out_groups=holdout.clusters,
+        held_out_expected=holdout.expected,
+        p_held_out=holdout.p_count,
+        shifted=None if shift.exchangeable else shift.auc,
+        strata=shift.strata,
+    )
+
+
+def run_findings(
+    metrics: Mapping[str, Metric],
+    challenge: DetectorScores,
+    counts: Mapping[str, int],
+    *,
+    preset: str,
+    data: str,
+    evidence: Any | None = None,
+) -> Findings:
+    """What the numbers of a run, or of an attack on one, say.
+
+    Args:
+        metrics: As in the result.
+        challenge: Planted copies.
+        counts: As in the result.
+        preset: As in the result.
+        data: Kind of the task's images: "phantom" shows no real patients.
+        evidence: Of the samples; None where it was not weighed.
+    """
+    findings = measured_findings(metrics, challenge, counts, evidence=evidence)
+    return replace(findings, preset=preset, noun="sample", real=data != "phantom")
+
+
+def decided_samples(findings: Findings, decisions: Decisions, evidence: Any | None = None) -> Decided:
+    """The decision on a run's samples, with the samples to hold back by their number.
+
+    Args:
+        findings: From :func:`run_findings`.
+        decisions: What each sample matches.
+        evidence: The evidence of ``findings``.
+    """
+    names = tuple(f"sample {row}" for row in hold_back(decisions, evidence).tolist())
+    return recorded(decide_set(replace(findings, names=names, where="calls.csv")))
+
+
+def recorded(decision: Decision) -> Decided:
+    """A decision as results keep it."""
+    return Decided(word=decision.word, sentence=decision.sentence, reasons=list(decision.reasons))
+
+
+def weakest(challenge: DetectorScores) -> tuple[tuple[str, float], ...]:
+    """Kinds of planted copies with the share that is found at tau, over all strengths, the least first."""
+    found: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for row in challenge.rows:
+        if "sensitivity" in row.metrics:
+            found[row.perturbation.replace("_", " ")].append((row.metrics["sensitivity"].value, row.copies))
+    shares = {
+        kind: sum(value * copies for value, copies in rows) / max(sum(copies for _, copies in rows), 1)
+        for kind, rows in found.items()
+    }
+    return tuple(sorted(shares.items(), key=lambda item: (item[1], item[0])))
+
+
+def hold_back(decisions: Decisions, evidence: Any | None = None) -> NDArray[np.int64]:
+    """Rows of the samples that match a real patient of either side as a copy does, or certainly; strongest first."""
+    chosen = decisions.called.copy()
+    if evidence is not None:
+        chosen |= evidence.train.certain | evidence.holdout.certain
+    strength = np.maximum(decisions.train_score, decisions.holdout_score)
+    order = np.argsort(-strength, kind="stable")
+    return order[chosen[order]].astype(np.int64)

@@ -1,0 +1,190 @@
+"""The decision table: every row, its words, and that more evidence never makes a word milder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from memobench.measure.decision import TABLE, Findings, Word, decide_set, files_words, not_checked
+
+CLEAN = Findings(
+    images=300,
+    where="audit.csv",
+    groups=0,
+    expected=0.3,
+    held_out_groups=0,
+    held_out_expected=0.3,
+    p_permuted=0.6,
+    rate=(0.0, -0.01, 0.012),
+    share=0.5,
+    p_share=0.5,
+    train_patients=100,
+    holdout_patients=100,
+    sensitivity=0.94,
+    weakest=(("crop", 0.71), ("noise", 0.85), ("blur", 1.0)),
+)
+ORDER: dict[Word, int] = {"no copies found": 0, "review": 1, "do not release": 2}
+STOP, LOOK = "do not release", "review"
+# one line per row of the table: what makes it hold alone, the word, and words of the reason
+CASES = [
+    ("exact copy", {"exact": 1}, STOP, "1 of the 300 images is pixel for pixel a training image"),
+    (
+        "certain copy",
+        {"certain": 3, "certain_patients": 2, "p_single": 1e-9, "names": ("7.png",)},
+        STOP,
+        "3 of the 300 images are certain copies of 2 training patients: chance would give so strong a match in fewer "
+        "than 1 of 1,000,000 such sets",
+    ),
+    (
+        "held-out patients seen",
+        {"held_out_called": 30, "held_out_groups": 30, "p_held_out": 1e-20},
+        STOP,
+        "The generator has seen the held-out patients: 30 of the 300 images match one of them as a copy does; chance "
+        "alone gives about 0.3.",
+    ),
+    (
+        "more copies than chance",
+        {"called": 5, "groups": 4, "p_count": 0.0004},
+        STOP,
+        "5 of the 300 images match training patients as copies do (4 with near-identical images counted once)",
+    ),
+    (
+        "training patients lead",
+        {"p_permuted": 0.001, "rate": (0.05, 0.02, 0.08), "patients": 12.0},
+        STOP,
+        "About 5% of the 300 images are copies of about 12 training patients (95% interval 2% to 8%)",
+    ),
+    ("preset smoke", {"preset": "smoke"}, LOOK, "only tested the path"),
+    ("called", {"called": 1, "groups": 1}, LOOK, "1 of the 300 images matches a training patient as closely as a copy"),
+    ("called of held-out patients", {"held_out_called": 2, "held_out_groups": 2}, LOOK, "match a held-out patient"),
+    ("shifted holdout", {"shifted": 0.9}, LOOK, "--strata site,view"),
+    ("other pose", {"pose": "the synthetic images are turned by 90 degrees"}, LOOK, "The synthetic images are turned"),
+    ("nothing to compare", {"empty": 4}, LOOK, "4 images have nothing to compare"),
+    ("no held-out patients", {"holdout_patients": 0}, LOOK, "no held-out patients"),
+    ("too little to tell", {"rate": (0.0, 0.0, 0.4)}, LOOK, "even 40% of the 300 images could be copies"),
+    ("few patients", {"train_patients": 12}, LOOK, "only 12 patients"),
+    ("training patients lead somewhat", {"p_permuted": 0.04}, LOOK, "in about 1 of 25 such sets"),
+    ("leans towards the training patients", {"share": 0.7, "p_share": 0.001}, LOOK, "lean towards the training"),
+    ("blind detector", {"sensitivity": 0.4}, LOOK, "finds only 40% of planted copies"),
+    ("unread files", {"unread": 1}, LOOK, "1 synthetic file could not be read and was not checked"),
+    ("real names", {"carriers": 2}, LOOK, "2 synthetic files carry the id of a real patient"),
+    ("policy", {"unmet": ("5 patients are copied, at most 0 are allowed",)}, LOOK, "5 patients are copied"),
+]
+
+
+@pytest.mark.parametrize(("row", "change", "word", "words"), CASES, ids=[case[0] for case in CASES])
+def test_each_row_decides_alone(row: str, change: dict[str, object], word: Word, words: str) -> None:
+    decision = decide_set(replace(CLEAN, **change))  # type: ignore[arg-type]
+    assert decision.word == word
+    assert decision.rows[0] == row
+    assert words in decision.reasons[0]
+    assert decision.reasons[0] in decision.sentence
+
+
+def test_every_row_of_the_table_is_tested_and_stop_rows_come_first() -> None:
+    assert [row.name for row in TABLE] == [case[0] for case in CASES]
+    words = [ORDER[row.word] for row in TABLE]
+    assert words == sorted(words, reverse=True)
+
+
+def test_a_clean_set_says_what_could_not_have_been_seen() -> None:
+    decision = decide_set(CLEAN)
+    assert (decision.word, decision.rows, decision.hold_back) == ("no copies found", (), ())
+    assert decision.sentence == (
+        "No copies were found among 300 images. At most 1.2% of them could be copies of the kinds that were tested "
+        "(95% interval). Of copies planted to test it, the detector finds 94%; it sees least of those changed by crop "
+        "(71%) and noise (85%). Copies changed more strongly were not checked."
+    )
+
+
+def test_the_first_paragraph_names_files_and_whom_to_inform() -> None:
+    names = tuple(f"{k}.png" for k in range(9))
+    found = replace(CLEAN, called=9, groups=9, certain=9, certain_patients=3, p_single=1e-8, p_count=1e-9, names=names)
+    sentence = decide_set(found).sentence
+    assert sentence.startswith("Do not release this set. 9 of the 300 images are certain copies of 3 training patients")
+    assert "Hold back 0.png, 1.png, 2.png, 3.png, 4.png and 4 more (all are listed in audit.csv)." in sentence
+    assert "Inform your data protection officer, who decides whether the 3 or so patients concerned" in sentence
+    assert "crop (71%)" in sentence
+    samples = decide_set(replace(found, noun="sample", real=False, names=("sample 4",))).sentence
+    assert samples.startswith("Do not release these samples. 9 of the 300 samples are")
+    assert "data protection officer" not in samples
+    nobody = decide_set(replace(CLEAN, p_permuted=0.001)).sentence
+    assert "No single image can be named, so hold back all images." in nobody
+    assert "which" not in files_words((), 3, "")
+    assert files_words((), 3, "audit.csv") == "3 images (all are listed in audit.csv)"
+
+
+@pytest.mark.parametrize(
+    ("expected", "explains"), [(0.01, False), (0.3, False), (1.9, False), (2.0, True), (5.0, True)]
+)
+def test_chance_explains_only_as_many_as_it_gives(expected: float, explains: bool) -> None:
+    decision = decide_set(replace(CLEAN, called=2, groups=2, expected=expected, names=("a.png", "b.png")))
+    assert decision.word == "review"
+    assert ("chance can explain" in decision.sentence) == explains
+    assert "Hold back a.png and b.png." in decision.sentence
+
+
+def test_smoke_and_a_shift_are_said_in_every_first_paragraph() -> None:
+    decision = decide_set(replace(CLEAN, preset="smoke", shifted=0.9, certain=1, certain_patients=1, p_single=1e-9))
+    assert decision.word == "do not release"
+    assert "only tested the path" in decision.sentence
+    assert "--strata" in decision.sentence
+    assert "even within site and view" in decide_set(replace(CLEAN, shifted=0.8, strata=("site", "view"))).sentence
+
+
+def test_a_rate_below_zero_is_no_negative_share() -> None:
+    for p_value in (0.001, 0.6):
+        decision = decide_set(replace(CLEAN, rate=(-0.7, -0.9, 0.1), p_permuted=p_value, patients=-3.0))
+        assert "-" not in decision.sentence.replace("held-out", "")
+    assert not_checked(replace(CLEAN, sensitivity=None)).startswith("What share of changed copies")
+
+
+p_values = st.floats(0, 1)
+any_findings = st.builds(
+    Findings,
+    images=st.integers(1, 2000),
+    called=st.integers(0, 50),
+    held_out_called=st.integers(0, 50),
+    exact=st.integers(0, 2),
+    certain=st.integers(0, 5),
+    certain_patients=st.integers(0, 5),
+    held_out_certain=st.integers(0, 3),
+    p_single=p_values,
+    groups=st.none() | st.integers(0, 50),
+    expected=st.none() | st.floats(0, 60),
+    p_count=p_values,
+    p_held_out=p_values,
+    p_permuted=st.none() | p_values,
+    rate=st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1)),
+    patients=st.floats(-5, 50),
+    share=st.none() | st.floats(0, 1),
+    p_share=st.none() | p_values,
+    preset=st.sampled_from(["smoke", "quick"]),
+    train_patients=st.none() | st.integers(4, 100),
+    holdout_patients=st.integers(0, 100),
+    shifted=st.none() | st.floats(0.5, 1),
+    empty=st.integers(0, 3),
+    sensitivity=st.none() | st.floats(0, 1),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_findings, st.booleans())
+def test_more_evidence_never_makes_the_word_milder(findings: Findings, held_out: bool) -> None:
+    before = decide_set(findings)
+    side = "held_out_called" if held_out else "called"
+    more = replace(findings, **{side: getattr(findings, side) + 1, "names": (*findings.names, "x.png")})
+    after = decide_set(more)
+    assert ORDER[after.word] >= max(ORDER[before.word], 1)
+    assert "x.png" in after.sentence
+    assert "No copies" not in after.sentence
+    assert "safe" not in after.sentence
+    certain = decide_set(replace(findings, certain=findings.certain + 1))
+    assert certain.word == "do not release"
+    if before.word == "no copies found":
+        assert not findings.all_called
+        assert findings.preset != "smoke"
+    assert "which chance explains" not in before.sentence
+    assert len(before.reasons) == len(before.rows)

@@ -1,0 +1,62 @@
+"""Findings from metrics: what a result says, with and without the evidence of single matches."""
+
+from __future__ import annotations
+
+import numpy as np
+from memobench.measure.decision import decide_set
+from memobench.measure.findings import decided_samples, hold_back, measured_findings, run_findings, weakest
+from memobench.memorization.decide import decide
+from memobench.results import ChallengeRow, DetectorScores, Metric
+
+
+def metric(value: float, p: float | None = None) -> Metric:
+    return Metric(value=value, low=value - 0.02, high=value + 0.02, null=0.0, better="lower", p_value=p)
+
+
+def planted(**found: float) -> DetectorScores:
+    rows = [
+        ChallengeRow(
+            perturbation=name, strength=strength, copies=20, non_copies=20, metrics={"sensitivity": metric(value)}
+        )
+        for name, value in found.items()
+        for strength in ("weak", "strong")
+    ]
+    return DetectorScores(rows=rows, thresholds={}, summary={"sensitivity": metric(0.9)}, other_scans=0)
+
+
+METRICS = {
+    "copy_rate": metric(0.0, 0.6),
+    "copy_evidence": metric(0.2, 0.004),
+    "train_share": metric(0.5, 0.5),
+    "memorized_patients": metric(3.0),
+    "copies_of_train": metric(0.02),
+    "copies_of_holdout": metric(0.01),
+}
+COUNTS = {"samples": 200, "train_patients": 96, "holdout_patients": 96}
+
+
+def test_two_looks_count_double_and_calls_follow_from_the_shares() -> None:
+    found = measured_findings(METRICS, planted(noise=0.5, blur=1.0), COUNTS)
+    assert found.p_permuted == 0.008
+    assert (found.called, found.held_out_called) == (4, 2)
+    assert found.sensitivity == 0.9
+    assert found.weakest == (("noise", 0.5), ("blur", 1.0))
+    assert (found.train_patients, found.holdout_patients) == (96, 96)
+    assert decide_set(found).rows[0] == "training patients lead"
+    quiet = measured_findings({**METRICS, "copy_evidence": metric(0.0, 0.9)}, planted(), {"synthetic_images": 200})
+    assert decide_set(quiet).rows[0] == "called"
+    assert weakest(planted()) == ()
+
+
+def test_a_run_speaks_of_samples_by_number_and_of_no_real_patient() -> None:
+    scores = np.array([1.0, 9.0, 2.0, 7.0], dtype=np.float32)
+    decisions = decide(scores, np.arange(4), scores - 3, np.arange(4), tau=5.0)
+    assert hold_back(decisions).tolist() == [1, 3]
+    found = run_findings(METRICS, planted(noise=0.9), COUNTS, preset="smoke", data="phantom")
+    decided = decided_samples(found, decisions)
+    assert decided.word == "do not release"
+    assert "Hold back sample 1 and sample 3." in decided.sentence
+    assert "only tested the path" in decided.sentence
+    assert "data protection officer" not in decided.sentence
+    real = decided_samples(run_findings(METRICS, planted(), COUNTS, preset="quick", data="folder"), decisions)
+    assert "data protection officer" in real.sentence
