@@ -13,6 +13,7 @@ from memobench.submissions.records import (
     Attack,
     Difference,
     Disclosures,
+    Leak,
     SamplesRecord,
     Submission,
     Submitter,
@@ -67,6 +68,8 @@ class Shelf:
         disclosures: Disclosures | None = None,
         command: str = "bench run --model ldm --task xray --seed 0",
         texts: str = "",
+        account: str = "github:a-group",
+        leaks: list[Leak] | None = None,
     ) -> Listed:
         fields: dict[str, Any] = {
             "version": 1,
@@ -145,6 +148,8 @@ class Shelf:
                     Difference(metric=texts[:200] or "fd_ssl", claimed=10.0, found=10.0, tolerance=0.1, agrees=True)
                 ],
                 problems=[texts] if texts else [],
+                submitted_by=account,
+                leaks=leaks,
             )
             self.verified.mkdir(parents=True, exist_ok=True)
             (self.verified / f"{name}.json").write_text(verification.model_dump_json(), encoding="utf-8")

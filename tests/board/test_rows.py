@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from memobench.board.read import read_submissions
-from memobench.board.rows import Row, make_rows
-from memobench.submissions.records import Attack, Disclosures, Submitter
+from memobench.board.rows import LEAK_ASKED, Row, make_rows
+from memobench.submissions.records import Attack, Disclosures, Leak, Submitter
 
 from .conftest import FRAME, Shelf, figures
 
@@ -20,6 +20,43 @@ def test_seeds_of_one_generator_and_submitter_are_one_row(shelf: Shelf) -> None:
     shelf.put("ldm", 3, submitter=Submitter(name="somebody else"))
     shelf.put("ldm", 0, identity={"parameters": {"steps": 1}})
     assert sorted(len(row.seeds) for row in _rows(shelf)) == [1, 1, 3]
+
+
+def test_a_copied_seed_under_anothers_name_joins_nothing(shelf: Shelf) -> None:
+    """Who writes another's name into a submission has no other's account, and unranks nobody."""
+    for seed in range(2):
+        shelf.put("ldm", seed)
+    shelf.put("ldm", 2, metrics=figures(0.9), account="github:mallory")
+    shelf.put("ldm", 3, metrics=figures(0.9), account="")  # measured again, and nobody attests whose it is
+    shelf.put("ldm", 4, metrics=figures(0.9), account="")
+    shelf.put("ldm", 5, metrics=figures(0.9), level=None)  # not verified
+    shelf.put("ldm", 6, metrics=figures(0.9), passed=False, account="")
+    rows = {tuple(one.submission.result.identity.seed for one in row.seeds): row for row in _rows(shelf)}
+    assert sorted(rows) == [(0, 1), (2,), (3,), (4,), (5,), (6,)]
+    assert (rows[0, 1].unranked, rows[0, 1].standing, rows[0, 1].level) == ("", "", "rescored")
+    assert rows[2,].standing == "copies"
+
+
+def _leak(patients: int, found: bool = True) -> Leak:
+    return Leak(pool="test", images=256, matched=patients, patients=patients, expected=0.3, p_value=0.001, found=found)
+
+
+def test_who_gives_away_test_patients_has_no_rank(shelf: Shelf) -> None:
+    shelf.put("thief", metrics=figures(0.0, 0.5), leaks=[_leak(200)])
+    (row,) = _rows(shelf)
+    assert row.unranked == "gives away patients that it was not to see: 200 patients of test"
+
+
+@pytest.mark.parametrize("quality", [0.5, 7.0, 8.5])
+def test_images_as_good_as_real_ones_ask_for_the_leak_test(shelf: Shelf, quality: float) -> None:
+    """8 is what real images of other patients get; the images of dev, real ones too, may get a little more."""
+    shelf.put("thief", metrics=figures(0.0, quality))
+    (row,) = _rows(shelf)
+    assert row.unranked == LEAK_ASKED
+    shelf.put("thief", metrics=figures(0.0, quality), leaks=[_leak(1, found=False)])
+    (row,) = _rows(shelf)
+    assert row.unranked == ""
+    assert row.marks[0].startswith("images as good as real ones of other patients; the leak test found none")
 
 
 def test_marks_say_what_a_reader_must_know(shelf: Shelf) -> None:

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from memobench.provenance import source_digest
+from memobench.generator import GENERATORS
+from memobench.provenance import code_digest, source_digest
 from memobench.results import Identity, Metric, Result
 from memobench.submissions.older import as_present
 from memobench.submissions.rules import command_of
-from memobench.submissions.scores import recomputed
+from memobench.submissions.scores import decisions_of, p_values_of, recomputed
 
 DATA = Path(__file__).parents[1] / "fixtures"
+
+BOARD = Path(__file__).parents[2] / "leaderboard" / "submissions"
 REPLAY = Path(__file__).parents[2] / "baselines" / "replay.py"
 
 
@@ -67,26 +70,42 @@ class Forgery:
         digest = hashlib.sha256((self.folder / "scores.npz").read_bytes()).hexdigest()
         return self.edit(lambda value: value.update(scores_sha256=digest))
 
+    def recount(self, change: Callable[[dict[str, np.ndarray]], None], **threshold: Any) -> Path:
+        """Change the scores or the threshold, and compute every other number, note and word from them, as a careful
+        forger would."""
+        value = self.json
+        result = value["result"]
+        result["threshold"].update(threshold)
+        tau = result["threshold"]["tau"]
+
+        def changed(arrays: dict[str, np.ndarray]) -> None:
+            change(arrays)
+            decisions = decisions_of(arrays, tau)
+            arrays["side"], arrays["called"] = decisions.side, decisions.called
+            sensitivity = Metric.model_validate(result["challenge"]["summary"]["sensitivity"])
+            metrics, calls = recomputed(arrays, tau, sensitivity)
+            result["metrics"].update({name: metric.model_dump() for name, metric in metrics.items()})
+            result["notes"] = [calls.words] if calls.patients else []
+            if "tau" in result["challenge"]["thresholds"]:
+                result["challenge"]["thresholds"]["tau"] = tau
+
+        self.rescore(changed)
+        digest = self.json["scores_sha256"]
+        return self.edit(lambda held: held.update(value, scores_sha256=digest))
+
     def without_copies(self) -> Path:
         """Scores by which nothing was copied, with every metric, note and word computed from them."""
-        value = self.json
-        tau = value["result"]["threshold"]["tau"]
+        tau, tail = (self.json["result"]["threshold"][name] for name in ("tau", "tail"))
 
         def change(arrays: dict[str, np.ndarray]) -> None:
             random = np.random.default_rng(0)
             n = len(arrays["side"])
             for side in ("train", "holdout"):
                 arrays[f"{side}_score"] = (tau - 1 - random.random(n)).astype(np.float32)
-            arrays["side"] = np.sign(arrays["train_score"] - arrays["holdout_score"]).astype(np.int8)
-            arrays["called"][:] = False
-            arrays["p_value"] = np.full(n, 0.5)
-            sensitivity = Metric.model_validate(value["result"]["challenge"]["summary"]["sensitivity"])
-            metrics, _ = recomputed(arrays, tau, sensitivity)
-            value["result"]["metrics"].update({name: metric.model_dump() for name, metric in metrics.items()})
+            known = p_values_of(arrays, tail)
+            arrays["p_value"] = np.full(n, 0.5) if known is None else known
 
-        self.rescore(change)
-        digest = self.json["scores_sha256"]
-        return self.edit(lambda held: held.update(value, scores_sha256=digest))
+        return self.recount(change)
 
 
 @pytest.fixture
@@ -97,4 +116,15 @@ def forgery(tmp_path: Path) -> Forgery:
     shutil.copytree(DATA / "submission", folder)
     made = Forgery(folder)
     made.stamp(lambda value: value["result"]["identity"].update(generator_code=source_digest(REPLAY)))
+    return made
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Forgery:
+    """The submission of ``replay`` on xray that stands on the board: 256 samples, all of them copies."""
+    (stands,) = BOARD.glob("xray/xray-replay-*")
+    folder = tmp_path / "submissions" / "xray" / stands.name
+    shutil.copytree(stands, folder)
+    made = Forgery(folder)
+    made.stamp(lambda value: value["result"]["identity"].update(generator_code=code_digest(GENERATORS.get("replay"))))
     return made

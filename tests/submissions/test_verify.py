@@ -2,19 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from memobench.base.errors import DataError, MemobenchError
+from memobench.base.errors import MemobenchError
 from memobench.run import run
 from memobench.settings import RunSettings
-from memobench.submissions.samples import fetch
 from memobench.submissions.submit import SubmitSettings, submit
 from memobench.submissions.verify import verify, write_verification
 
@@ -47,26 +42,6 @@ def test_replaced_samples_are_seen_before_they_are_measured(forgery: Any, tmp_pa
 def test_without_samples_nothing_is_said(forgery: Any, tmp_path: Path) -> None:
     with pytest.raises(MemobenchError, match="--samples FILE"):
         verify(forgery.folder, "rescored", out=tmp_path, device="cpu", practice=True)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    (tmp_path / "file").write_bytes(b"x" * 1000)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as held:
-        threading.Thread(target=held.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{held.server_port}"
-        held.shutdown()
-
-
-def test_a_download_is_bounded(server: str) -> None:
-    assert fetch(f"{server}/file", 1000) == b"x" * 1000
-    with pytest.raises(DataError, match="more than the 999 bytes"):
-        fetch(f"{server}/file", 999)
-    with pytest.raises(DataError, match="cannot be fetched"):
-        fetch(f"{server}/missing", 999)
-    with pytest.raises(DataError, match="only https"):
-        fetch("file:///etc/passwd", 999)
 
 
 @pytest.mark.slow

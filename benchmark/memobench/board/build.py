@@ -14,7 +14,7 @@ from memobench.board.read import Frame, frame_of, read_challenges, read_submissi
 from memobench.board.rows import make_rows
 from memobench.task import TASKS
 
-BOARD_VERSION = 1
+BOARD_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def entry_json(entry: Ranked) -> dict[str, Any]:
     return {
         "key": row.key,
         "rank": entry.rank,
-        "worst_rank": entry.worst,
-        "group": entry.group,
+        "dominated_by": list(entry.above),
+        "standing": row.standing,
         "front": entry.front,
         "model": row.model,
         "submitter": row.submitter,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memobench.base.store import digest_of
 from memobench.board.combine import Number, combine
-from memobench.board.rank import Placed, ranks
+from memobench.board.rank import clearly_below
 from memobench.challenge.results import ChallengeResult
 
 MAIN = "tpr_at_1"
@@ -59,13 +59,9 @@ def detector_rows(results: Sequence[ChallengeResult]) -> list[DetectorRow]:
 
 def _ranked(detectors: Sequence[dict[int, tuple[str, ChallengeResult]]]) -> list[DetectorRow]:
     rows = [_row(seeds) for seeds in detectors]
-    placed = []
-    for row in rows:
-        main = row.numbers[MAIN]
-        low = main.value if main.low is None else main.low
-        high = main.value if main.high is None else main.high
-        placed.append(Placed(0, -main.value, -high, -low))  # the higher the better
-    return [DetectorRow(**{**vars(row), "rank": rank}) for row, (rank, _) in zip(rows, ranks(placed), strict=True)]
+    mains = [row.numbers[MAIN] for row in rows]
+    better = [sum(clearly_below(own, other) for other in mains) for own in mains]  # the higher the better
+    return [replace(row, rank=1 + count) for row, count in zip(rows, better, strict=True)]
 
 
 def _row(seeds: dict[int, tuple[str, ChallengeResult]]) -> DetectorRow:

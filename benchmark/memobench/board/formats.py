@@ -16,16 +16,18 @@ from memobench.report.words import MEMORIZATION, OTHER, QUALITY, Entry, entry_of
 
 METRICS = ("fd_ssl", "copy_rate", "memorized_patients", "train_share", "recall", "sensitivity")
 CSV_COLUMNS = (
-    *("task", "rank", "worst_rank", "group", "front", "model", "submitter", "preset", "control", "level", "seeds"),
+    *("task", "rank", "standing", "front", "model", "submitter", "preset", "control", "level", "seeds"),
     *("remarks", "key"),
 )
 CSV_ENDS = ("value", "low", "high", "null")
 RULE = (
-    "Rank: entries whose copy rate is statistically at zero first, by Fréchet distance to test patients (lower is "
-    "better); then the others, by the upper end of the copy rate; those no better than noise last. It is 1 + the "
-    "number of entries that are clearly better: their interval lies wholly below. A range is what the intervals leave "
-    "open. All intervals are 95 %, over patients and seeds. Null: the value if nothing was copied; for quality, what "
-    "real images of other patients get. Controls have a known answer and no rank."
+    "Rank: 1 + the number of entries that clearly dominate an entry: not clearly worse in images or in copying, and "
+    "clearly better in one of them. Clearly better images: the intervals of the Fréchet distance to test patients do "
+    "not meet (lower is better). Clearly less copying: the intervals of the copy rate do not meet, or one entry copies "
+    "and the other shows no sign of it. Ranks are shared where nothing is clear, and rank 1 does not say that nothing "
+    "was copied: read the remarks. Only entries that somebody measured again have a rank. All intervals are 95%, over "
+    "patients and seeds. Null: the value if nothing was copied; for quality, what real images of other patients get. "
+    "Controls have a known answer and no rank."
 )
 EXPLAINED = f"{RULE} Brackets: intervals. * lies on the Pareto front of Fréchet distance and copy rate."
 
@@ -49,10 +51,8 @@ def interval(number: Number, style: str) -> str:
 
 
 def rank_words(entry: Ranked) -> str:
-    """The rank, with the range that the intervals leave open; a hyphen where there is none."""
-    if entry.rank is None:
-        return "-"
-    return f"{entry.rank}" if entry.rank == entry.worst else f"{entry.rank} to {entry.worst}"
+    """The rank; a hyphen where there is none."""
+    return "-" if entry.rank is None else f"{entry.rank}"
 
 
 def remarks(entry: Ranked) -> list[str]:
@@ -61,9 +61,9 @@ def remarks(entry: Ranked) -> list[str]:
     words = [row.unranked] if row.unranked and row.unranked != "control" else []
     if row.source != "own detector":
         words.append(f"copy rate by attack: {row.source}")
-    if entry.group in ("copies", "no better than noise"):
-        words.append(entry.group)
-    return words + [mark for mark in row.marks if not (row.control and mark.startswith("quality"))]
+    if row.standing:
+        words.append(row.standing)
+    return words + list(row.marks)
 
 
 def text_board(boards: list[TaskBoard], style: str = "simple") -> str:
@@ -107,7 +107,7 @@ def csv_board(boards: list[TaskBoard]) -> str:
         for entry in board.entries:
             row = entry.row
             numbers = [row.numbers.get(name) for name in names]
-            cells = [board.frame.task, entry.rank, entry.worst, entry.group, entry.front, row.model, row.submitter]
+            cells = [board.frame.task, entry.rank, row.standing, entry.front, row.model, row.submitter]
             cells += [row.preset, row.control, row.level, len(row.seeds), "; ".join(remarks(entry)), row.key]
             figures = [getattr(n, end) if n is not None else None for n in numbers for end in CSV_ENDS]
             writer.writerow([_harmless(cell) for cell in cells] + ["" if f is None else f for f in figures])

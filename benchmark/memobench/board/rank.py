@@ -1,28 +1,28 @@
-"""Who stands where: first those whose copy rate is statistically at zero, by quality, then the others by copy rate.
+"""Who stands where: an entry's rank is one plus the number of entries that clearly dominate it.
 
-Neither copying nor noise wins:
+One entry clearly dominates another where it is not clearly worse in image quality or in copying, and clearly better in
+one of them (:func:`dominates`):
 
-- a generator that copies has the best quality, but stands behind every entry that does not;
-- a generator of noise copies nothing, but entries at zero are ordered by quality, and one whose Fréchet distance is not
-  below that of the control ``noise`` stands behind all others, copiers too. Worse than the control ``mean``, it is
-  marked as such.
+- *quality*: the intervals of the Fréchet distance to test patients do not meet;
+- *copying*: the intervals of the copy rate do not meet, or one entry copies, as tested, and the other shows none.
 
-Within a group the entries stand in the order of the value that ranks (Fréchet distance; upper end of the copy rate).
-Rank = 1 + the number of entries that are *clearly* better: of an earlier group, or of the same one with an interval
-that lies wholly below. Clearly better is transitive (an interval order, Fishburn 1970) although overlapping is not, so
-a clearly better entry never has a higher number. Beside the rank stands the worst one that the intervals leave open;
-a wide interval gives a wide range, and never a better place in the order.
+So neither copying nor bad images win over an entry that is good at both, and where nothing is clear a rank is shared.
+An entry that is clearly better than another in both always has the better rank: whoever dominates it dominates the
+other too. Rank 1 says that no entry is clearly better all in all; it does not say that nothing was copied, which the
+entry's standing says ("copies", "leans towards the training patients").
+
+Not ranked: what nobody has measured again, what gives away patients outside of train, and what is no better than noise.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from memobench.board.combine import Number
 from memobench.board.rows import QUALITY, RATE, Row
 
-GROUPS = ("at zero", "copies", "no better than noise")
+NOISE = "images no better than the control noise"
 
 
 @dataclass(frozen=True)
@@ -30,45 +30,39 @@ class Ranked:
     """A row with its place.
 
     Attributes:
-        rank: Shared where intervals overlap; None where the row is not ranked.
-        worst: The worst rank that the intervals leave open.
-        group: One of :data:`GROUPS`; empty where the row is not ranked.
+        rank: One plus the number of entries in ``above``; None where the row is not ranked.
+        above: Keys of the ranked entries that clearly dominate it.
         front: Whether it lies on the Pareto front of quality and the upper end of the copy rate.
     """
 
     row: Row
     rank: int | None
-    worst: int | None
-    group: str
+    above: tuple[str, ...]
     front: bool
 
 
-@dataclass(frozen=True)
-class Placed:
-    """What of an entry ranks: its group, the value that orders it, and the interval that decides ties."""
-
-    group: int
-    value: float
-    low: float
-    high: float
+def clearly_below(one: Number, other: Number) -> bool:
+    """Whether the whole interval of one number lies below that of another; a number without one is its own interval."""
+    high = one.value if one.high is None else one.high
+    return high < (other.value if other.low is None else other.low)
 
 
-def ranks(placed: Sequence[Placed]) -> list[tuple[int, int]]:
-    """Best and worst rank of each entry.
+def better_images(one: Row, other: Row) -> bool:
+    """Whether a complete row has clearly better images than another."""
+    return clearly_below(one.numbers[QUALITY], other.numbers[QUALITY])
 
-    >>> ranks([Placed(0, 1.0, 0.5, 1.5), Placed(0, 2.0, 1.2, 2.8), Placed(0, 4.0, 3.0, 5.0), Placed(1, 0.1, 0.0, 0.2)])
-    [(1, 2), (1, 2), (3, 3), (4, 4)]
-    """
-    found = []
-    for group in sorted({one.group for one in placed}):
-        highs = sorted(one.high for one in placed if one.group == group)
-        lows = sorted(one.low for one in placed if one.group == group)
-        before = sum(one.group < group for one in placed)
-        for position, one in enumerate(placed):
-            if one.group == group:
-                best = before + 1 + bisect_left(highs, one.low)
-                found.append((position, best, before + bisect_right(lows, one.high)))
-    return [(best, worst) for _, best, worst in sorted(found)]
+
+def copies_less(one: Row, other: Row) -> bool:
+    """Whether a complete row copies clearly less than another."""
+    if one.standing == "" and other.copies:
+        return True
+    return clearly_below(one.numbers[RATE], other.numbers[RATE]) and not one.copies > other.copies
+
+
+def dominates(one: Row, other: Row) -> bool:
+    """Whether one complete row is not clearly worse than another in quality or copying, and clearly better in one."""
+    worse = better_images(other, one) or copies_less(other, one)
+    return not worse and (better_images(one, other) or copies_less(one, other))
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -85,18 +79,21 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 
 def rank_rows(rows: Sequence[Row]) -> list[Ranked]:
-    """The rows of one task in the order of the board: ranked, then unranked ones, then controls."""
-    limits = {name: _control_quality(rows, name) for name in ("noise", "mean")}
-    marked = [_marked(row, limits) for row in rows]
+    """The rows of one task in the order of the board: ranked, then unranked ones, then controls.
+
+    Entries of one rank stand in the order of what they copy, then of their quality.
+    """
+    controls = {name: control for name in ("noise", "mean", "linear") if (control := _control(rows, name))}
+    marked = [_marked(row, controls) for row in rows]
     ranked = [row for row in marked if not row.unranked]
-    placed = [_placed(row, limits["noise"]) for row in ranked]
-    order = sorted(range(len(ranked)), key=lambda i: (placed[i].group, placed[i].value, ranked[i].key))
-    places = ranks(placed)
-    kept = [i for i in range(len(ranked)) if placed[i].group < 2]
-    front = dict(zip(kept, pareto_front([point_of(ranked[i]) for i in kept]), strict=True))
-    board = [Ranked(ranked[i], *places[i], GROUPS[placed[i].group], front.get(i, False)) for i in order]
+    front = pareto_front([point_of(row) for row in ranked])
+    board = []
+    for row, held in zip(ranked, front, strict=True):
+        above = tuple(sorted(other.key for other in ranked if dominates(other, row)))
+        board.append(Ranked(row, 1 + len(above), above, held))
+    board.sort(key=lambda one: (len(one.above), one.row.copies, one.row.numbers[QUALITY].value, one.row.key))
     others = sorted((row for row in marked if row.unranked), key=lambda row: (row.control, row.model, row.key))
-    return board + [Ranked(row, None, None, "", False) for row in others]
+    return board + [Ranked(row, None, (), False) for row in others]
 
 
 def point_of(row: Row) -> tuple[float, float]:
@@ -105,35 +102,32 @@ def point_of(row: Row) -> tuple[float, float]:
     return row.numbers[QUALITY].value, max(0.0, row.numbers[RATE].value if high is None else high)
 
 
-def _placed(row: Row, noise: float | None) -> Placed:
-    quality, rate = row.numbers[QUALITY], row.numbers[RATE]
-    ends = [quality.low, quality.high, rate.low, rate.high]
-    a, b, c, d = (end if end is not None else 0.0 for end in ends)  # complete rows have all four
-    if noise is not None and quality.value >= noise:
-        return Placed(2, quality.value, a, b)
-    return Placed(0, quality.value, a, b) if row.at_zero else Placed(1, d, c, d)
-
-
-def _control_quality(rows: Sequence[Row], model: str) -> float | None:
-    """Fréchet distance of a verified control of memobench itself; the lowest where there are several; None without.
+def _control(rows: Sequence[Row], model: str) -> Row | None:
+    """A complete control of memobench itself that was measured again, the best where there are several.
 
     A stranger's generator that calls itself a control frames nothing.
     """
     found = [
-        row.numbers[QUALITY].value
+        row
         for row in rows
-        if row.control and row.model == model and QUALITY in row.numbers and row.unranked == "control"
-        if row.level not in ("failed", "unverified") and all(one.submission.source == "entry" for one in row.seeds)
+        if row.control and row.model == model and not row.missing and row.unranked == "control" and row.measured
+        if all(one.submission.source == "entry" for one in row.seeds)
     ]
-    return min(found) if found else None
+    return min(found, key=lambda row: row.numbers[QUALITY].value) if found else None
 
 
-def _marked(row: Row, limits: dict[str, float | None]) -> Row:
-    if row.control or QUALITY not in row.numbers:
+def _marked(row: Row, controls: dict[str, Row]) -> Row:
+    """With what the comparison with the controls says; without a rank where its images are no better than noise."""
+    if row.control or row.missing:
         return row
-    worse = [
-        f"quality no better than the control {name}"
-        for name, limit in limits.items()
-        if limit is not None and row.numbers[QUALITY].value >= limit
-    ]
-    return replace(row, marks=(*worse, *row.marks))
+    quality, marks = row.numbers[QUALITY].value, list[str]()
+    for name in ("noise", "mean"):
+        if name in controls and quality >= controls[name].numbers[QUALITY].value:
+            marks.append(f"images no better than the control {name}")
+    if (linear := controls.get("linear")) is not None:
+        if dominates(linear, row):
+            marks.append("clearly worse than the linear control")
+        elif not better_images(row, linear):
+            marks.append("does not clearly beat the linear control")
+    unranked = row.unranked or (NOISE if NOISE in marks else "")
+    return replace(row, unranked=unranked, marks=(*(mark for mark in marks if mark != unranked), *row.marks))

@@ -12,14 +12,14 @@ from memobench.board.combine import Number, combine
 from memobench.board.read import Frame, Listed
 from memobench.report.words import SURE
 from memobench.results import Metric
+from memobench.submissions.ranges import WIDEST, span_of
 
 MIN_SEEDS = 3
 LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted
+LEAK_ASKED = "images as good as real ones of other patients: the leak test is asked for (bench verify --level rescored)"
 MEASURED = ("rescored", "reproduced")
 QUALITY, RATE, EVIDENCE = "fd_ssl", "copy_rate", "copy_evidence"
-DIFFERENCES = (RATE, "memorized_rate", "copy_rate_corrected")  # of two shares: -1 to 1
-SHARES = ("train_share", "sensitivity", "recall", "precision", "coverage", "reidentified", "authenticity")
-DISTANCES = ("fd_", "fid")
+COPIES, LEANS = "copies", "leans towards the training patients"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Row:
     marks: tuple[str, ...]
 
     @property
+    def measured(self) -> bool:
+        """Whether somebody measured every seed again."""
+        return self.level in MEASURED
+
+    @property
     def at_zero(self) -> bool:
         """Whether the copy rate is statistically at zero.
 
@@ -64,12 +69,33 @@ class Row:
         low = self.numbers[RATE].low
         return low is not None and low <= 0 and self.p_value is not None and self.p_value >= SURE
 
+    @property
+    def copies(self) -> bool:
+        """Whether samples are copies: the row is not at zero, and more are called for train than for holdout."""
+        return not self.at_zero and self.numbers[RATE].value > 0
+
+    @property
+    def standing(self) -> str:
+        """What the tests say of copying: "copies", "leans towards the training patients", or nothing.
+
+        It leans where no more samples reach tau for train than for holdout, but the strongest matches, or most samples,
+        are nearer to training patients than chance explains.
+        """
+        if self.missing:
+            return ""
+        if self.copies:
+            return COPIES
+        share = self.numbers.get("train_share")
+        nearer = share is not None and share.value > 0.5 and share.p_value is not None and share.p_value < SURE
+        return "" if self.at_zero and not nearer else LEANS
+
 
 def make_rows(listed: Sequence[Listed], frame: Frame) -> list[Row]:
     """The rows of one task, in the order of their keys.
 
     A row is what one submitter submitted of one generator with the same parameters, code, data and measure: everything
-    in the identity but the seed. Nobody can add a seed to another's row.
+    in the identity but the seed. Anybody can write another's name into a submission, so a name alone joins nothing that
+    ranks: seeds join where whoever verified them attests that the same account handed them in (:func:`_submitter_of`).
 
     Args:
         listed: All submissions to the task.
@@ -169,19 +195,52 @@ def _row(key: str, group: Sequence[Listed], attacks: dict[str, list[Listed]], fr
         source=source,
         p_value=p_value,
         missing=missing,
-        unranked=_unranked(group, level, missing, frame),
-        marks=_marks(group),
+        unranked=_unranked(group, level, missing, numbers, frame),
+        marks=_marks(group, numbers),
     )
 
 
-def _unranked(group: Sequence[Listed], level: str, missing: Sequence[str], frame: Frame) -> str:
+def _unranked(
+    group: Sequence[Listed], level: str, missing: Sequence[str], numbers: dict[str, Number], frame: Frame
+) -> str:
+    """Why a row has no rank, the first reason of all; empty where it has one."""
     if misfit := frame.misfit(group[0].submission.result.identity):
         return misfit
     if group[0].submission.result.control:
         return "control"
     if missing:
         return f"incomplete: {', '.join(missing)}"
-    return {"failed": "failed its verification", "unverified": "not verified yet"}.get(level, "")
+    if level not in MEASURED:
+        return {"failed": "failed its verification", "unverified": "not verified yet"}.get(
+            level, "self-reported: nobody has measured it again"
+        )
+    if leak := leak_of(group):
+        return leak
+    return LEAK_ASKED if as_good_as_real(numbers[QUALITY]) and not all(map(leak_tested, group)) else ""
+
+
+def as_good_as_real(quality: Number) -> bool:
+    """Whether images are not clearly worse than real images of other patients: their own null, in the same measure.
+
+    Few generators are as good. One that gives away real patients is, be they those of train, of test or of dev.
+    """
+    return quality.null is not None and (quality.value if quality.low is None else quality.low) <= quality.null
+
+
+def leak_tested(one: Listed) -> bool:
+    """Whether a verifier has looked for images of patients outside of train and holdout among the samples."""
+    return one.verification is not None and one.verification.leaks is not None
+
+
+def leak_of(group: Sequence[Listed]) -> str:
+    """Which patients outside of train a row gives away, in words; empty for none that is known."""
+    found: dict[str, int] = {}
+    for one in group:
+        for leak in (one.verification.leaks or []) if one.verification is not None else []:
+            if leak.found:
+                found[leak.pool] = max(found.get(leak.pool, 0), leak.patients)
+    words = [f"{count} patient{'s' if count > 1 else ''} of {pool}" for pool, count in found.items()]
+    return f"gives away patients that it was not to see: {', '.join(words)}" if words else ""
 
 
 def _missing(group: Sequence[Listed]) -> tuple[str, ...]:
@@ -198,9 +257,11 @@ def _missing(group: Sequence[Listed]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _marks(group: Sequence[Listed]) -> tuple[str, ...]:
+def _marks(group: Sequence[Listed], numbers: dict[str, Number]) -> tuple[str, ...]:
     seeds = [one.submission.result.identity.seed for one in group]
     marks = []
+    if QUALITY in numbers and as_good_as_real(numbers[QUALITY]) and all(map(leak_tested, group)):
+        marks.append("images as good as real ones of other patients; the leak test found none of test, dev and fresh")
     if len(seeds) < MIN_SEEDS:
         marks.append(f"{len(seeds)} of {MIN_SEEDS} seeds: the interval says little of training again")
     if seeds != list(range(len(seeds))):
@@ -215,15 +276,27 @@ def _marks(group: Sequence[Listed]) -> tuple[str, ...]:
 def _key(one: Listed) -> str:
     identity = one.submission.result.identity
     content = identity.model_dump(mode="json", exclude={"seed"})
-    digest = digest_of({"identity": content, "submitter": one.submission.submitter.name})
+    digest = digest_of({"identity": content, "submitter": _submitter_of(one)})
     word = re.sub(r"[^a-z0-9]+", "-", identity.model.lower())[:40].strip("-")
     return f"{identity.task}-{word or 'model'}-{digest}"
 
 
+def _submitter_of(one: Listed) -> list[str]:
+    """Whose seed it is, as far as anybody knows.
+
+    A verified seed is its account's, as the verifier attests; where none is attested it stands alone. Seeds that nobody
+    has verified stand together under the name that they give, beside the verified ones: they rank nobody.
+    """
+    name = one.submission.submitter.name
+    if one.verification is None:
+        return ["unverified", name]
+    if one.verification.submitted_by:
+        return ["account", name, one.verification.submitted_by]
+    return ["alone", name, one.name]
+
+
 def _range(name: str) -> tuple[float, float]:
     """The smallest and the largest value that a metric can take."""
-    if name in DIFFERENCES:
-        return -1.0, 1.0
-    if name in SHARES:
-        return 0.0, 1.0
-    return (0.0, math.inf) if name.startswith(DISTANCES) else (-math.inf, math.inf)
+    span = span_of(name)
+    low, high = (-WIDEST, WIDEST) if span is None else (span.low, span.high)
+    return (low if low > -WIDEST else -math.inf), (high if high < WIDEST else math.inf)

@@ -20,7 +20,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from memobench.base.errors import MemobenchError
+from memobench.base.errors import DataError, MemobenchError
 from memobench.base.store import writing_into
 from memobench.board.build import TaskBoard
 from memobench.board.combine import Number, combine
@@ -31,6 +31,8 @@ from memobench.board.rank import Ranked
 from memobench.board.read import Frame, Listed
 from memobench.board.rows import LEVELS, RATE, Row
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, shown, stem_of
+from memobench.submissions.check import GALLERY_BYTES
+from memobench.submissions.untrusted import DAMAGED, read_bytes
 
 OWN_PAGES = re.compile(r"^(index|[a-z0-9_-]+)\.html$")
 MOST_PIXELS = 20_000_000  # of a gallery
@@ -168,14 +170,14 @@ def gallery(one: Listed, frame: Frame) -> str | None:
     if one.gallery is None or not embedded or one.level in ("failed", "unverified") or one.gallery.is_symlink():
         return None
     try:
-        content = one.gallery.read_bytes()
+        content = read_bytes(one.gallery, GALLERY_BYTES)
         if hashlib.sha256(content).hexdigest() != one.submission.gallery_sha256:
             return None
         with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 return None
             pixels = picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (DataError, ValueError, SyntaxError, *DAMAGED, Image.DecompressionBombError):
         return None
     out = io.BytesIO()
     pixels.save(out, format="PNG", optimize=True)

@@ -32,7 +32,7 @@ from memobench.base.errors import UsageError
 def leaderboard_command(
     task: str | None, submissions: Path, style: str, site: Path | None, check: bool, runs: Path | None
 ) -> None:
-    """Rank the submissions: who copies nobody first, by quality; then by copy rate."""
+    """Rank the submissions by image quality and copying, as far as intervals make the order clear."""
     from memobench.board.show import check_board, make_site, show_board, show_runs
 
     if runs is not None:

@@ -104,6 +104,12 @@ def attack_command(
 @click.option("--run-their-code", is_flag=True, help="For reproduced runs and rescored attacks: execute the plug-in.")
 @click.option("--write", is_flag=True, help="Write leaderboard/verified/<run_id>.json.")
 @click.option(
+    "--submitted-by",
+    default="",
+    metavar="ACCOUNT",
+    help="With --write: the account that handed it in (github:name), as you attest. Seeds join one row by it.",
+)
+@click.option(
     "--changed",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -118,6 +124,7 @@ def verify_command(
     samples: Path | None,
     run_their_code: bool,
     write: bool,
+    submitted_by: str,
     changed: Path | None,
     root: Path,
     device: str,
@@ -127,7 +134,7 @@ def verify_command(
     from memobench.base.errors import UsageError
     from memobench.base.terminal import say, track
     from memobench.submissions.changes import verify_changes
-    from memobench.submissions.compare import differences_text
+    from memobench.submissions.compare import differences_text, leak_words
     from memobench.submissions.verify import verify, write_verification
 
     if changed is not None and submission is None:
@@ -151,8 +158,10 @@ def verify_command(
     for problem in found.problems:
         click.echo(f"- {problem}")
     click.echo(differences_text(found.differences))
+    for leak in found.leaks or []:
+        click.echo(leak_words(leak))
     click.echo(f"{'passed' if found.passed else 'FAILED'} as {found.level}")
     if write:
-        say(f"File: {write_verification(found, submission)}")
+        say(f"File: {write_verification(found, submission, submitted_by)}")
     if not found.passed:
         sys.exit(1)

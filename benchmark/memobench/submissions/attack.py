@@ -31,6 +31,7 @@ from memobench.submissions.check import check_submission
 from memobench.submissions.records import Attack, Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.samples import OTHER_SAMPLES, read_samples
 from memobench.submissions.scores import pool_arrays, samples_digest
+from memobench.submissions.untrusted import check_values
 from memobench.training.acceleration import device_of
 
 DESCRIPTION, VERSION = 2000, 200  # characters, as records allow
@@ -179,6 +180,7 @@ def attack_words(made: Made) -> str:
 
 def _submitter(asked: AttackSettings) -> Submitter:
     """Who attacks, with all words looked at before anything is computed."""
+    check_values([asked.name, asked.contact, asked.link, asked.description])
     if len(asked.description) > DESCRIPTION:
         raise UsageError(f"the description has {len(asked.description)} characters; shorten it to {DESCRIPTION}")
     try:

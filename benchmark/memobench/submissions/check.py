@@ -23,7 +23,15 @@ from memobench.results import Decided, Metric, Result
 from memobench.submissions.attack_rules import attack_id, attack_problems, unknown_metrics
 from memobench.submissions.compare import ROUNDING, differences, exactly
 from memobench.submissions.older import as_present
-from memobench.submissions.records import SUBMISSION_SCHEMA_VERSION, Difference, Submission
+from memobench.submissions.ranges import planted_problems, range_problems
+from memobench.submissions.records import SUBMISSION_SCHEMA_VERSION, Difference, Leak, Submission
+from memobench.submissions.reference import (
+    null_problems,
+    planted_differences,
+    reference_of,
+    tail_of,
+    threshold_problems,
+)
 from memobench.submissions.rules import code_problems, command_of, pool_patients, result_problems
 from memobench.submissions.scores import (
     BELOW,
@@ -31,12 +39,14 @@ from memobench.submissions.scores import (
     OF_ATTACK,
     TYPES,
     check_arrays,
+    claimed_threshold,
     decisions_of,
+    p_values_of,
     recomputed,
     threshold_of,
 )
 from memobench.submissions.untrusted import JSON_BYTES, parse_arrays, parse_json, read_bytes
-from memobench.task import TASKS
+from memobench.task import TASKS, TaskInfo
 
 SOURCE_BYTES = 1_000_000
 GALLERY_BYTES = 4_000_000
@@ -55,6 +65,7 @@ class Checked:
         scores: The arrays of ``scores.npz``; None where they cannot be read.
         differences: What was compared, number by number.
         problems: What is wrong beside, in words.
+        leaks: What was found of patients outside of train and holdout; None where nobody looked.
     """
 
     submission: Submission | None
@@ -62,6 +73,7 @@ class Checked:
     scores: Scores | None
     differences: list[Difference]
     problems: list[str]
+    leaks: list[Leak] | None = None
 
     @property
     def passed(self) -> bool:
@@ -95,7 +107,8 @@ def check_submission(folder: Path, *, practice: bool = False, beside: Path | Non
     problems = place_problems(folder, submission)
     try:
         problems += submission_problems(submission, folder, practice=practice, beside=beside)
-        rows, more = score_problems(submission, scores)
+        # what the words tell is told first: counting again takes ten thousand permutations
+        rows, more = ([], []) if problems else score_problems(submission, scores)
     except MemobenchError as error:
         rows, more = [], [str(error)]
     return Checked(submission, sha, scores, rows, [text[:2000] for text in problems + more])
@@ -155,6 +168,37 @@ def place_problems(folder: Path, submission: Submission) -> list[str]:
         problems.append(f"the folder is {folder.parent.name}/{folder.name}, but its {what} is {task}/{name}")
     if others := [other for other in folder.parents[1].glob(f"*/{folder.name}") if other != folder]:
         problems.append(f"{others[0].parent.name}/{folder.name} has the same run_id; a run is submitted once")
+    if submission.kind == "run":
+        problems += copied_problems(folder, submission)
+    return problems
+
+
+def copied_problems(folder: Path, submission: Submission) -> list[str]:
+    """Whether the samples or the scores are those of another submission of the task, under another seed or name.
+
+    The same generator under another preset of the detector has the same samples, by the same submitter and seed.
+
+    Args:
+        folder: The submission's.
+        submission: Of a run.
+    """
+    problems = []
+    for other in sorted(folder.parent.glob("*/submission.json")):
+        if other.parent == folder:
+            continue
+        try:
+            held = parse_submission(read_bytes(other, JSON_BYTES))
+        except DataError:
+            continue  # it has its own check
+        same = held.samples.sha256 == submission.samples.sha256 or held.scores_sha256 == submission.scores_sha256
+        theirs, own = held.result.identity, submission.result.identity
+        related = (held.submitter.name, theirs.seed, theirs.model, theirs.generator_code)
+        if (
+            held.kind == "run"
+            and same
+            and related != (submission.submitter.name, own.seed, own.model, own.generator_code)
+        ):
+            problems.append(f"{other.parent.name} has the same samples or scores; a seed is sampled by itself")
     return problems
 
 
@@ -191,7 +235,10 @@ def _attacked(submission: Submission, beside: Path) -> Submission | None:
 
 
 def score_problems(submission: Submission, scores: Scores) -> tuple[list[Difference], list[str]]:
-    """What of the result does not follow from the scores.
+    """What of the result does not follow from the scores, or is not what the task fixes.
+
+    Tail, pools, null scores, threshold and the sensitivity to planted copies belong to the task: they are compared with
+    it, and never taken from the submission.
 
     Returns:
         The numbers compared, and what is wrong beside.
@@ -199,30 +246,37 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
     Raises:
         DataError: The result's own threshold or sensitivity is none.
     """
-    result, problems = submission.result, []
-    try:
-        claimed = Threshold(**result.threshold)
-        found = threshold_of(scores["null"], claimed, scores.get("exact"))
-    except TypeError as error:
-        raise DataError(f"threshold has fields that it must not have, or lacks some: {str(error)[:200]}") from error
-    tau = {"tau": Metric(value=claimed.tau, better="lower")}
-    rows = differences(tau, {"tau": Metric(value=found.tau, better="lower")}, exactly)
-    if (claimed.images, claimed.method) != (len(scores["null"]), found.method):
-        problems.append("threshold: the number of null scores or the method is not that of scores.npz")
-    decisions = decisions_of(scores, claimed.tau)
+    result = submission.result
+    if result.identity.task not in TASKS.files():
+        raise DataError("the task is none of memobench's own, so nothing can be compared with what it fixes")
+    task = TASKS.get(result.identity.task)
+    run = submission.kind == "run"
+    tail = tail_of(task) if run else None
+    claimed = claimed_threshold(result.threshold)
+    problems = range_problems(result.metrics, result.identity.features)
+    for planted in (result.challenge.summary, *(row.metrics for row in result.challenge.rows)):
+        problems += planted_problems(planted)
+    found = threshold_of(scores["null"], claimed, tail, scores.get("exact"))
+    problems += pool_problems(task, scores)
+    problems += fixed_problems(result, scores, claimed) if run else []
+    expected = p_values_of(scores, tail) if tail is not None else None
+    if expected is not None and np.abs(expected - scores["p_value"]).max() > ROUNDING:
+        problems.append("scores.npz: p_value does not follow from the scores and the null scores")
+    if (claimed.images, claimed.method, claimed.capped) != (found.images, found.method, found.capped):
+        problems.append("threshold: the number of null scores, the method or the cap is not that of scores.npz")
+    rows = differences(numbers_of(claimed), numbers_of(found), exactly)
+    if problems or not all(row.agrees for row in rows):  # what follows takes ten thousand permutations
+        return rows, problems
+    decisions = decisions_of(scores, found.tau)
     for name in ("side", "called"):
         if not np.array_equal(scores[name], getattr(decisions, name)):
             problems.append(f"scores.npz: {name} does not follow from the scores and tau")
-    if result.identity.task in TASKS.files():
-        for name, patients in pool_patients(TASKS.get(result.identity.task)).items():
-            if scores[name].tolist() != patients:
-                problems.append(f"scores.npz: {name} is not who stands in this task's pool")
     sensitivity = result.challenge.summary.get("sensitivity")
     if sensitivity is None:
         raise DataError("the challenge's summary holds no sensitivity; without it no result is complete")
-    metrics, calls = recomputed(scores, claimed.tau, sensitivity)
+    metrics, calls = recomputed(scores, found.tau, sensitivity)
     rows += differences(result.metrics, metrics, exactly)
-    if submission.kind == "attack":
+    if not run:
         problems += unknown_metrics(result, {*metrics})
     if calls.patients and calls.words not in result.notes:
         problems.append(f"the notes lack what the list of calls is worth: {calls.words}")
@@ -243,6 +297,49 @@ def _decided(result: Result, metrics: Mapping[str, Metric], decisions: Decisions
         data=result.identity.data,
     )
     return decided_samples(found, decisions)
+
+
+def fixed_problems(result: Result, scores: Scores, claimed: Threshold) -> list[str]:
+    """Where a run is not what its task fixes, as far as that has been measured for its preset.
+
+    Args:
+        result: The run's.
+        scores: Its scores.
+        claimed: Its threshold.
+    """
+    reference = reference_of(result.identity.task, result.preset)
+    if reference is None:
+        return []
+    return [
+        *null_problems(scores["null"], reference),
+        *threshold_problems(claimed, reference),
+        *planted_differences(result, reference),
+    ]
+
+
+def pool_problems(task: TaskInfo, scores: Scores) -> list[str]:
+    """Where the pools are not the task's own: who stands where, and that no two of their images are the same.
+
+    Args:
+        task: The task.
+        scores: With the pools.
+    """
+    problems = []
+    for name, patients in pool_patients(task).items():
+        if scores[name].tolist() != patients:
+            problems.append(f"scores.npz: {name} is not who stands in this task's pool")
+        contents = scores[name.replace("_patient", "_content")]
+        if np.unique(contents).tolist() != list(range(len(contents))):
+            problems.append(f"scores.npz: {name.replace('_patient', '_content')} joins images that are not the same")
+    return problems
+
+
+def numbers_of(threshold: Threshold) -> dict[str, Metric]:
+    """The numbers of a threshold, to be compared as metrics are."""
+    names = ("tau", "tail", "start", "shape", "scale", "widened", "misfit")
+    found = {name: getattr(threshold, name) for name in names}
+    label = {"tau": "tau"} | {name: f"threshold.{name}" for name in names[1:]}
+    return {label[name]: Metric(value=v, better="lower") for name, v in found.items() if v is not None}
 
 
 def change_problems(changes: Sequence[tuple[str, str]], present: Sequence[str]) -> list[str]:

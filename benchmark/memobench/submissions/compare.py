@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tabulate import tabulate
 
 from memobench.results import Metric
-from memobench.submissions.records import Difference
+from memobench.submissions.records import Difference, Leak
 
 PARTS = ("value", "low", "high", "null", "p_value")
 ROUNDING = 1e-9  # relative: what another platform's sums differ by
@@ -98,3 +98,10 @@ def differences_text(rows: Sequence[Difference]) -> str:
 
 def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.6g}"
+
+
+def leak_words(leak: Leak) -> str:
+    """What the leak test found in one pool, in a line."""
+    what = f"{leak.matched} samples match {leak.patients} of the {leak.images} images' patients of {leak.pool}"
+    chance = f"{leak.expected:.1f} expected by chance, p = {leak.p_value:.2g}"
+    return f"{'LEAK: ' if leak.found else 'leak test: '}{what} ({chance})"

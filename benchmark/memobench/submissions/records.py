@@ -24,6 +24,7 @@ from memobench.results import Finite, Result, Strict
 
 SUBMISSION_SCHEMA_VERSION = 1
 
+LeakPool = Literal["test", "dev", "fresh"]
 Level = Literal["self-reported", "rescored", "reproduced"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(max_length=200)]
@@ -142,6 +143,29 @@ class Difference(Strict):
     agrees: bool
 
 
+class Leak(Strict):
+    """What a verifier found of real patients who are neither in train nor in holdout.
+
+    Attributes:
+        pool: "test", "dev" or "fresh".
+        images: How many images of how many patients were compared with each sample.
+        matched: Samples that match one of them, more strongly than an image of a new patient does once in a thousand
+            times.
+        patients: Different patients that they match.
+        expected: How many such samples chance gives.
+        p_value: P(chance gives matches of so many patients, or one so strong), over all samples.
+        found: Whether that is a leak: chance gives it once in a hundred tasks, over all pools.
+    """
+
+    pool: LeakPool
+    images: Annotated[int, Field(ge=0)]
+    matched: Annotated[int, Field(ge=0)]
+    patients: Annotated[int, Field(ge=0)]
+    expected: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    p_value: Annotated[float, Field(ge=0, le=1)]
+    found: bool
+
+
 class Verification(Strict):
     """``verified/<run_id>.json``: how far a submission was verified, and by which software.
 
@@ -152,6 +176,9 @@ class Verification(Strict):
         passed: Whether everything agreed at that level.
         differences: What was compared, number by number.
         problems: What was wrong, in words.
+        submitted_by: The account that handed the submission in, as whoever verified attests ("github:name" of the pull
+            request); empty where nobody attests it. Seeds join one row of the board by it, never by a name alone.
+        leaks: What of real patients outside of train and holdout was found among the samples; None where nobody looked.
     """
 
     schema_version: int = SUBMISSION_SCHEMA_VERSION
@@ -163,3 +190,5 @@ class Verification(Strict):
     memobench: Line
     differences: list[Difference]
     problems: list[Paragraph] = Field(default_factory=list)
+    submitted_by: Line = ""
+    leaks: list[Leak] | None = None

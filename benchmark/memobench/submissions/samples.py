@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.errors import DataError, MemobenchError
+from memobench.submissions.download import fetch
 from memobench.submissions.records import Submission
 from memobench.submissions.untrusted import parse_arrays, read_bytes
 
-TIMEOUT = 30  # seconds without a byte
 OTHER_SAMPLES = "the samples are not those of the submission: their digest differs"
 
 
@@ -38,21 +37,3 @@ def read_samples(submission: Submission, file: Path | None) -> NDArray[np.float3
     if pixels.shape != shape:
         raise DataError(f"samples.npz holds an array of shape {pixels.shape}, not {shape}")
     return pixels
-
-
-def fetch(address: str, most: int) -> bytes:
-    """What lies at an address, at most ``most`` bytes.
-
-    Raises:
-        DataError: It cannot be had, takes too long, or is larger.
-    """
-    if not address.startswith(("https://", "http://127.0.0.1:")):
-        raise DataError("only https addresses are fetched")
-    try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
-            data: bytes = answer.read(most + 1)
-    except (OSError, ValueError) as error:
-        raise DataError(f"the samples cannot be fetched: {str(error)[:200]}; give --samples FILE") from error
-    if len(data) > most:
-        raise DataError(f"the samples take more than the {most} bytes that they can need")
-    return data

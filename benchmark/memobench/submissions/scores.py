@@ -6,6 +6,7 @@ numbered by the order of their names, which is the order in which labels are dea
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from memobench.base.errors import DataError
 from memobench.base.seeds import derive_seed
 from memobench.measure.blind import exact_limit
-from memobench.memorization.calls import Calls, single_calls
+from memobench.memorization.calls import Calls, sample_p_values, single_calls
 from memobench.memorization.counted import counted, with_sensitivity
 from memobench.memorization.decide import TAIL, Decisions, Threshold, decide, threshold
 from memobench.memorization.rates import Pools
@@ -39,7 +41,7 @@ OF_HOLDOUT = {"holdout_patient": "<i8", "holdout_content": "<i8"}
 TYPES = {"null": "<f4", **OF_SAMPLES, **OF_TRAIN, **OF_HOLDOUT}
 OF_ATTACK = {**TYPES, "exact": "<f4"}
 BELOW = ("train_score", "holdout_score")  # minus infinity where nothing of a side came into question
-MOST_BYTES = 64_000_000
+MOST_BYTES = 4_000_000  # a hundred times what the largest task needs
 
 
 def pool_arrays(pools: Pools) -> dict[str, NDArray[np.int64]]:
@@ -140,26 +142,64 @@ def recomputed(arrays: Arrays, tau: float, sensitivity: Metric | None) -> tuple[
     return metrics, calls
 
 
-def threshold_of(null: NDArray[np.float32], claimed: Threshold, exact: NDArray[np.float32] | None = None) -> Threshold:
-    """The threshold that the null scores give, with the claimed share of the pools and the claimed cap.
+def claimed_threshold(values: Mapping[str, Any]) -> Threshold:
+    """The threshold that a result names.
+
+    Raises:
+        DataError: It has other fields, or a value of another type.
+    """
+    if odd := sorted({*values} ^ {field.name for field in dataclasses.fields(Threshold)}):
+        raise DataError(f"threshold: {odd[0][:40]!a} is missing, or too much; submit the run as it was measured")
+    try:
+        return TypeAdapter(Threshold).validate_json(json.dumps({**values}), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part)[:40] for part in first["loc"])
+        raise DataError(f"threshold: {where}: {first['msg'][:200]}; submit the run as it was measured") from error
+
+
+def threshold_of(
+    null: NDArray[np.float32], claimed: Threshold, tail: float | None, exact: NDArray[np.float32] | None = None
+) -> Threshold:
+    """The threshold that the null scores give.
 
     A cap, the score of exact copies, needs images; that it lowers tau does not. An attack says what exact copies score,
     so that no tau is lowered by a word.
 
     Args:
         null: (M,) best scores of real images against other patients.
-        claimed: As submitted.
+        claimed: As submitted: of a run its cap counts, of an attack its tail.
+        tail: The share of null scores beyond tau that the task aims at; None for an attack, whose detector says with
+            how much of the pool it compared them. One that says too little has a higher tau, and finds less.
         exact: (M,) their best scores against the pool that holds them, of an attack; None of a run.
 
     Raises:
-        DataError: The claimed tail is none that the rule can aim at, or the null scores give no threshold.
+        DataError: The claimed tail is not the task's, or none that the rule can aim at, or the null scores give no
+            threshold.
     """
-    pool_fraction = claimed.tail / (2 * TAIL)
+    if tail is not None and abs(claimed.tail - tail) > 1e-12:
+        raise DataError(f"threshold: the tail is {claimed.tail:.6g}, and this task's is {tail:.6g}; nobody chooses it")
+    pool_fraction = (claimed.tail if tail is None else tail) / (2 * TAIL)
     if not 0 < pool_fraction <= 1 + 1e-9:
         raise DataError(f"threshold: a tail of {claimed.tail} is none that the rule aims at (at most {2 * TAIL})")
     if exact is not None:
         return threshold(null, min(pool_fraction, 1.0), highest=exact_limit(null, exact))
     return threshold(null, min(pool_fraction, 1.0), highest=claimed.tau if claimed.capped else np.inf)
+
+
+def p_values_of(arrays: Arrays, tail: float) -> NDArray[np.float64] | None:
+    """(N,) the p-value of each sample's best match in train; None where the null scores are of some images alone.
+
+    Args:
+        arrays: Checked scores of a run, whose null scores stand in the order of the pool.
+        tail: See :func:`threshold_of`.
+    """
+    pools = pools_of(arrays)
+    owners = np.concatenate([pools.train, pools.holdout])
+    if len(arrays["null"]) != len(owners):
+        return None
+    times = len(pools.train) / (tail / (2 * TAIL) * len(owners))
+    return sample_p_values(arrays["train_score"], arrays["null"], owners, times)
 
 
 def samples_digest(samples: NDArray[np.float32]) -> str:

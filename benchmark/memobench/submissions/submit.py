@@ -22,6 +22,7 @@ from memobench.submissions.check import check_submission
 from memobench.submissions.records import Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.rules import code_problems, command_of, result_problems, source_of
 from memobench.submissions.scores import OF_SAMPLES, pool_arrays, samples_digest
+from memobench.submissions.untrusted import DAMAGED, check_values
 from memobench.task import TASKS
 
 
@@ -101,6 +102,7 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; change that word") from error
+    check_values(submission.model_dump(mode="json"))
     return submission, _write(asked, submission, packed.getvalue(), gallery, practice)
 
 
@@ -132,7 +134,7 @@ def _arrays(folder: Path, result: Result) -> tuple[np.ndarray, dict[str, np.ndar
             samples = archive["samples"]
         with np.load(folder / "scores.npz", allow_pickle=False) as archive:
             scores = {name: archive[name] for name in ("null", *OF_SAMPLES)}
-    except (OSError, KeyError, ValueError) as error:
+    except (KeyError, ValueError, *DAMAGED) as error:
         raise DataError(f"{folder}: samples.npz or scores.npz cannot be read ({error}); run it again") from error
     if samples.shape != (result.identity.samples, *result.identity.shape) or samples.dtype != np.float32:
         raise DataError(f"{folder}/samples.npz holds {samples.dtype} {samples.shape}: it was changed; run it again")

@@ -6,7 +6,11 @@ import io
 import json
 import math
 import stat
+import struct
+import tokenize
+import unicodedata
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,24 @@ TEXT = 4000  # characters of one string
 ITEMS = 2000  # of one list or object
 DEPTH = 12
 HEADER = 1024  # bytes that an array may take beside its values
+AXES = 8  # of an array
+CHUNK = 1 << 20  # bytes that are unpacked at once
+# What no reader sees or what changes how the rest is read: controls (Cc), invisible formats such as U+202E and U+200B
+# (Cf), half characters (Cs), and the line and paragraph separators U+2028 and U+2029 (Zl, Zp)
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# what numpy raises for a header that is none: it is a Python literal
+NO_HEADER = (
+    ValueError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    ArithmeticError,
+    MemoryError,
+    RecursionError,
+)
+# all that zipfile, zlib and numpy raise for a damaged or a lying archive
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError, OSError)
 
 
 def parse_json(data: bytes) -> Any:
@@ -46,8 +68,37 @@ def parse_json(data: bytes) -> Any:
         raise DataError(f"the JSON is nested deeper than {DEPTH}; a submission is not") from None
     except ValueError as error:  # of JSON and of UTF-8
         raise DataError(f"the file is no JSON: {str(error)[:200]}") from error
-    _bounded(value, DEPTH)
+    check_values(value)
     return value
+
+
+def hidden(text: str) -> str:
+    r"""The first character of a text that a reader does not see as it is, as U+XXXX; empty where there is none.
+
+    Line breaks and tabs are seen.
+
+    >>> hidden("a\\n\\tb"), hidden("abc\\u202egnp.exe"), hidden("\\ud800"), hidden("\\u2028"), hidden("\\0")
+    ('', 'U+202E', 'U+D800', 'U+2028', 'U+0000')
+    """
+    for letter in text:
+        if letter not in "\n\t" and not 32 <= ord(letter) < 127 and unicodedata.category(letter) in HIDDEN:
+            return f"U+{ord(letter):04X}"
+    return ""
+
+
+def check_values(value: Any) -> None:
+    """Refuse what no record may hold, in any text, name of a field, number or list of it.
+
+    Args:
+        value: As JSON gives it.
+
+    Raises:
+        DataError: A text or list is overlong, a text holds an invisible or control character, a number is not finite or
+            needs more than 64 bits, or the value is nested too deep.
+
+    >>> check_values({"name": "Gr\u00fcn & S\u00f8n", "values": [1, 2.5, None]})
+    """
+    _bounded(value, DEPTH)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -66,9 +117,9 @@ def _bounded(value: Any, depth: int) -> None:
         raise DataError(f"the JSON is nested deeper than {DEPTH}; a submission is not")
     if isinstance(value, str):
         if len(value) > TEXT:
-            raise DataError(f"a text has {len(value)} characters, more than {TEXT}: {value[:40]!r}...; shorten it")
-        if any((ord(letter) < 32 and letter not in "\n\t") or 127 <= ord(letter) < 160 for letter in value):
-            raise DataError(f"a text holds control characters: {value[:40]!r}; take them out")
+            raise DataError(f"a text has {len(value)} characters, more than {TEXT}: {value[:40]!a}...; shorten it")
+        if found := hidden(value):
+            raise DataError(f"a text holds {found}, an invisible or control character: {value[:40]!a}; take it out")
     elif isinstance(value, float) and not math.isfinite(value):  # 1e999 is infinite without its name
         raise DataError("a number is too large; a submission holds finite numbers alone")
     elif isinstance(value, int) and abs(value) > 2**63:
@@ -118,9 +169,10 @@ def parse_arrays(
             members = archive.infolist()
             _check_members(members, name, wanted, most)
             found = {member.filename[:-4]: _array(archive, member, name, wanted) for member in members}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (*DAMAGED, ValueError, OverflowError, MemoryError) as error:
+        reason = ascii(str(error)[:200]).strip("'\"") or type(error).__name__
         raise DataError(
-            f"{name} is no npz archive: {str(error)[:200]}; write it with numpy.savez_compressed"
+            f"{name} is no npz archive, or damaged: {reason}; write it with numpy.savez_compressed"
         ) from error
     for array, values in found.items():
         if values.dtype.kind == "f":
@@ -132,7 +184,11 @@ def parse_arrays(
 
 def _check_members(members: list[zipfile.ZipInfo], name: str, wanted: Mapping[str, str], most: int) -> None:
     names = [member.filename for member in members]
+    if len(names) > 2 * len(wanted) + 10:
+        raise DataError(f"{name} holds {len(names)} files, and {len(wanted)} arrays are wanted; write those alone")
     for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise DataError(f"{name} is packed in a way that numpy does not write; use numpy.savez_compressed")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise DataError(f"{name} holds a link, {member.filename[:60]!r}; an archive of arrays has none")
         if member.filename.startswith("/") or ".." in member.filename or "\\" in member.filename:
@@ -147,18 +203,33 @@ def _check_members(members: list[zipfile.ZipInfo], name: str, wanted: Mapping[st
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, wanted: Mapping[str, str]) -> NDArray[Any]:
     array, what = member.filename[:-4], f"{name}: {member.filename}"
-    stream = io.BytesIO(archive.read(member))
+    packed = _unpacked(archive, member)
+    if len(packed) != member.file_size:
+        raise DataError(f"{what} has {len(packed)} bytes, and the archive claims {member.file_size}; write it again")
+    stream = io.BytesIO(packed)
     try:
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, fortran, dtype = read(stream)
-    except (ValueError, KeyError) as error:
+    except (*NO_HEADER, RecursionError) as error:
         raise DataError(f"{what} is no plain array (a pickle?); arrays of numbers alone are read") from error
     if dtype.str != wanted[array]:
-        raise DataError(f"{what} is of type {dtype.str}, not {wanted[array]}; objects (pickles) are never read")
-    values = stream.read()
-    count = math.prod(shape)
-    if any(side < 0 for side in shape) or fortran or len(values) != count * dtype.itemsize:
-        raise DataError(f"{what} has {len(values)} bytes for an array of shape {shape}; write it with NumPy")
-    found: NDArray[Any] = np.frombuffer(values, dtype=dtype).reshape(shape)
+        raise DataError(f"{what} is of type {dtype.str[:40]}, not {wanted[array]}; objects (pickles) are never read")
+    size = len(packed) - stream.tell()
+    # each side by itself as well: 2^62 x 4 x 0 has no values, and no memory holds its shape
+    honest = len(shape) <= AXES and all(0 <= side <= size for side in shape) and not fortran
+    if not honest or size != math.prod(shape) * dtype.itemsize:
+        raise DataError(f"{what} has {size} bytes for an array of shape {str(shape)[:80]}; write it with NumPy")
+    found: NDArray[Any] = np.frombuffer(packed, dtype=dtype, offset=stream.tell()).reshape(shape)
     return found
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of a member, never more than the archive claims: ``read()`` alone unpacks a bomb before it cuts it."""
+    pieces, left = [], member.file_size
+    with archive.open(member) as stream:
+        while left > 0 and (piece := stream.read(min(left, CHUNK))):
+            pieces.append(piece)
+            left -= len(piece)
+        stream.read(1)  # the end is where the checksum is compared
+    return b"".join(pieces)

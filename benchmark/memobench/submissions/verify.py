@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.base.errors import UsageError
+from memobench.base.errors import DataError, UsageError
 from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import Store, write_json
@@ -24,12 +25,16 @@ from memobench.run import run
 from memobench.settings import RunSettings
 from memobench.submissions.check import Checked, check_submission
 from memobench.submissions.compare import OF_INTERVAL, differences, overlaps, remeasured
+from memobench.submissions.leaks import leak_test
 from memobench.submissions.records import Difference, Level, Submission, Verification
+from memobench.submissions.reference import Reference, null_problems
 from memobench.submissions.samples import OTHER_SAMPLES, read_samples
 from memobench.submissions.scores import samples_digest
+from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.task import TASKS
 from memobench.training.acceleration import device_of
 
+ACCOUNT = re.compile(r"[a-z][a-z0-9.-]{0,40}:[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
 CALLS = 0.05  # share of samples that a detector trained anew may call otherwise
 
 
@@ -80,15 +85,33 @@ def verify(
         memobench=VERSION,
         differences=checked.differences,
         problems=checked.problems,
+        leaks=checked.leaks,
     )
 
 
-def write_verification(verification: Verification, folder: Path) -> Path:
-    """Write ``verified/<run_id>.json`` beside all submissions, and give its path."""
+def write_verification(verification: Verification, folder: Path, submitted_by: str = "") -> Path:
+    """Write ``verified/<run_id>.json`` beside all submissions, and give its path.
+
+    Args:
+        verification: What was found.
+        folder: The submission's.
+        submitted_by: The account that handed it in, as the verifier attests; empty to keep what an earlier
+            verification of the very same submission attests.
+
+    Raises:
+        DataError: The account is no name, or the earlier verification cannot be read.
+    """
     into = folder.resolve().parents[2] / "verified"
     into.mkdir(exist_ok=True)
     file = into / f"{folder.resolve().name}.json"
-    write_json(file, verification.model_dump(mode="json"))
+    if not submitted_by and file.is_file():
+        earlier = parse_json(read_bytes(file, JSON_BYTES))
+        if isinstance(earlier, dict) and earlier.get("submission_sha256") == verification.submission_sha256:
+            submitted_by = str(earlier.get("submitted_by", ""))
+    if submitted_by and not ACCOUNT.fullmatch(submitted_by):
+        raise DataError(f"{submitted_by[:60]!a} is no account; give it as github:name")
+    attested = verification.model_copy(update={"submitted_by": submitted_by})
+    write_json(file, attested.model_dump(mode="json"))
     return file
 
 
@@ -112,6 +135,7 @@ def _rescored(
     )
     rows = differences(submission.result.metrics, measured.metrics, remeasured)
     scores = checked.scores or {}
+    rows += _tau_again(submission.result.threshold["tau"], measured.copies.threshold.tau, measured.copies.null_scores)
     for name in ("side", "called"):
         rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
     # what was claimed beyond what samples can show needs the fitted generator
@@ -121,7 +145,18 @@ def _rescored(
         for name in sorted(loose)
         if not name.startswith("membership_")
     ]
-    return replace(checked, differences=[*checked.differences, *rows], problems=problems)
+    copies = measured.copies
+    own = Reference(copies.null_scores, copies.threshold.tau, copies.threshold.capped, 0.0, {})
+    problems += null_problems(scores["null"], own)
+    leaks = leak_test(pixels, splits, detector, most=identity.detector["null_images"], track=track)
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
+
+
+def _tau_again(claimed: float, found: float, null: NDArray[np.float32]) -> list[Difference]:
+    """The threshold beside that of a detector that was trained again, to a part of the spread of its null scores."""
+    far = OF_INTERVAL * float(np.std(null))
+    one, two = ({"tau": Metric(value=tau, better="lower")} for tau in (claimed, found))
+    return differences(one, two, lambda _: far)
 
 
 def _attacked_again(
@@ -150,12 +185,7 @@ def _attacked_again(
         return replace(checked, problems=[OTHER_SAMPLES])
     measured = measure_again(pixels, result, attack.detector, out=out, device=device, track=track)
     rows = differences(result.metrics, measured.metrics, remeasured)
-    far = OF_INTERVAL * float(np.std(measured.null_scores))
-    rows += differences(
-        {"tau": Metric(value=attack.tau, better="lower")},
-        {"tau": Metric(value=measured.threshold.tau, better="lower")},
-        lambda _: far,
-    )
+    rows += _tau_again(attack.tau, measured.threshold.tau, measured.null_scores)
     scores = checked.scores or {}
     for name in ("side", "called"):
         rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
@@ -196,8 +226,14 @@ def _reproduced(
         features=identity.features,
         out=out / "reproduced",
     )
-    again, _ = run(asked, track=track, say=say)
+    again, made = run(asked, track=track, say=say)
     claimed: dict[str, Metric] = result.metrics
     rows = overlaps(claimed, again.metrics)
     problems = [] if again.run_id == result.run_id else [f"the same command gives another run, {again.run_id}"]
-    return replace(checked, differences=[*checked.differences, *rows], problems=problems)
+    pixels = read_samples(submission, made / "samples.npz")
+    store = Store(asked.out / ".stages")
+    splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
+    path, _ = fit_detector(splits, identity.detector, store=store, device=device_of(device), track=track)
+    detector = load_detector(path, identity.detector, device=device_of(device))
+    leaks = leak_test(pixels, splits, detector, most=identity.detector["null_images"], track=track)
+    return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
