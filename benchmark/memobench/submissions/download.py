@@ -6,7 +6,7 @@ import http.client
 import threading
 import time
 import urllib.request
-from email.message import Message
+from http.client import HTTPMessage
 from typing import IO, Any
 
 from memobench.base.errors import DataError
@@ -83,7 +83,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self.asked = asked
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Any:
         """The next request.
 
