@@ -12,6 +12,7 @@ from memobench.base.errors import DataError
 from memobench.memorization.decide import threshold
 from memobench.submissions.check import check_submission, parse_submission
 from memobench.submissions.reference import reference_of
+from memobench.submissions.reference_export import make_references
 from memobench.submissions.scores import MOST_BYTES, TYPES
 from memobench.submissions.untrusted import parse_arrays
 from memobench.task import TASKS
@@ -215,3 +216,10 @@ def test_every_task_has_its_reference_of_the_present_versions() -> None:
         assert 0.9 < found.sensitivity <= 1
         assert len(found.planted) > 10
         assert reference_of(task, "paper") is None
+
+
+def test_the_references_are_those_of_the_listed_controls(tmp_path: Path) -> None:
+    written = make_references(BOARD, BOARD.parent / "verified", tmp_path)
+    assert sorted(Path(file).stem for file in written) == sorted(TASKS.files())
+    for file in written:
+        assert Path(file).read_text() == (BOARD.parents[1] / "tasks" / "reference" / Path(file).name).read_text()

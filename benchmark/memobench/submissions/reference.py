@@ -2,7 +2,7 @@
 
 They depend on the task's images, on the detector's version and on the preset, and not on the generator. memobench's own
 runs, measured twice, give them; ``tasks/reference/<task>.json`` keeps them, made by
-``python -m memobench.submissions.reference``. Where a preset has none yet, nothing is compared until a verifier
+``python -m memobench.submissions.reference_export``. Where a preset has none yet, nothing is compared until a verifier
 measures the samples again ("rescored"), which trains the task's detector itself; and only then does an entry rank.
 """
 
@@ -12,8 +12,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +19,6 @@ from numpy.typing import NDArray
 from memobench.detection.parameters import DETECTOR_VERSION
 from memobench.memorization.decide import TAIL, Threshold
 from memobench.results import Result
-from memobench.submissions.untrusted import parse_arrays
 from memobench.task import TASKS, TaskInfo
 
 # Of the spread of the null scores. Two machines' detectors differed by 0.005 of it at most, by 0.00005 in the middle.
@@ -145,48 +142,3 @@ def planted_of(result: Result) -> dict[str, float]:
     """The share of planted copies that reach tau, by perturbation and strength."""
     rows = [row for row in result.challenge.rows if "sensitivity" in row.metrics]
     return {f"{row.perturbation}, {row.strength}": row.metrics["sensitivity"].value for row in rows}
-
-
-def make_references(submissions: Path, verified: Path, into: Path) -> list[str]:
-    """Write ``<task>.json`` of every task from memobench's own controls that were measured again, and name the files.
-
-    Args:
-        submissions: ``<task>/<run_id>/``.
-        verified: Their verifications.
-        into: Where to write.
-    """
-    from memobench.submissions.check import parse_submission
-    from memobench.submissions.scores import MOST_BYTES, TYPES
-    from memobench.submissions.untrusted import JSON_BYTES, read_bytes
-
-    written = []
-    for folder in sorted(submissions.glob("*/*-replay-*")):
-        record = verified / f"{folder.name}.json"
-        submission = parse_submission(read_bytes(folder / "submission.json", JSON_BYTES))
-        result = submission.result
-        if submission.kind != "run" or not record.is_file() or json.loads(record.read_text())["level"] != "rescored":
-            continue
-        scores = parse_arrays((folder / "scores.npz").read_bytes(), "scores.npz", TYPES, MOST_BYTES, below=_BELOW)
-        file = into / f"{result.identity.task}.json"
-        held: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {"presets": {}}
-        head = {name: getattr(result.identity, name) for name in ("task_version", "split_digest", "detector_version")}
-        presets = held["presets"] if all(held.get(name) == value for name, value in head.items()) else {}
-        presets[result.preset] = {
-            "null": [float(f"{score:.9g}") for score in scores["null"].tolist()],
-            "tau": result.threshold["tau"],
-            "capped": result.threshold["capped"],
-            "sensitivity": result.challenge.summary["sensitivity"].value,
-            "planted": planted_of(result),
-        }
-        into.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({**head, "presets": presets}, sort_keys=True) + "\n", encoding="utf-8")
-        written.append(str(file))
-    return written
-
-
-_BELOW = ("train_score", "holdout_score")
-
-
-if __name__ == "__main__":
-    board = Path("leaderboard")
-    print("\n".join(make_references(board / "submissions", board / "verified", Path("tasks/reference"))))  # noqa: T201
