@@ -20,7 +20,7 @@ def test_a_submission_is_read_with_its_verification(shelf: Shelf) -> None:
 def test_an_edited_submission_loses_its_verification(shelf: Shelf) -> None:
     put = shelf.put("ldm", 0)
     file = shelf.submissions / "xray" / put.name / "submission.json"
-    file.write_text(file.read_text().replace("No memorization", "NO memorization"))
+    file.write_text(file.read_text().replace("No copies", "NO copies"))
     assert read_submissions(shelf.submissions, ["xray"])[0].level == "unverified"
 
 

@@ -14,6 +14,7 @@ from memobench.base.errors import DataError, MemobenchError
 from memobench.challenge.results import ChallengeResult
 from memobench.results import Identity, Strict
 from memobench.submissions.attack_rules import attack_id
+from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission, Verification
 from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.task import TASKS
@@ -168,7 +169,10 @@ def _record(file: Path, kind: type[Record]) -> tuple[Record, str]:
         raise DataError(f"{file} lies behind a link; put the folder itself there")
     try:
         content = read_bytes(file, JSON_BYTES)
-        return kind.model_validate(parse_json(content)), hashlib.sha256(content).hexdigest()
+        value = parse_json(content)
+        if kind is Submission and isinstance(value, dict) and isinstance(value.get("result"), dict):
+            value = {**value, "result": as_present(value["result"])}
+        return kind.model_validate(value), hashlib.sha256(content).hexdigest()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))[:100]
