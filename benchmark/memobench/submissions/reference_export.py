@@ -1,7 +1,7 @@
 """What tasks fix, written from memobench's own runs that were measured again: ``tasks/reference/<task>.json``.
 
-``python -m memobench.submissions.reference_export`` writes them again, after the detector or a task has a new version and
-the controls were run, submitted and rescored.
+``python -m memobench.submissions.reference_export`` writes them again, after the detector or a task has a new version
+and the controls were run, submitted and rescored.
 """
 
 from __future__ import annotations
