@@ -33,6 +33,7 @@ def test_one_top_level_name_and_every_file(wheel: Path) -> None:
     for folder in ("baselines", "tasks", "leaderboard"):
         for file in (ROOT / folder).rglob("*.py"):
             assert str(file.relative_to(ROOT)) in inside
+    assert "leaderboard/provenance.json" in inside
     for file in (ROOT / "benchmark" / "memobench").rglob("*.py"):
         assert str(file.relative_to(ROOT / "benchmark" / "memobench")) in inside
     assert not [name for name in names if name.endswith((".pyc", ".png", ".npz"))]

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-import memobench.training.loop
 import numpy as np
 import pytest
 from memobench.base.clock import Clock
 from memobench.base.errors import MemobenchError
 from memobench.base.store import load_arrays, save_arrays, write_json
 from memobench.challenge.results import ChallengeIdentity, ChallengeResult
-from memobench.provenance import code_digest, environment
+from memobench.provenance import environment
 from memobench.results import finished
 from memobench.training.acceleration import device_of
 
@@ -96,23 +94,6 @@ def test_a_result_that_cannot_be_read_is_made_anew(
     write_json(file, _result(identity).model_dump(mode="json"))
     file.write_bytes(spoil(file.read_bytes()))
     assert finished(tmp_path, identity, ChallengeResult) is None
-
-
-def test_the_code_digest_is_of_the_file_its_private_neighbours_and_the_training_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "entry_of_digest.py").write_text("class Entry: ...\n")
-    (tmp_path / "_shared.py").write_text("A = 1\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    from entry_of_digest import Entry  # type: ignore[import-not-found]  # written above
-
-    text = b"entry_of_digest.py\x1fclass Entry: ...\n_shared.py\x1fA = 1\n"
-    text += b"loop.py\x1f" + Path(memobench.training.loop.__file__).read_bytes()
-    assert code_digest(Entry) == hashlib.sha256(text).hexdigest()
-    (tmp_path / "other.py").write_text("B = 1\n")
-    assert code_digest(Entry) == hashlib.sha256(text).hexdigest()
-    (tmp_path / "_shared.py").write_text("A = 2\n")
-    assert code_digest(Entry) != hashlib.sha256(text).hexdigest()
 
 
 def test_devices() -> None:

@@ -8,7 +8,9 @@ from memobench.base.errors import UsageError
 from memobench.board.build import board_json, build_board, check_committed, differences
 from memobench.board.formats import text_board
 from memobench.board.read import Frame
+from memobench.board.show import show_board
 from memobench.cli.main import main
+from memobench.submissions.verify import verify
 
 from .conftest import Shelf, figures
 
@@ -52,7 +54,10 @@ def test_an_edited_figure_in_the_committed_board_is_found(filled: Shelf, frame: 
     assert differences("[1]", fresh) == ["the committed board is no board of this version"]
 
 
-def test_the_command_checks_and_says_how_to_renew(filled: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_checks_and_says_how_to_renew(
+    filled: Shelf, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memobench.board.show.failures", lambda *all: {})  # these submissions have no scores
     words = ["leaderboard", "--submissions", str(filled.submissions)]
     with pytest.raises(SystemExit) as end:
         main([*words, "--check"])
@@ -66,6 +71,20 @@ def test_the_command_checks_and_says_how_to_renew(filled: Shelf, capsys: pytest.
     with pytest.raises(SystemExit) as end:
         main([*words, "--check"])
     assert end.value.code == 0
+
+
+def test_a_submission_that_fails_verification_fails_the_check(
+    filled: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``bench verify`` and the board judge by the same function; here every submission lacks its scores."""
+    for style, name in (("github", "BOARD.md"), ("json", "board.json")):
+        (filled.submissions.parent / name).write_text(show_board(filled.submissions, None, style))
+    with pytest.raises(SystemExit) as end:
+        main(["leaderboard", "--submissions", str(filled.submissions), "--check"])
+    assert end.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
+    folders = sorted(file.parent for file in filled.submissions.glob("*/*/submission.json"))
+    assert lines == [f"{folder.parent.name}/{folder.name}: {verify(folder).problems[0]}" for folder in folders]
 
 
 def test_an_unknown_task_is_wrong_usage(filled: Shelf) -> None:

@@ -10,6 +10,7 @@ from memobench.board.build import board_json, build_board, check_committed
 from memobench.board.formats import csv_board, text_board
 from memobench.board.local import local_board
 from memobench.board.site import task_page, write_site
+from memobench.submissions.check import failures
 
 RENEW = (
     "renew it: bench leaderboard --format github > leaderboard/BOARD.md && "
@@ -47,10 +48,18 @@ def show_runs(runs: Path, task: str | None, style: str) -> str:
 
 
 def check_board(submissions: Path) -> list[str]:
-    """What of the committed board is not what the submissions give, and how to renew it; empty where all is."""
+    """What is wrong with the committed board, and what to do; empty where nothing is.
+
+    The board must be what the submissions give, and each submission must pass the first level of verification, which
+    ``bench verify`` judges by the same function.
+    """
     boards = build_board(submissions)
     lines = check_committed(boards, submissions.parent, text_board(boards, "github"))
-    return [*lines, RENEW] if lines else []
+    if lines:
+        lines.append(RENEW)
+    for name, reasons in failures(submissions, track).items():
+        lines += [f"{name}: {reason}" for reason in reasons]
+    return lines
 
 
 def make_site(submissions: Path, site: Path, task: str | None) -> str:

@@ -27,7 +27,11 @@ from memobench.base.errors import UsageError
     show_default=True,
 )
 @click.option("--site", type=click.Path(path_type=Path), help="Write a static site into this folder.")
-@click.option("--check", is_flag=True, help="Fail where BOARD.md or board.json are not what the submissions give.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Fail where BOARD.md or board.json differ from what the submissions give, or one fails verification.",
+)
 @click.option("--runs", type=click.Path(path_type=Path), help="Show the local runs in this folder instead.")
 def leaderboard_command(
     task: str | None, submissions: Path, style: str, site: Path | None, check: bool, runs: Path | None
@@ -43,7 +47,9 @@ def leaderboard_command(
         if task is not None:
             raise UsageError("--check looks at the whole board; leave --task out")
         lines = check_board(submissions)
-        click.echo("\n".join(lines) if lines else "the committed board is what the submissions give")
+        click.echo(
+            "\n".join(lines) if lines else "the committed board is what the submissions give, and all of them pass"
+        )
         if lines:
             sys.exit(1)
     elif site is not None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from memobench.base.errors import DataError, MemobenchError
+from memobench.base.progress import Track, silent
 from memobench.measure.findings import decided_samples, run_findings
 from memobench.memorization.decide import Decisions, Threshold
 from memobench.results import Decided, Metric, Result
@@ -112,6 +113,25 @@ def check_submission(folder: Path, *, practice: bool = False, beside: Path | Non
     except MemobenchError as error:
         rows, more = [], [str(error)]
     return Checked(submission, sha, scores, rows, [text[:2000] for text in problems + more])
+
+
+def failures(submissions: Path, track: Track = silent) -> dict[str, list[str]]:
+    """The submissions that do not pass the first level of verification, each with the reasons.
+
+    Args:
+        submissions: ``<submissions>/<task>/<run_id>/submission.json``.
+        track: Shows progress.
+    """
+    found = {}
+    for file in track(sorted(submissions.glob("*/*/submission.json")), "verifying the submissions"):
+        checked = check_submission(file.parent)
+        if not checked.passed:
+            odd = [
+                f"{row.metric} is {row.claimed:g}, and {row.found:g}" for row in checked.differences if not row.agrees
+            ]
+            reasons = [*checked.problems, *(f"{words} follows from the scores" for words in odd)]
+            found[f"{file.parent.parent.name}/{file.parent.name}"] = reasons
+    return found
 
 
 def parse_submission(data: bytes) -> Submission:
