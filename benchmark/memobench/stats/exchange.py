@@ -49,8 +49,21 @@ def per_patient(values: NDArray[np.generic], patients: NDArray[np.str_], names: 
     return np.bincount(place, weights=values.astype(np.float64), minlength=len(names)).astype(np.float64)
 
 
-def labellings(in_train: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.bool_]]:
-    """Deal the train labels anew, ``draws`` times, in batches of (n, P); each has as many as ``in_train``.
+def labellings(
+    in_train: NDArray[np.bool_],
+    draws: int,
+    rng: np.random.Generator,
+    *,
+    strata: NDArray[np.integer] | None = None,
+) -> Iterator[NDArray[np.bool_]]:
+    """Assign the train labels again at random, ``draws`` times, in batches of (n, P), as many as in ``in_train``.
+
+    Args:
+        in_train: (P,) the labels as they are.
+        draws: Number of labellings.
+        rng: Where they come from.
+        strata: (P,) a number for each patient's stratum, within which alone labels change places, so that every
+            stratum keeps its number of train patients; None for one stratum.
 
     >>> dealt = np.concatenate(list(labellings(np.array([True, False, False]), 5, np.random.default_rng(0))))
     >>> dealt.shape, dealt.sum(axis=1).tolist()
@@ -60,26 +73,43 @@ def labellings(in_train: NDArray[np.bool_], draws: int, rng: np.random.Generator
     batch = min(BATCH, max(1, HELD // max(1, total)))  # numbers come in the same order, whatever the batch
     for start in range(0, draws, batch):
         keys = rng.random((min(batch, draws - start), total))
-        if train == 0:
-            yield np.zeros(keys.shape, dtype=np.bool_)
+        if strata is None:
+            yield _smallest(keys, train)
             continue
-        cut = np.partition(keys, train - 1, axis=1)[:, train - 1 : train]  # (n, 1): the train-th smallest key
-        yield keys <= cut
+        labels = np.zeros(keys.shape, dtype=np.bool_)
+        for stratum in np.unique(strata):
+            own = strata == stratum
+            labels[:, own] = _smallest(keys[:, own], int(in_train[own].sum()))
+        yield labels
+
+
+def _smallest(keys: Floats, count: int) -> NDArray[np.bool_]:
+    """(n, P) where the ``count`` smallest keys of each row stand."""
+    if count == 0:
+        return np.zeros(keys.shape, dtype=np.bool_)
+    cut = np.partition(keys, count - 1, axis=1)[:, count - 1 : count]  # (n, 1)
+    return keys <= cut
 
 
 def permutation_tests(
-    contributions: Floats, in_train: NDArray[np.bool_], *, draws: int = 9999, seed: int = 0
+    contributions: Floats,
+    in_train: NDArray[np.bool_],
+    *,
+    draws: int = 9999,
+    seed: int = 0,
+    strata: NDArray[np.integer] | None = None,
 ) -> list[ExactTest]:
     """Test whether train patients receive more than their share, for several quantities with the same labellings.
 
-    The statistic is the sum of the train patients' contributions. Each draw deals as many train labels as there are to
-    the patients at random, so pools of unequal size keep their sizes.
+    The statistic is the sum of the train patients' contributions. Each draw gives as many train labels as there are to
+    patients at random, so pools of unequal size keep their sizes.
 
     Args:
         contributions: (P, K) what each patient received, whatever its label: hits, matched samples, matched images.
         in_train: (P,) the labels as they are.
         draws: Number of random labellings.
         seed: Seed of the labellings.
+        strata: (P,) the stratum of each patient, within which labels are exchanged; None for one stratum.
 
     Returns:
         One test per column. A column that is the same for all patients has nothing to test: its p-values are 1.
@@ -94,7 +124,7 @@ def permutation_tests(
     slack = 1e-9 * np.maximum(1.0, np.abs(contributions).sum(axis=0))
     above = np.zeros(contributions.shape[1], dtype=np.int64)
     below = np.zeros_like(above)
-    for dealt in labellings(in_train, draws, rng):
+    for dealt in labellings(in_train, draws, rng, strata=strata):
         sums = dealt.astype(np.float64) @ contributions
         above += (sums > observed + slack).sum(axis=0)
         below += (sums < observed - slack).sum(axis=0)
