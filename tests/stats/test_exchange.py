@@ -70,3 +70,31 @@ def test_many_patients_are_dealt_in_smaller_batches_but_alike(monkeypatch: pytes
     parts = list(labellings(in_train, 100, np.random.default_rng(3)))
     assert {len(part) for part in parts} == {7, 2}
     assert np.array_equal(np.concatenate(whole), np.concatenate(parts))
+
+
+def test_labels_are_exchanged_within_strata_alone() -> None:
+    in_train = np.array([True] * 6 + [False] * 14)
+    strata = np.array([0, 1] * 10)
+    labels = np.concatenate(list(labellings(in_train, 3000, np.random.default_rng(0), strata=strata)))
+    for stratum in (0, 1):
+        own = strata == stratum
+        assert (labels[:, own].sum(axis=1) == in_train[own].sum()).all()
+        assert labels[:, own].mean(axis=0) == pytest.approx(np.full(10, in_train[own].mean()), abs=0.04)
+
+
+def test_one_stratum_gives_the_labellings_of_none_to_the_last_digit() -> None:
+    in_train = np.arange(30) < 11
+    plain, one = (
+        np.concatenate(list(labellings(in_train, 50, np.random.default_rng(4), strata=strata)))
+        for strata in (None, np.zeros(30, dtype=np.int64))
+    )
+    assert (plain == one).all()
+
+
+def test_what_strata_explain_is_no_finding() -> None:
+    strata = np.repeat([0, 1], 20)
+    in_train = np.concatenate([np.arange(20) < 15, np.arange(20) < 5])
+    contributions = np.where(strata == 0, 5.0, 1.0)[:, None] + np.random.default_rng(1).random((40, 1))
+    (plain,) = permutation_tests(contributions, in_train)
+    (within,) = permutation_tests(contributions, in_train, strata=strata)
+    assert plain.more < 0.01 < within.more

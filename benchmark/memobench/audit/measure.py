@@ -13,7 +13,8 @@ from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import challenge
 from memobench.detection.crossfit import Detector
 from memobench.images import Images
-from memobench.measure.measurement import ROUNDING, Copies, measure_copies, measure_sensitivity
+from memobench.measure.measurement import ORDINARY, ROUNDING, Ask, Copies, measure_copies, measure_sensitivity
+from memobench.memorization.certainty import Evidence
 from memobench.memorization.decide import TAIL, Threshold, threshold
 from memobench.memorization.rates import rates
 from memobench.memorization.sensitivity import corrected
@@ -47,6 +48,7 @@ class Audited:
         p_value: (N,) how often a new patient's image matches train as well; None without a holdout.
         null_scores: Real images' best scores against other patients.
         cleaned: ``copy_rate``, ``train_share`` and their like of the cleaned set; empty without a holdout.
+        evidence: How sure single matches are, and whether the sides are exchangeable; None without a holdout.
         notes: What a reader must know.
     """
 
@@ -63,6 +65,7 @@ class Audited:
     p_value: NDArray[np.float64] | None
     null_scores: NDArray[np.float32]
     cleaned: dict[str, Metric]
+    evidence: Evidence | None
     notes: list[str]
 
 
@@ -71,8 +74,8 @@ def measure_audit(
     train: Images,
     holdout: Images | None,
     detector: Detector,
+    ask: Ask = ORDINARY,
     *,
-    null_images: int | None = None,
     track: Track = silent,
 ) -> Audited:
     """Measure synthetic images against the images that they may have been made from.
@@ -82,7 +85,7 @@ def measure_audit(
         train: What the generator learned from.
         holdout: Other patients, drawn alike; None where there are none, and then the guarantee is weaker.
         detector: Fitted to train and holdout together, without knowing which is which.
-        null_images: Real images that are matched as if they were new patients', at most; None for all.
+        ask: What else is to be known.
         track: Shows progress.
 
     Raises:
@@ -91,8 +94,8 @@ def measure_audit(
     if not len(samples):
         raise DataError("there are no synthetic images to audit; give at least one")
     if holdout is None:
-        return _without_holdout(samples, train, detector, null_images, track)
-    copies = measure_copies(samples, train, holdout, detector, null_images=null_images, track=track)
+        return _without_holdout(samples, train, detector, ask.null_images, track)
+    copies = measure_copies(samples, train, holdout, detector, ask, track=track)
     splits = Splits(train, holdout, holdout, None, holdout.take(np.zeros(0, dtype=np.int64)), digest="")
     planted, more = measure_sensitivity(copies, splits, detector, PLANTED[len(train.shape)], track=track)
     notes = list(copies.notes)
@@ -122,6 +125,7 @@ def measure_audit(
         copies.calls.p_value,
         copies.null_scores,
         _cleaned(copies, ~left_out),
+        copies.evidence,
         notes,
     )
 
@@ -176,6 +180,7 @@ def _without_holdout(
         None,
         null_scores,
         {},
+        None,
         [WEAKER],
     )
 

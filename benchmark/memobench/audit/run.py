@@ -52,6 +52,7 @@ from memobench.generator import Context
 from memobench.images import Images, content_digests
 from memobench.measure.decision import Findings, decide_set
 from memobench.measure.findings import measured_findings, recorded
+from memobench.measure.measurement import Ask
 from memobench.provenance import environment
 from memobench.report.gallery import strongest
 from memobench.training.acceleration import device_of
@@ -354,7 +355,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
         remembering = RememberingDetector.of(detector, store, path.name)
         audited = measure_audit(
-            sides.synthetic.pixels, train, holdout, remembering, null_images=parameters.null_images, track=track
+            sides.synthetic.pixels, train, holdout, remembering, Ask(parameters.null_images), track=track
         )
     with clock("report"):
         result, findings = _result(sides, audited, replace(asked, device=device), clock.seconds, name)

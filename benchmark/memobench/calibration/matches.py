@@ -2,8 +2,8 @@
 
 Scores are drawn, not measured, so that a thousand sets cost seconds. Real images' best scores against one side follow a
 Gumbel law, the law of maxima; a new patient's image is one draw for either side. Its location and scale, -2.4 and 0.75,
-are about those of the benchmark's tasks, as are the copies' 11.5 and 1.2. :mod:`memobench.calibration.own_images` plants
-copies in real images.
+are about those of the benchmark's tasks, as are the copies' 11.5 and 1.2. Copies are planted in real images by
+:mod:`memobench.calibration.own_images`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.copies.decide import decide, threshold
+from memobench.base.seeds import generator_for
 from memobench.memorization.certainty import Evidence, NullScores, evidence_of
+from memobench.memorization.decide import decide, threshold
 from memobench.memorization.rates import Pools
 from memobench.memorization.shift import Shift
-from memobench.seeds import generator_for
 
 LOCATION, SCALE = -2.4, 0.75  # of real images' best score against one side
 COPY = (11.5, 1.2)  # mean and standard deviation of a copy's score
@@ -83,10 +83,12 @@ class Drawn:
     Attributes:
         evidence: What speaks for copies.
         copied: (N,) which samples are copies, of either side.
+        on_train: (N,) which samples match train better.
     """
 
     evidence: Evidence
     copied: NDArray[np.bool_]
+    on_train: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,7 @@ def draw_matches(situation: Situation, seed: int) -> Drawn:
             scores[side, rows] = rng.normal(*COPY, size=len(rows))
         copied[rows] = True
     tau = threshold(null, situation.pool_fraction).tau
-    decisions = decide(
-        scores[0].astype(np.float32), index[0], scores[1].astype(np.float32), index[1], tau
-    )
+    decisions = decide(scores[0].astype(np.float32), index[0], scores[1].astype(np.float32), index[1], tau)
     shift = Shift(exchangeable=not situation.shifted, p_value=1.0, auc=0.5)
     evidence = evidence_of(
         decisions,
@@ -161,7 +161,7 @@ def draw_matches(situation: Situation, seed: int) -> Drawn:
         near=of if situation.collapsed else None,
         shift=shift,
     )
-    return Drawn(evidence, copied)
+    return Drawn(evidence, copied, decisions.side >= 0)
 
 
 def _real(situation: Situation, owner: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ beside.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from memobench.features import Features
 from memobench.generator import Generator
 from memobench.images import Images
 from memobench.memorization.calls import Calls, single_calls
+from memobench.memorization.certainty import Evidence, NullScores, evidence_of
 from memobench.memorization.counted import counted, with_sensitivity
 from memobench.memorization.decide import Decisions, Threshold, decide, threshold
 from memobench.memorization.membership import membership
@@ -32,11 +33,40 @@ from memobench.memorization.other_scores import other_scores
 from memobench.memorization.published import published_metrics
 from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
+from memobench.memorization.repeats import repeats
+from memobench.memorization.shift import Shift, Side, exchangeability
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
+from memobench.stats.strata import Strata
 from memobench.task import Splits
 
+TESTED = 2048  # images of each side, at most, on which exchangeability is tested
+INVALID = "p-value not valid: train and holdout patients differ"
+SHIFTED = (
+    "train and holdout are not exchangeable: real images alone tell their patients apart (AUC {auc:.2f}, p = {p:.2g}). "
+    "The permutation tests are not used; single matches and their number are still judged. Give held-out patients of "
+    "the same source, or name the columns that explain the difference as strata"
+)
 ROUNDING = 1e-2  # log odds: registration may leave an exact copy a hair off
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What :func:`measure_copies` is asked.
+
+    Attributes:
+        null_images: Real images that are matched as if they were new patients', at most; None for all.
+        by_design: Whether train and holdout were drawn at random from one set of patients, as a run draws them; what
+            tells them apart is then chance. Else it is tested.
+        strata: Within what values of a column train and holdout are exchangeable; None for everywhere.
+    """
+
+    null_images: int | None = None
+    by_design: bool = False
+    strata: Strata | None = None
+
+
+ORDINARY = Ask()
 
 
 @dataclass(frozen=True)
@@ -51,6 +81,7 @@ class Copies:
         searched: Their images, train before holdout, ready to be searched again.
         calls: The list of samples called copies, with p-values.
         null_scores: The real images' best scores against other patients.
+        evidence: How sure single matches are, on either side, and whether train and holdout are exchangeable.
         notes: What a reader must know.
     """
 
@@ -61,6 +92,7 @@ class Copies:
     searched: MatchingPool
     calls: Calls
     null_scores: NDArray[np.float32]
+    evidence: Evidence
     notes: list[str]
 
 
@@ -113,7 +145,8 @@ def measure(
     """
     seed = derive_seed(0, "inference")
     train, holdout = splits.train, splits.holdout
-    copies = measure_copies(samples, train, holdout, detector, null_images=null_images, track=track)
+    ask = Ask(null_images, by_design=True)
+    copies = measure_copies(samples, train, holdout, detector, ask, track=track)
     metrics, notes = dict(copies.metrics), list(copies.notes)
     planted, more = measure_sensitivity(copies, splits, detector, PLANTED[len(train.shape)], track=track)
     metrics |= more
@@ -162,8 +195,8 @@ def measure_copies(
     train: Images,
     holdout: Images,
     detector: Detector,
+    ask: Ask = ORDINARY,
     *,
-    null_images: int | None = None,
     track: Track = silent,
 ) -> Copies:
     """One threshold from real images, blind to the labels, then train against holdout.
@@ -171,26 +204,57 @@ def measure_copies(
     Args:
         samples: (N, *S) float32 in [0, 1].
         train: The images that may have been copied.
-        holdout: Images of other patients, drawn alike: the decoys.
+        holdout: Images of other patients, drawn in the same way: the decoys.
         detector: Trained without knowing which is which.
-        null_images: Real images that are matched as if they were new patients', at most; None for all.
+        ask: What else is to be known.
         track: Shows progress.
     """
     seed = derive_seed(0, "inference")
     both = train.joined(holdout)
     pool = detector.matching_pool(both)
-    null_scores, null_patients, pool_fraction = detector.null_scores(pool, most=null_images, track=track)
-    some = both if null_images is None else both.some_patients(null_images, generator_for(0, "exact scores"))
+    null_scores, null_patients, pool_fraction = detector.null_scores(pool, most=ask.null_images, track=track)
+    some = both if ask.null_images is None else both.some_patients(ask.null_images, generator_for(0, "exact scores"))
     exact = detector.exact_scores(some)
     limit = threshold(null_scores, pool_fraction, highest=float(exact.min()) - ROUNDING)
     decisions = decide(*match_sides(detector, samples, pool, len(train), track=track), limit.tau)
-    pools = Pools.of(train, holdout)
+    pools = Pools.of(train, holdout, ask.strata)
     metrics = counted(decisions, pools, seed=seed)
     calls = single_calls(decisions, pools, null_scores, null_patients, pool_fraction)
     found_again = _found_again(samples[calls.called], train, detector, track)
     if found_again is not None:
         metrics["reidentified"] = found_again
-    return Copies(metrics, limit, decisions, pools, pool, calls, null_scores, [calls.words] if calls.patients else [])
+    null = NullScores(null_scores, null_patients, pool_fraction)
+    shift = _shift(train, holdout, detector, null, ask)
+    evidence = evidence_of(decisions, pools, null, limit.tau, near=repeats(samples), shift=shift)
+    notes = [calls.words] if calls.patients else []
+    if not shift.exchangeable:
+        metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
+        notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
+    return Copies(metrics, limit, decisions, pools, pool, calls, null_scores, evidence, notes)
+
+
+def _shift(train: Images, holdout: Images, detector: Detector, null: NullScores, ask: Ask) -> Shift:
+    """Whether the sides are exchangeable, on some patients of each where there are many images.
+
+    A run knows that they are, so that only what is at hand, the null scores, is looked at.
+    """
+    sides = []
+    for name, side in (("train", train), ("holdout", holdout)):
+        some = side.some_patients(TESTED, generator_for(0, "exchangeability", name))
+        sides.append(Side(None if ask.by_design else detector.features(some.pixels), some.patients))
+    known = np.concatenate([side.patients for side in sides])
+    asked = np.isin(null.patients, known)
+    found = exchangeability(
+        *sides, null_scores=null.scores[asked], null_patients=null.patients[asked], strata=ask.strata
+    )
+    return replace(found, exchangeable=True) if ask.by_design else found
+
+
+def _not_exchangeable(metric: Metric) -> Metric:
+    """A metric whose p-value is not valid, and says so."""
+    if metric.p_value is None:
+        return metric
+    return metric.model_copy(update={"note": " ".join([metric.note or "", INVALID]).strip()})
 
 
 def match_sides(

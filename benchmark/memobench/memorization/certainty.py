@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from memobench.copies.decide import Decisions
-from memobench.errors import DataError
+from memobench.base.errors import DataError
+from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools
 from memobench.memorization.shift import Shift
 from memobench.stats.tails import TailFit, fit_tail

@@ -55,7 +55,8 @@ def copy_evidence(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: i
     Returns:
         The decimal logarithm of the average ratio (null 0) with its permutation p-value.
     """
-    value, test = evidence_test(strongest_matches(decisions, pools), pools.in_train, seed=seed, draws=draws)
+    votes = strongest_matches(decisions, pools)
+    value, test = evidence_test(votes, pools.in_train, seed=seed, draws=draws, strata=pools.stratum)
     return Metric(
         value=value,
         null=0.0,
@@ -66,9 +67,14 @@ def copy_evidence(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: i
 
 
 def evidence_test(
-    votes: Floats, in_train: NDArray[np.bool_], *, seed: int = 0, draws: int = 9999
+    votes: Floats,
+    in_train: NDArray[np.bool_],
+    *,
+    seed: int = 0,
+    draws: int = 9999,
+    strata: NDArray[np.integer] | None = None,
 ) -> tuple[float, ExactTest]:
-    """The statistic of :func:`copy_evidence` and its exact test, from (P,) votes and labels.
+    """The statistic of :func:`copy_evidence` and its exact test, from (P,) votes, labels and strata.
 
     >>> lead, test = evidence_test(np.arange(20.0), np.arange(20) >= 10)
     >>> lead > 1, test.more < 0.01
@@ -82,7 +88,7 @@ def evidence_test(
     value = float(_statistic(in_train[None, order], ends, chance)[0])
     rng = generator_for(seed, "evidence")
     above = below = 0
-    for dealt in labellings(in_train, draws, rng):
+    for dealt in labellings(in_train, draws, rng, strata=strata):
         drawn = _statistic(dealt[:, order], ends, chance)
         above += int((drawn > value + 1e-9).sum())
         below += int((drawn < value - 1e-9).sum())

@@ -29,6 +29,7 @@ from memobench.stats.intervals import (
     scaled,
     share_interval,
 )
+from memobench.stats.strata import Strata
 
 NULLS = {"copy_rate": 0.0, "memorized_patients": 0.0, "memorized_rate": 0.0, "train_share": 0.5}
 
@@ -43,17 +44,19 @@ class Pools:
         train_content: (n,) equal for training images that are pixel for pixel the same, which then count as one;
             None where all differ.
         holdout_content: The same of the holdout images.
+        strata: Within what labels are exchanged; None for everywhere.
     """
 
     train: NDArray[np.str_]
     holdout: NDArray[np.str_]
     train_content: NDArray[np.generic] | None = None
     holdout_content: NDArray[np.generic] | None = None
+    strata: Strata | None = None
 
     @classmethod
-    def of(cls, train: Images, holdout: Images) -> Self:
+    def of(cls, train: Images, holdout: Images, strata: Strata | None = None) -> Self:
         """The pools of a measurement."""
-        return cls(train.patients, holdout.patients, train.contents, holdout.contents)
+        return cls(train.patients, holdout.patients, train.contents, holdout.contents, strata)
 
     @property
     def names(self) -> NDArray[np.str_]:
@@ -64,6 +67,11 @@ class Pools:
     def in_train(self) -> NDArray[np.bool_]:
         """(P,) whether each of :attr:`names` is a training patient."""
         return np.isin(self.names, self.train)
+
+    @property
+    def stratum(self) -> NDArray[np.int64] | None:
+        """(P,) the number of the stratum of each of :attr:`names`; None where there is one for all."""
+        return None if self.strata is None else self.strata.numbers(self.names)
 
     @property
     def ratio(self) -> float:
@@ -166,9 +174,8 @@ def rates_and_tests(
     images_expected = count.images * (count.images_hit.sum() / count.images.sum())
     # Column by column the quantity whose sum over train decides; the second last is the linear part of a ratio.
     contributions = [count.copies, count.hit, count.images_hit - images_expected, count.samples]
-    tests = dict(
-        zip(NULLS, permutation_tests(np.stack(contributions, axis=1), in_train, draws=draws, seed=seed), strict=True)
-    )
+    exact = permutation_tests(np.stack(contributions, axis=1), in_train, draws=draws, seed=seed, strata=pools.stratum)
+    tests = dict(zip(NULLS, exact, strict=True))
     metrics = {name: _tested(estimates[name], null, tests[name]) for name, null in NULLS.items()}
     of_train, of_holdout = estimates["copies_of_train"], estimates["copies_of_holdout"]
     metrics["copies_of_train"] = _untested(of_train, pools.ratio * of_holdout[0])

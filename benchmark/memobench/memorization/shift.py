@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from memobench.errors import DataError
-from memobench.exchange import labellings
-from memobench.neighbours import nearest
-from memobench.seeds import generator_for
+from memobench.base.seeds import generator_for
+from memobench.neighbours.nearest import nearest
+from memobench.stats.exchange import labellings
+from memobench.stats.strata import Strata
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
@@ -62,57 +62,6 @@ class Side:
 
     features: NDArray[np.floating] | None
     patients: NDArray[np.str_]
-
-
-@dataclass(frozen=True)
-class Strata:
-    """Within what labels are exchanged.
-
-    Attributes:
-        columns: Names of the columns that they come from.
-        of: For each patient of both sides, its stratum.
-    """
-
-    columns: tuple[str, ...]
-    of: dict[str, str]
-
-    @classmethod
-    def from_columns(
-        cls, patients: NDArray[np.str_], columns: dict[str, NDArray[np.str_]]
-    ) -> Strata:
-        """The strata of the patients of both sides, from values of their images.
-
-        A patient whose images differ in a column has all their values for his stratum.
-
-        Args:
-            patients: (N,) the patient of each image of both sides.
-            columns: By name, (N,) values.
-
-        Raises:
-            DataError: A column has not one value for each image.
-
-        >>> Strata.from_columns(np.array(["a", "a", "b"]), {"view": np.array(["pa", "lat", "pa"])}).of
-        {'a': 'lat+pa', 'b': 'pa'}
-        """
-        for name, values in columns.items():
-            if len(values) != len(patients):
-                raise DataError(f'column "{name}" has {len(values)} values for {len(patients)} images; give one for each')
-        of: dict[str, str] = {}
-        for patient in np.unique(patients).tolist():
-            rows = patients == patient
-            of[patient] = " / ".join("+".join(np.unique(values[rows]).tolist()) for values in columns.values())
-        return cls(tuple(columns), of)
-
-    def numbers(self, names: NDArray[np.str_]) -> NDArray[np.int64]:
-        """(P,) a number for the stratum of each patient.
-
-        Raises:
-            DataError: A patient has none.
-        """
-        missing = [name for name in names.tolist() if name not in self.of]
-        if missing:
-            raise DataError(f'patient "{missing[0]}" has no value of {", ".join(self.columns)}; give one for each')
-        return np.unique([self.of[name] for name in names.tolist()], return_inverse=True)[1].reshape(-1)
 
 
 def exchangeability(

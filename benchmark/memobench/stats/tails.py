@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc
 from scipy.stats import beta, binom, gamma
 
-from memobench.errors import DataError
-from memobench.seeds import generator_for
+from memobench.base.errors import DataError
+from memobench.base.seeds import generator_for
 
 Floats = NDArray[np.float64]
 
@@ -165,9 +165,7 @@ def fit_tail(draws: ArrayLike, groups: NDArray[np.generic] | None = None, *, see
     if poor:
         shape = min(shape + float(np.sqrt(SHAPE_VARIANCE / count)), LARGEST_SHAPE)
         count = max(count / 4, min(4.0, count))
-    return TailFit(
-        start, shape, scale, k, count, n, float(found[0]), float(p_value), float(p_heavier), poor, ordered
-    )
+    return TailFit(start, shape, scale, k, count, n, float(found[0]), float(p_value), float(p_heavier), poor, ordered)
 
 
 def by_l_moments(excess: Floats) -> tuple[float, float]:
