@@ -63,7 +63,9 @@ def run(
     clock = Clock(say)
 
     with clock("data"):
-        whole, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
+        whole, _, clock.stored = load_splits(
+            task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=track
+        )
         splits = _limited(settings, whole)
     identity = _identity(settings, task, generator, splits)
     folder = settings.out / identity.run_id
@@ -110,7 +112,10 @@ def follow(settings: RunSettings) -> None:
     if not _meet(settings, False):  # the main process says whether there is anything to do; its data are stored now
         return
     device = device_of_process(device_of(settings.device))
-    whole, _, _ = load_splits(task, settings.data, settings.size, store=Store(settings.out / ".stages"), track=silent)
+    store = Store(settings.out / ".stages")
+    whole, _, _ = load_splits(
+        task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=silent
+    )
     splits = _limited(settings, whole)
     identity = _identity(settings, task, generator, splits)
     with accelerated(Acceleration(settings.precision, settings.compiled)):
@@ -143,10 +148,10 @@ def plan(settings: RunSettings) -> str:
     task, _, generator = _entries(settings)
     shape = task.shape_at(settings.size)
     if named := named_source(settings.data):
-        from memobench.data.public._prepare import list_records
+        from memobench.data.public._prepare import list_all
 
         source, root = named
-        records = list_records(source, root)
+        records = list_all(source, root, skip_unreadable=settings.skip_unreadable).records
         data = f"{len(records)} images of {len({one.patient for one in records})} patients of {source.title} in {root}"
     elif settings.data != "phantom":
         from memobench.data.manifest import read_manifest

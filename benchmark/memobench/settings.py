@@ -29,6 +29,7 @@ class RunSettings:
         again: Do every stage again instead of using what is stored.
         precision: How networks compute; like the device, it is no part of a result's identity.
         compiled: Compile networks; pays in long trainings on GPUs.
+        skip_unreadable: Go on without images that are listed and absent, or cannot be read.
     """
 
     model: str
@@ -46,3 +47,4 @@ class RunSettings:
     again: bool = word(False, flag="fresh")
     precision: str = word("auto", choices=("auto", "float32", "bfloat16"))
     compiled: bool = word(False, flag="compile")
+    skip_unreadable: bool = False

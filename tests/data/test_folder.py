@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from memobench.base.errors import DataError
-from memobench.data.folder import deal, read_sides
+from memobench.data.files.inspect import inspect_folder
+from memobench.data.files.picture import stretched
+from memobench.data.files.prepare import prepare
+from memobench.data.folder import deal, key, read_sides
 from memobench.data.manifest import read_manifest
 from memobench.data.resample import resize
 from PIL import Image
@@ -51,7 +54,39 @@ def test_sixteen_bit_png_is_scaled(write_folder: Write) -> None:
     Image.fromarray(values).save(root / "p0_0.png")
     sides, _ = _read(root)
     both = np.concatenate([images.pixels[images.patients == "p0"] for images in sides.values() if images is not None])
-    assert np.allclose(both[0], values / 65535, atol=1e-6)
+    assert np.allclose(both[0], stretched(values), atol=1e-6)
+
+
+def test_twelve_bits_in_sixteen_fill_the_range_as_sixteen_do(write_folder: Write) -> None:
+    pixels = []
+    root = write_folder(scans=1)
+    for factor in (1, 16):
+        for patient in range(len(read_manifest(root).files)):
+            values = np.random.default_rng(patient).integers(0, 4096, (32, 32)).astype(np.uint16)
+            Image.fromarray(values * np.uint16(factor)).save(root / f"p{patient}_0.png")
+        pixels.append(_read(root)[0]["train"].pixels)
+    assert np.array_equal(*pixels)
+
+
+def test_a_folder_is_read_as_an_audit_reads_it(write_folder: Write) -> None:
+    root = write_folder(scans=1)
+    sides, notes = _read(root)
+    audited = prepare(inspect_folder(root), (32, 32))
+    for images in sides.values():
+        assert images is not None
+        for pixels, scan in zip(images.pixels, images.scans.tolist(), strict=True):
+            assert np.array_equal(pixels, audited.pixels[audited.scans.tolist().index(scan)])
+    assert any("percentile range" in note for note in notes)
+
+
+def test_what_cannot_be_read_is_left_out_where_that_is_asked(write_folder: Write) -> None:
+    root = write_folder(scans=1)
+    _truncate(root / "p5_0.png")
+    manifest = read_manifest(root)
+    sides, notes = read_sides(manifest, (32, 32), skip_unreadable=True)
+    assert not any("p5" in images.patients for images in sides.values() if images is not None)
+    assert "1 files that cannot be used were left out (--skip-unreadable)" in notes
+    assert key(manifest, (32, 32)) != key(manifest, (32, 32), skip_unreadable=True)
 
 
 def test_patients_who_share_an_image_are_one(write_folder: Write) -> None:
@@ -83,7 +118,6 @@ def test_a_folder_without_manifest(tmp_path: Path) -> None:
         ("file,patient_id\n,a\n", "file or patient_id is empty"),
         ("file,patient_id\n../up.png,a\n", "leaves the folder"),
         ("file,patient_id\n/etc/passwd,a\n", "leaves the folder"),
-        ("file,patient_id\nmanifest.csv,a\n", "neither PNG nor NPZ"),
         ("file,patient_id\na.png,a\na.png,b\n", "lists a.png twice"),
     ],
 )
@@ -114,7 +148,7 @@ def _constant(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
-    [(_truncate, "cannot be read"), (_not_png, "cannot be read"), (_constant, "is constant")],
+    [(_truncate, "is damaged"), (_not_png, "is a program"), (_constant, "is constant")],
 )
 def test_a_bad_image_is_named(write_folder: Write, spoil: Callable[[Path], None], message: str) -> None:
     root = write_folder()
@@ -127,9 +161,9 @@ def test_a_bad_image_is_named(write_folder: Write, spoil: Callable[[Path], None]
     ("volume", "message"),
     [
         (np.full((8, 8, 8), np.nan, np.float32), "NaN"),
-        (np.linspace(-5, 5, 512, dtype=np.float32).reshape(8, 8, 8), "spans -5 to 5"),
-        (np.zeros((8, 8), np.uint8), "needs 3D images"),
-        (np.zeros((8, 8, 8), np.int64), "holds int64"),
+        (np.full((8, 8, 8), 1j), "type complex128"),
+        (np.zeros((8, 8), np.uint8), "is a 2D image"),
+        (np.zeros((8, 8, 8), np.int64), "is constant"),
     ],
 )
 def test_a_bad_volume_is_named(write_folder: Write, volume: np.ndarray, message: str) -> None:
@@ -142,7 +176,7 @@ def test_a_bad_volume_is_named(write_folder: Write, volume: np.ndarray, message:
 def test_a_pickle_is_refused(write_folder: Write) -> None:
     root = write_folder(shape=(8, 8, 8))
     np.savez(root / "p2_0.npz", vol=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(DataError, match=r"p2_0\.npz cannot be read"):
+    with pytest.raises(DataError, match=r"p2_0\.npz holds Python objects"):
         _read(root, (16, 16, 16))
 
 

@@ -8,60 +8,69 @@ interpolation, each axis on its own: the whole image is kept and its aspect is n
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from memobench.base.errors import DataError
 from memobench.base.progress import silent
 from memobench.base.seeds import generator_for
+from memobench.data.files.inspect import inspect_folder
+from memobench.data.files.picture import SCALING_VERSION
+from memobench.data.files.prepare import prepare
 from memobench.data.manifest import Manifest
-from memobench.data.resample import resize
 from memobench.images import Images
 
-VERSION = "1"
+VERSION = "1"  # of the split rule
 MIN_PATIENTS = 12
 DEV_PATIENTS = 64  # fewer teach the detector too little; then it cross-fits over train and holdout
 
 
-def key(manifest: Manifest, shape: tuple[int, ...]) -> dict[str, Any]:
-    """What the sides depend on: every file's name and content, the ids, the shape, the version of the rule."""
+def key(manifest: Manifest, shape: tuple[int, ...], *, skip_unreadable: bool = False) -> dict[str, Any]:
+    """What the sides depend on: every file's name and content, the ids, the shape, the versions of the rules."""
     sha = hashlib.sha256()
     for file, patient, scan in zip(manifest.files, manifest.patients, manifest.scans, strict=True):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        with file.open("rb") as handle:
+            content = hashlib.file_digest(handle, "sha256").hexdigest()
         sha.update("\x1f".join([str(file.relative_to(manifest.root)), patient, scan, content, ""]).encode())
-    return {"source": "folder", "version": VERSION, "content": sha.hexdigest(), "shape": shape}
+    return {
+        "source": "folder",
+        "version": VERSION,
+        "scaling": SCALING_VERSION,
+        "content": sha.hexdigest(),
+        "shape": shape,
+        **({"skip_unreadable": True} if skip_unreadable else {}),
+    }
 
 
 def read_sides(
-    manifest: Manifest, shape: tuple[int, ...], track: Callable[..., Iterator[Any]] = silent
+    manifest: Manifest,
+    shape: tuple[int, ...],
+    track: Callable[..., Iterator[Any]] = silent,
+    *,
+    skip_unreadable: bool = False,
 ) -> tuple[dict[str, Images | None], list[str]]:
-    """Read every image and deal the patients to train, holdout, test, dev and fresh.
+    """Read every image as an audit does, and split the patients into train, holdout, test, dev and fresh.
 
     Raises:
         DataError: A file cannot be read, has another dimension than the task, holds NaN or one value only; or there
             are fewer patients than the split needs.
     """
-    with ThreadPoolExecutor() as pool:
-        read = pool.map(lambda file: read_image(file, shape, manifest.root), manifest.files)
-        both = list(track(read, "reading images", len(manifest.files)))
-    pixels = np.stack([image for image, _ in both])
-    notes = []
-    originals = {original for _, original in both}
+    found = inspect_folder(manifest.root, dim=len(shape), skip_unreadable=skip_unreadable, track=track)
+    images = prepare(found, shape, track=track)
+    notes = [f"{one.count} {one.kind} images, {one.low:g} to {one.high:g}, {one.scaling}" for one in found.found]
+    notes += found.notes
+    if found.unreadable:
+        notes.append(f"{len(found.unreadable)} files that cannot be used were left out (--skip-unreadable)")
+    originals = {item.shape for item in found.items}
     if originals != {shape}:
         sizes = "one size" if len(originals) == 1 else f"{len(originals)} sizes"
         notes.append(f"images of {sizes} were resampled to {'x'.join(map(str, shape))}")
-    patients = np.array(manifest.patients)
-    groups, found = join_duplicates(pixels, patients)
-    notes += found
+    groups, joined = join_duplicates(images.pixels, images.patients)
+    notes += joined
     sides = deal(groups)
-    images = Images(pixels, patients, np.array(manifest.scans))
     if "dev" not in sides:
         notes.append("too few patients to set some aside for the detector; it cross-fits over train and holdout")
     return {name: images.take(np.isin(groups, chosen)) for name, chosen in sides.items()}, notes
@@ -122,59 +131,3 @@ def join_duplicates(pixels: NDArray[np.float32], patients: NDArray[np.str_]) -> 
         f"{shared} images are identical to an image of another patient; the {joined} patients that share images are "
         "treated as one wherever they meet, so that none stands on two sides"
     ]
-
-
-def read_image(file: Path, shape: tuple[int, ...], root: Path) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-    """One image as float32 in [0, 1] of the wanted shape, and the shape that it had.
-
-    Raises:
-        DataError: It cannot be read, or is no image of that dimension; the message names the file.
-    """
-    name = file.relative_to(root)
-    try:
-        array = _read_png(file) if file.suffix.lower() == ".png" else read_npz(file)
-    except (OSError, ValueError, zipfile.BadZipFile, SyntaxError, KeyError, EOFError) as error:
-        raise DataError(f"{name} cannot be read ({error}); restore it or delete its line in manifest.csv") from error
-    if array.ndim != len(shape):
-        raise DataError(
-            f"{name} has shape {array.shape}, but the task needs {len(shape)}D images; choose a "
-            f"{array.ndim}D task (bench list tasks) or delete its line in manifest.csv"
-        )
-    if array.dtype in (np.uint8, np.uint16):
-        image = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    elif np.issubdtype(array.dtype, np.floating):
-        image = array.astype(np.float32)
-    else:
-        raise DataError(f"{name} holds {array.dtype}; save it as uint8, uint16 or floating point in [0, 1]")
-    if not np.isfinite(image).all():
-        raise DataError(f"{name} holds {int((~np.isfinite(image)).sum())} NaN or infinite values; replace them")
-    low, high = float(image.min()), float(image.max())
-    if low < 0 or high > 1:
-        raise DataError(f"{name} spans {low:g} to {high:g}; window it to uint8, uint16 or [0, 1] first")
-    if low == high:
-        raise DataError(f"{name} is constant (every value is {low:g}), no image; delete its line in manifest.csv")
-    return resize(image, shape), array.shape
-
-
-def _read_png(file: Path) -> NDArray[Any]:
-    with Image.open(file) as image:
-        if image.format != "PNG":
-            raise ValueError(f"its content is {image.format}, not PNG")
-        image.load()
-        if image.mode.startswith("I"):
-            return np.asarray(image).astype(np.uint16)
-        return np.asarray(image.convert("L"))
-
-
-def read_npz(file: Path) -> NDArray[Any]:
-    """The only array of an archive, or the one called ``vol``; never a pickle.
-
-    Raises:
-        ValueError: There are several arrays and none is called ``vol``, or it holds objects.
-    """
-    with np.load(file, allow_pickle=False) as archive:
-        names = archive.files
-        if "vol" not in names and len(names) != 1:
-            raise ValueError(f"it holds {', '.join(names) or 'nothing'}; keep one array, or name one vol")
-        array: NDArray[Any] = archive["vol" if "vol" in names else names[0]]
-        return array

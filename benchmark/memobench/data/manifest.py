@@ -19,16 +19,15 @@ class Manifest:
     scans: tuple[str, ...]
 
 
-def read_manifest(root: Path, suffixes: tuple[str, ...] = (".png", ".npz")) -> Manifest:
+def read_manifest(root: Path) -> Manifest:
     """Read and check ``manifest.csv``.
 
     Args:
         root: The folder.
-        suffixes: The endings of files that may be listed, in lower case; () for any.
 
     Raises:
         DataError: No folder, no manifest, missing columns, an empty cell, a path that leaves the folder, a file that
-            is missing or of another kind, or a file listed twice.
+            is missing, or a file listed twice.
     """
     if not root.is_dir():
         raise DataError(f'there is no folder {root}; give --data "phantom" or a folder with a manifest.csv')
@@ -58,8 +57,6 @@ def read_manifest(root: Path, suffixes: tuple[str, ...] = (".png", ".npz")) -> M
             raise DataError(f"{path}, line {line}: {name} leaves the folder; list only files inside it")
         if not file.is_file():
             raise DataError(f"{path}, line {line}: there is no file {name}; restore it or delete the line")
-        if suffixes and file.suffix.lower() not in suffixes:
-            raise DataError(f"{path}, line {line}: {name} is neither PNG nor NPZ; convert it")
         files.append(file)
         patients.append(patient)
         scans.append((row.get("scan_id") or "").strip() or name)

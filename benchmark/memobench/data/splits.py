@@ -31,6 +31,7 @@ def load_splits(
     size: int | None = None,
     *,
     store: Store,
+    skip_unreadable: bool = False,
     track: Callable[..., Iterator[Any]] = silent,
 ) -> tuple[Splits, Path, bool]:
     """The sides of a task, drawn or read now unless they are stored.
@@ -40,6 +41,7 @@ def load_splits(
         data: "phantom", NAME or NAME=DIR of a public data set, or the path of a folder with a manifest.
         size: Side length in pixels; None for the task's own.
         store: Where the images are kept between runs.
+        skip_unreadable: Go on without images that are listed and absent, or cannot be read.
         track: Shows progress.
 
     Returns:
@@ -51,7 +53,7 @@ def load_splits(
         MemobenchError: The phantom draws other bytes here than the task promises.
     """
     shape = task.shape_at(size)
-    key, build = _plan(task, data, shape, track)
+    key, build = _plan(task, data, shape, skip_unreadable, track)
 
     def write(into: Path, scratch: Path) -> None:
         sides, notes = build(scratch)
@@ -68,20 +70,23 @@ def load_splits(
 
 
 def _plan(
-    task: TaskInfo, data: str, shape: tuple[int, ...], track: Callable[..., Iterator[Any]]
+    task: TaskInfo, data: str, shape: tuple[int, ...], skip: bool, track: Callable[..., Iterator[Any]]
 ) -> tuple[dict[str, Any], Callable[[Path], Sides]]:
     """What the sides depend on, and the function that makes them, given a folder for unfinished work."""
     if data == "phantom":
         return phantom.key(task, shape), lambda _: phantom.draw_sides(task, shape, track)
     if named := named_source(data):
         source, root = named
-        records = prepared.list_records(source, root)
+        listed = prepared.list_all(source, root, skip_unreadable=skip)
         return (
-            prepared.key(source, root, records, shape),
-            lambda scratch: prepared.read_sides(source, root, records, shape, scratch, track),
+            prepared.key(source, root, listed, shape),
+            lambda scratch: prepared.read_sides(source, root, listed, shape, scratch, track),
         )
     manifest = read_manifest(Path(data))
-    return folder.key(manifest, shape), lambda _: folder.read_sides(manifest, shape, track)
+    return (
+        folder.key(manifest, shape, skip_unreadable=skip),
+        lambda _: folder.read_sides(manifest, shape, track, skip_unreadable=skip),
+    )
 
 
 def check_promise(task: TaskInfo, shape: tuple[int, ...], drawn: str) -> None:

@@ -8,17 +8,22 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
 from memobench.base.errors import DataError
 from memobench.base.store import Store
 from memobench.cli.main import main
+from memobench.data.files.inspect import inspect_folder
+from memobench.data.files.picture import stretched
+from memobench.data.files.prepare import prepare
 from memobench.data.folder import deal
 from memobench.data.manifest import read_manifest
 from memobench.data.public._decathlon import subject
-from memobench.data.public._source import SOURCES, Recipe, data_kind
+from memobench.data.public._source import SOURCES, data_kind
 from memobench.data.splits import load_splits
+from memobench.images import Images
 from memobench.task import TASKS, Splits
 
 from .conftest import LISTED, PATIENTS, SLICES
@@ -28,8 +33,12 @@ Build = Callable[[str], Path]
 
 
 def sides(splits: Splits) -> list[set[str]]:
+    return [set(images.patients.tolist()) for images in _images(splits)]
+
+
+def _images(splits: Splits) -> list[Images]:
     every = [splits.train, splits.holdout, splits.test, splits.fresh, splits.dev]
-    return [set(images.patients.tolist()) for images in every if images is not None]
+    return [images for images in every if images is not None]
 
 
 @pytest.mark.parametrize("name", SOURCES.names())
@@ -72,16 +81,14 @@ def test_volumes_give_their_middle_slice_to_a_2d_task(miniature: Build, tmp_path
     splits, *_ = load_splits(TASKS.get("mr2d"), f"mrnet={root}", 32, store=Store(tmp_path / "store"))
     series = np.load(root / "MRNet-v1.0" / "train" / "sagittal" / f"{splits.train.scans[0]}.npy").astype(np.float32)
     middle = series[len(series) // 2]
-    expected = (middle - middle.min()) / np.ptp(middle)
-    np.testing.assert_allclose(splits.train.pixels[0], expected, atol=1e-6)
-    assert SOURCES.get("mrnet").recipe == Recipe(full_range=True)
+    np.testing.assert_array_equal(splits.train.pixels[0], stretched(middle))
 
 
 def test_dicom_slices_are_sorted_by_place_and_windowed(miniature: Build) -> None:
     source, root = SOURCES.get("lidc_idri"), miniature("lidc_idri")
     record = source.records(root)[0]
     raw = source.read(root, record)
-    assert raw.spacing == (20.0, 16.0, 16.0)
+    assert raw.spacing == pytest.approx((20.0, 16.0, 16.0))
     assert raw.values.min() >= -1024
     assert raw.values.shape == (SLICES, 16, 16)
     planes = [pydicom.dcmread(root / file) for file in record.files]
@@ -134,6 +141,112 @@ def test_an_interrupted_preparation_goes_on(miniature: Build, tmp_path: Path) ->
         os.utime(file, ns=(inode.st_atime_ns, inode.st_mtime_ns))
     splits, *_ = load_splits(TASKS.get("mr"), f"ixi={root}", 32, store=store)
     assert sum(map(len, sides(splits))) == len(files)
+
+
+def _load(source: str, root: Path, tmp_path: Path, *, skip: bool = False) -> tuple[Splits, str]:
+    task = TASKS.get(SOURCES.get(source).tasks[-1])
+    splits, *_ = load_splits(task, f"{source}={root}", 32, store=Store(tmp_path / "store"), skip_unreadable=skip)
+    return splits, " ".join(splits.notes)
+
+
+@pytest.mark.parametrize("name", ["chexpert", "chestxray14", "mimic_cxr_jpg", "decathlon_spleen"])
+def test_what_is_listed_and_absent_is_counted_and_too_much_is_an_error(
+    name: str, miniature: Build, tmp_path: Path
+) -> None:
+    root, source = miniature(name), SOURCES.get(name)
+    records = source.records(root)
+    (root / records[3].files[0]).unlink()
+    _, notes = _load(name, root, tmp_path)
+    assert f"1 of {len(records)} images that the publisher lists are not there (such as " in notes
+    assert Path(records[3].files[0]).name in notes
+    for record in records[: len(records) * 6 // 10]:
+        (root / record.files[0]).unlink(missing_ok=True)
+    with pytest.raises(DataError, match=r"images that the publisher lists are not there .* --skip-unreadable"):
+        _load(name, root, tmp_path)
+    splits, notes = _load(name, root, tmp_path, skip=True)
+    assert "are not there" in notes
+    assert 0 < sum(len(images) for images in _images(splits)) < len(records) // 2
+
+
+def test_chexpert_is_found_in_its_parts(miniature: Build, tmp_path: Path) -> None:
+    root = miniature("chexpert")
+    whole, _ = _load("chexpert", root, tmp_path)
+    small, parts = root / "CheXpert-v1.0-small", root / "parts"
+    first = parts / "CheXpert-v1.0 batch 1 (validate & csv)"
+    first.mkdir(parents=True)
+    for name in ("train.csv", "valid.csv", "valid"):
+        (small / name).rename(first / name)
+    for number, patient in enumerate(sorted((small / "train").iterdir())):
+        part = parts / f"CheXpert-v1.0 batch {2 + number % 2} (train {1 + number % 2})"
+        part.mkdir(exist_ok=True)
+        patient.rename(part / patient.name)
+    again, notes = _load("chexpert", parts, tmp_path)
+    assert again.digest == whole.digest
+    assert "are not there" not in notes
+
+
+@pytest.mark.parametrize("name", ["ixi", "acdc", "oasis", "fastmri", "mrnet", "lidc_idri", "chestxray14", "ct_rate"])
+def test_what_a_mac_leaves_beside_files_is_passed_over(name: str, miniature: Build, tmp_path: Path) -> None:
+    root = miniature(name)
+    before = SOURCES.get(name).records(root)
+    for record in before:
+        for file in record.files:
+            (root / file).with_name(f"._{Path(file).name}").write_bytes(b"\0\5\x16\7" + bytes(60))
+    assert SOURCES.get(name).records(root) == before
+
+
+@pytest.mark.parametrize("name", ["fastmri", "ixi", "chestxray14", "mrnet", "lidc_idri"])
+def test_an_unfinished_download_is_named_or_left_out(name: str, miniature: Build, tmp_path: Path) -> None:
+    root = miniature(name)
+    records = SOURCES.get(name).records(root)
+    file = root / records[2].files[0]
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(DataError, match=rf"{name}: {re.escape(records[2].files[0])} .*--skip-unreadable") as caught:
+        _load(name, root, tmp_path)
+    assert "\n" not in str(caught.value)
+    splits, notes = _load(name, root, tmp_path, skip=True)
+    assert not any(records[2].scan in images.scans for images in _images(splits))
+    assert sum(len(images) for images in _images(splits)) >= len(records) - 2
+    assert "1 images that cannot be read were left out" in notes
+
+
+def test_nan_and_nothing_within_the_window_are_named(miniature: Build, tmp_path: Path) -> None:
+    root = miniature("decathlon_spleen")
+    records = SOURCES.get("decathlon_spleen").records(root)
+    for record, values, reason in (
+        (records[0], np.where(np.arange(20)[:, None, None] < 3, np.nan, 1.0), r"holds \d+ NaN or infinite values"),
+        (records[0], np.linspace(-2000, -1500, 20)[:, None, None], "is constant once it is within the window"),
+    ):
+        full = np.broadcast_to(values, (20, 24, 16)).astype(np.float32)
+        nibabel.save(nibabel.Nifti1Image(full, np.eye(4)), root / record.files[0])
+        with pytest.raises(DataError, match=f"{re.escape(record.files[0])} {reason}"):
+            _load("decathlon_spleen", root, tmp_path)
+
+
+def test_a_folder_that_cannot_be_opened_stops_the_job(
+    miniature: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, real = miniature("chestxray14"), os.scandir
+
+    def guarded(path: object) -> object:
+        if str(path).endswith("images_002"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(DataError, match=r"images_002 cannot be opened"):
+        _load("chestxray14", root, tmp_path)
+
+
+def test_a_source_is_read_as_an_audit_reads_it(miniature: Build, tmp_path: Path) -> None:
+    root = miniature("chestxray14")
+    splits, _ = _load("chestxray14", root, tmp_path)
+    name = str(splits.train.scans[0])
+    (file,) = root.rglob(name)
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / name).write_bytes(file.read_bytes())
+    np.testing.assert_array_equal(splits.train.pixels[0], prepare(inspect_folder(folder), (32, 32)).pixels[0])
 
 
 @pytest.mark.kits

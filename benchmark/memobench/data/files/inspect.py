@@ -136,7 +136,8 @@ def inspect_folder(
         kinds = ("2D images", "3D volumes") if found.dim == 3 else ("3D volumes", "2D images")
         raise DataError(
             f"{folder} holds only {kinds[0]} ({_files(count)}, such as {shown(found.unreadable[0][0])}), and "
-            f"{kinds[1]} are asked for, as --dim or the training images say; give all folders in one dimension"
+            f"{kinds[1]} are asked for (by the task, --dim or the training images); choose a {5 - found.dim}D task, or "
+            "give all folders in one dimension"
         )
     named = "; ".join(f"{shown(file)} {reason}" for file, reason in found.unreadable[:_NAMED])
     named += f"; and {count - _NAMED} more (bench data check lists all)" if count > _NAMED else ""
@@ -144,8 +145,8 @@ def inspect_folder(
         raise DataError(f"{folder} holds no image that can be used: {named}; give a folder of images")
     if not skip_unreadable:
         raise DataError(
-            f"{_files(count)} of {folder} cannot be used: {named}; repair or remove what is named, or leave it out "
-            "with --skip-unreadable"
+            f"{_files(count)} of {folder} cannot be used: {named}; repair or remove what is named (and its line in "
+            "manifest.csv), or leave it out with --skip-unreadable"
         )
     return found
 
@@ -176,7 +177,7 @@ def survey(
         raise DataError(f"there is no folder {shown(str(root))}; give a folder of images")
     listing = files_in(root)
     names = listing.files
-    manifest = read_manifest(root, suffixes=()) if (root / "manifest.csv").is_file() else None
+    manifest = read_manifest(root) if (root / "manifest.csv").is_file() else None
     notes = []
     if manifest:
         listed = sorted(file.relative_to(root).as_posix() for file in manifest.files)

@@ -73,6 +73,27 @@ def read_first(file: Path, limit: int) -> Raw:
     return Raw(oriented(values, image.affine), spacing_of(image.affine), colour=colour)
 
 
+def read_pair(file: Path, limit: int) -> Raw:
+    """A volume in two files, ``.img`` with its values and ``.hdr``; Analyze or NIfTI.
+
+    Args:
+        file: The ``.img``.
+        limit: Bytes of pixels that are allowed.
+
+    Raises:
+        Unreadable: It declares more than is allowed or than is there.
+    """
+    image = _open(file)
+    declared = product(image.shape) * image.get_data_dtype().itemsize
+    check_size(declared, limit)
+    if declared > file.stat().st_size:
+        raise Unreadable(f"is cut short: its header declares {declared} bytes, the file has {file.stat().st_size}")
+    values, colour = _values(image)
+    while values.ndim > 3:
+        values = values[..., 0]
+    return Raw(oriented(values, image.affine), spacing_of(image.affine), colour=colour)
+
+
 def _values(image: Any) -> tuple[NDArray[Any], bool]:
     """The array with at least three axes, those of length one behind left out, and whether it was in colour."""
     values, colour = np.asanyarray(image.dataobj), False

@@ -106,11 +106,15 @@ class Picture:
     colour: bool = False
 
 
-def picture(raw: Raw) -> Picture:
+def picture(raw: Raw, within: str = IN_WINDOW) -> Picture:
     """Scale grey values to [0, 1].
 
     Padding is background: it takes the smallest real value. Where the smallest value means white it is drawn black,
     and does not count for the percentiles.
+
+    Args:
+        raw: The values as they are stored.
+        within: What the window is called.
 
     Raises:
         Unreadable: The values are NaN, infinite or constant, or are all the same once they are in the window.
@@ -125,8 +129,8 @@ def picture(raw: Raw) -> Picture:
     drawn = raw.values if raw.window is None else raw.window(raw.values)
     real = drawn if padding is None else drawn[~padding]
     if real.min() == real.max():
-        raise Unreadable(f"is constant once it is {IN_WINDOW} (its values span {low:g} to {high:g})")
-    scaling = BY_PERCENTILES if raw.window is None else f"{IN_WINDOW}, {BY_PERCENTILES}"
+        raise Unreadable(f"is constant once it is {within} (its values span {low:g} to {high:g})")
+    scaling = BY_PERCENTILES if raw.window is None else f"{within}, {BY_PERCENTILES}"
     if padding is None:
         pixels = 1 - stretched(drawn) if raw.inverted else stretched(drawn)
     elif raw.inverted:

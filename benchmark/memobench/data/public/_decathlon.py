@@ -20,7 +20,7 @@ _MIRROR = "https://msd-for-monai.s3-us-west-2.amazonaws.com"
 
 
 def records(root: Path, folder: str, halves: bool) -> list[Record]:
-    """The volumes that dataset.json lists and that are there.
+    """The volumes that dataset.json lists.
 
     Args:
         root: The task's folder, or the one in which it lies.
@@ -38,16 +38,17 @@ def records(root: Path, folder: str, halves: bool) -> list[Record]:
         about = json.loads(table.read_text(encoding="utf-8"))
         names = [entry["image"] for entry in about["training"]] + list(about.get("test", []))
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{table} is not the publisher's ({error}); unpack it anew") from error
+        raise DataError(f"{table} is not the publisher's ({error}); unpack it again") from error
     found = []
     for name in names:
         name = name.removeprefix("./")
         file = task / name
         if not file.resolve().is_relative_to(task.resolve()):
-            raise DataError(f"{table} lists {name}, which leaves its folder; unpack it anew")
-        if file.is_file():
-            scan = file.name.removesuffix(".nii.gz")
-            found.append(Record((before + name,), subject(scan) if halves else scan, scan))
+            raise DataError(f"{table} lists {name}, which leaves its folder; unpack it again")
+        scan = file.name.removesuffix(".gz").removesuffix(".nii")
+        if not file.is_file() and file.with_suffix("").is_file():  # unpacked .nii.gz
+            name = name.removesuffix(".gz")
+        found.append(Record((before + name,), subject(scan) if halves else scan, scan))
     return found
 
 

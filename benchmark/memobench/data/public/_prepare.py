@@ -11,37 +11,75 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from memobench.base.errors import DataError
 from memobench.base.progress import silent
 from memobench.base.seeds import generator_for
+from memobench.data.files.picture import SCALING_VERSION, Raw, Unreadable
+from memobench.data.files.walk import shown, walk
 from memobench.data.folder import DEV_PATIENTS, MIN_PATIENTS, deal, join_duplicates
-from memobench.data.public._source import Raw, Recipe, Record, Source, to_unit
+from memobench.data.public._source import Recipe, Record, Source, scaled
 from memobench.data.resample import resize
 from memobench.images import Images
 
 SPLIT_VERSION = "1"
+LEAST_SHARE = 0.5  # of what the publisher lists must be there
 MIN_TEST = 8  # official test patients; with fewer the publisher's list is not used
 
 
-def list_records(source: Source, root: Path) -> list[Record]:
-    """The records that are used: all of a source's, or those of a seeded draw of its patients where there are more.
+@dataclass(frozen=True)
+class Listed:
+    """What is used of a source.
+
+    Attributes:
+        records: Those that are there.
+        notes: What the publisher lists and is not there.
+        skip_unreadable: Whether images that cannot be read are left out too.
+    """
+
+    records: list[Record]
+    notes: tuple[str, ...] = ()
+    skip_unreadable: bool = False
+
+
+def list_all(source: Source, root: Path, *, skip_unreadable: bool = False) -> Listed:
+    """What the publisher lists and what is there: all, or a seeded draw of the patients where there are more.
 
     Raises:
-        DataError: The folder is missing or holds none (with the way to get the data), a scan is listed twice, or a
-            path leaves the folder.
+        DataError: The folder is missing or holds none (with the way to get the data), a folder in it cannot be
+            opened, fewer than half of what is listed is there, a scan is listed twice, or a path leaves the folder.
     """
     if not root.is_dir():
         raise source.missing(root, "no data")
-    records = sorted(source.records(root), key=lambda one: (one.patient, one.scan))
+    for _ in walk(root):  # a folder that cannot be opened would be left out by the patterns below
+        pass
+    every = sorted(source.records(root), key=lambda one: (one.patient, one.scan))
+    folder = str(root)
+    records = [one for one in every if all(os.path.isfile(f"{folder}/{file}") for file in one.files)]  # noqa: PTH113
     if not records:
         raise source.missing(root, "no image was found in the publisher's layout")
+    notes: tuple[str, ...] = ()
+    absent = len(every) - len(records)
+    if absent:
+        there = set(map(id, records))
+        example = next(one for one in every if id(one) not in there).files[0]
+        said = f"{absent} of {len(every)} images that the publisher lists are not there (such as {shown(example)})"
+        if len(records) < LEAST_SHARE * len(every) and not skip_unreadable:
+            raise DataError(
+                f"{source.name}: {said} in {root}; put all parts side by side there, or go on with what there is by "
+                "--skip-unreadable"
+            )
+        notes = (said,)
+    inside = root.resolve()
+    leaving = next((file for one in records for file in one.files if ".." in Path(file).parts), None)
+    if leaving and not (root / leaving).resolve().is_relative_to(inside):
+        raise DataError(f"{source.name}: {shown(leaving)} leaves {root}; use the publisher's tables unchanged")
     scans = [record.scan for record in records]
     if len(set(scans)) < len(scans):
         twice = next(a for a, b in zip(sorted(scans), sorted(scans)[1:], strict=False) if a == b)
@@ -51,7 +89,7 @@ def list_records(source: Source, root: Path) -> list[Record]:
         drawn = generator_for(0, "public patients", source.name, SPLIT_VERSION).permutation(patients)
         kept = set(drawn[: source.most_patients].tolist())
         records = [record for record in records if record.patient in kept]
-    return records
+    return Listed(records, notes, skip_unreadable)
 
 
 def ids_digest(records: list[Record]) -> str:
@@ -60,7 +98,7 @@ def ids_digest(records: list[Record]) -> str:
     return hashlib.sha256(json.dumps(ids).encode()).hexdigest()
 
 
-def key(source: Source, root: Path, records: list[Record], shape: tuple[int, ...]) -> dict[str, Any]:
+def key(source: Source, root: Path, listed: Listed, shape: tuple[int, ...]) -> dict[str, Any]:
     """What the prepared sides depend on.
 
     A file stands with its path, size and time of change, not its content, which would take hours to read.
@@ -68,7 +106,7 @@ def key(source: Source, root: Path, records: list[Record], shape: tuple[int, ...
     Raises:
         DataError: A listed file is missing.
     """
-    sha, folder = hashlib.sha256(), str(root)
+    records, sha, folder = listed.records, hashlib.sha256(), str(root)
     for file in dict.fromkeys(file for record in records for file in record.files):
         try:
             status = os.stat(f"{folder}/{file}")  # noqa: PTH116  (a Path per file takes as long as all else here)
@@ -80,21 +118,23 @@ def key(source: Source, root: Path, records: list[Record], shape: tuple[int, ...
         "version": source.version,
         "split": SPLIT_VERSION,
         "recipe": str(source.recipe),
+        "scaling": SCALING_VERSION,
         "ids": ids_digest(records),
         "files": sha.hexdigest(),
         "shape": list(shape),
+        **({"skip_unreadable": True} if listed.skip_unreadable else {}),
     }
 
 
 def read_sides(
     source: Source,
     root: Path,
-    records: list[Record],
+    listed: Listed,
     shape: tuple[int, ...],
     scratch: Path,
     track: Callable[..., Iterator[Any]] = silent,
 ) -> tuple[dict[str, Images | None], list[str]]:
-    """Read every record and deal the patients to train, holdout, test, dev and fresh.
+    """Read every record and split the patients into train, holdout, test, dev and fresh.
 
     Raises:
         DataError: The source has another dimension than the task, an image cannot be read, or there are too few
@@ -102,14 +142,23 @@ def read_sides(
     """
     if source.dim < len(shape):
         raise DataError(f"{source.name} holds 2D images; choose a 2D task: {', '.join(source.tasks)}")
-    pixels = read_pixels(source, root, records, shape, scratch, track)
+    pixels, faults = read_pixels(source, root, listed, shape, scratch, track)
+    notes = list(listed.notes)
+    records = listed.records
+    if faults:
+        notes.append(
+            f"{len(faults)} images that cannot be read were left out (--skip-unreadable): {next(iter(faults.values()))}"
+        )
+        kept = [index for index in range(len(records)) if index not in faults]
+        records, pixels = [records[index] for index in kept], pixels[kept]
     patients = np.array([record.patient for record in records], dtype=np.str_)
-    groups, notes = join_duplicates(pixels, patients)
+    groups, joined = join_duplicates(pixels, patients)
     sides = deal_listed(groups, np.array([record.test for record in records]))
     images = Images(pixels, patients, np.array([record.scan for record in records], dtype=np.str_))
     notes = [
         f"{source.title}, split rule {source.name}/{source.version}-{SPLIT_VERSION}, ids {ids_digest(records)}",
         *notes,
+        *joined,
     ]
     if "dev" not in sides:
         notes.append("too few patients to set some aside for the detector; it cross-fits over train and holdout")
@@ -117,9 +166,9 @@ def read_sides(
 
 
 def deal_listed(groups: NDArray[np.str_], test: NDArray[np.bool_]) -> dict[str, NDArray[np.str_]]:
-    """Deal patients to sides: those on the publisher's test list to test and fresh, the others to the rest.
+    """Split patients: those on the publisher's test list into test and fresh, the others into the rest.
 
-    Train and holdout are dealt from the same list, since the measure needs them to be exchangeable. Where the list
+    Train and holdout are drawn from the same list, since the measure needs them to be exchangeable. Where the list
     names fewer than 8 patients, or leaves fewer than 8, it is not used.
 
     Args:
@@ -147,12 +196,19 @@ def deal_listed(groups: NDArray[np.str_], test: NDArray[np.bool_]) -> dict[str, 
 def read_pixels(
     source: Source,
     root: Path,
-    records: list[Record],
+    listed: Listed,
     shape: tuple[int, ...],
     scratch: Path,
     track: Callable[..., Iterator[Any]] = silent,
-) -> NDArray[np.float32]:
-    """(N, *shape) all records, memory-mapped in ``scratch``; what an earlier attempt finished is not read again."""
+) -> tuple[NDArray[np.float32], dict[int, str]]:
+    """(N, *shape) all records, memory-mapped in ``scratch``, and why some could not be read, by their index.
+
+    What an earlier attempt finished is not read again.
+
+    Raises:
+        DataError: An image cannot be read, and that is not to be skipped.
+    """
+    records = listed.records
     target, marks = scratch / "pixels.npy", scratch / "done.npy"
     if not marks.exists():
         np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=(len(records), *shape)).flush()
@@ -160,9 +216,16 @@ def read_pixels(
     pixels = np.load(target, mmap_mode="r+")
     done = np.load(marks, mmap_mode="r+")
     open_jobs = np.flatnonzero(done == 0).tolist()
+    faults: dict[int, str] = {}
 
     def fill(index: int) -> None:
-        pixels[index] = read_one(source, root, records[index], shape)
+        try:
+            pixels[index] = read_one(source, root, records[index], shape)
+        except DataError as error:
+            if not listed.skip_unreadable:
+                raise
+            faults[index] = str(error)
+            return
         done[index] = 1
 
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -175,7 +238,7 @@ def read_pixels(
             raise
     pixels.flush()
     filled: NDArray[np.float32] = pixels
-    return filled
+    return filled, dict(sorted(faults.items()))
 
 
 def read_one(source: Source, root: Path, record: Record, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -184,33 +247,40 @@ def read_one(source: Source, root: Path, record: Record, shape: tuple[int, ...])
     Raises:
         DataError: It cannot be read, or is no image; the message names the file.
     """
+    name = f"{source.name}: {shown(record.files[0])}"
     try:
-        raw = source.read(root, record)
-        return shaped(raw, source.recipe, shape)
+        return shaped(source.read(root, record), source.recipe, shape)
+    except Unreadable as error:
+        raise DataError(f"{name} {error}; fetch it again, or leave it out with --skip-unreadable") from error
     except Exception as error:  # broken files make the libraries raise whatever comes
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{source.name}: {record.files[0]} cannot be read ({reason}); get it anew") from error
+        raise DataError(
+            f"{name} cannot be read ({reason}); fetch it again, or leave it out with --skip-unreadable"
+        ) from error
 
 
 def shaped(raw: Raw, recipe: Recipe, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Window, crop and resample an image; a 2D shape takes the middle slice of a volume.
+    """Scale, crop and resample an image; a 2D shape takes the middle slice of a volume.
+
+    Raises:
+        Unreadable: It is no image.
 
     >>> shaped(Raw(np.arange(64, dtype=np.uint8).reshape(4, 4, 4)), Recipe(), (2, 2)).shape
     (2, 2)
     """
-    values, spacing = raw.values, raw.spacing
-    if values.ndim not in (2, 3):
-        raise ValueError(f"its array has {values.ndim} axes")
-    if values.ndim == 3 and len(shape) == 2:
-        values, spacing = values[len(values) // 2], None if spacing is None else spacing[1:]
-    if values.dtype == np.uint8 and values.ndim == 2 and recipe == Recipe():  # resampled in 8 bit, four times faster
-        if values.min() == values.max():
-            raise ValueError("it holds one value only")
-        small = Image.fromarray(values).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-        return np.asarray(small, dtype=np.float32) / np.float32(255)
-    unit = to_unit(values, recipe)
-    if recipe.field_mm is not None and spacing is not None:
-        unit = _centre(unit, [round(recipe.field_mm / step) for step in spacing])
+    if raw.values.ndim not in (2, 3):
+        raise Unreadable(f"holds an array of {raw.values.ndim} axes, no image")
+    if raw.values.ndim == 3 and len(shape) == 2:
+        middle = len(raw.values) // 2
+        raw = replace(
+            raw,
+            values=raw.values[middle],
+            spacing=None if raw.spacing is None else raw.spacing[1:],
+            background=None if raw.background is None else raw.background[middle],
+        )
+    unit = scaled(raw, recipe)
+    if recipe.field_mm is not None and raw.spacing is not None:
+        unit = _centre(unit, [round(recipe.field_mm / step) for step in raw.spacing])
     return resize(np.ascontiguousarray(unit), shape)
 
 

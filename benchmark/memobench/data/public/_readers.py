@@ -1,23 +1,24 @@
-"""Readers that several sources share: raster images, NIfTI, DICOM series, rows of an NPZ; and CSV tables."""
+"""What several sources share: the readers of :mod:`memobench.data.files` for one record; finding files; CSV tables."""
 
 from __future__ import annotations
 
 import csv
 import gzip
-import threading
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from pydicom.errors import InvalidDicomError
 
 from memobench.base.errors import DataError
-from memobench.data.public._source import Raw, Record
+from memobench.data.files import decode
+from memobench.data.files.limits import MAX_IMAGE_GIB, gib
+from memobench.data.files.picture import Raw, Unreadable
+from memobench.data.files.places import NoVolume, in_order
+from memobench.data.public._source import Record
 
-_ONE_AT_A_TIME = threading.Lock()
+LIMIT = gib(MAX_IMAGE_GIB)
 
 
 def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
@@ -36,76 +37,88 @@ def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
 
 
 def inner(root: Path, name: str) -> tuple[Path, str]:
-    """The folder ``name`` in a folder or the folder itself, and its path relative to the given one ("" or "name/")."""
-    return (root / name, f"{name}/") if (root / name).is_dir() else (root, "")
+    """The folder ``name`` in a folder, one level deeper, or the folder itself; and its path ("" or "name/")."""
+    if (root / name).is_dir():
+        return root / name, f"{name}/"
+    for deeper in sorted(root.iterdir()):
+        if not deeper.name.startswith(".") and (deeper / name).is_dir():
+            return deeper / name, f"{deeper.name}/{name}/"
+    return root, ""
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The files below a folder that fit a pattern, sorted, but hidden ones (a Mac's ``._name``) and those in such."""
+    return sorted(
+        file
+        for file in folder.glob(pattern)
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
 
 
 def read_raster(root: Path, record: Record) -> Raw:
-    """A PNG or JPEG as grey values: uint8, or uint16 brought to 8 bit of precision or more as float."""
-    with Image.open(root / record.files[0]) as image:
-        if image.mode.startswith("I"):
-            return Raw(np.asarray(image).astype(np.float32) / np.float32(65535))
-        return Raw(np.asarray(image.convert("L")))
+    """A PNG or JPEG as grey values."""
+    return decode.read([root / record.files[0]], None, 2)
 
 
 def read_nifti(root: Path, record: Record) -> Raw:
-    """A NIfTI or Analyze volume, its axes running to superior, posterior, left; of a 4D one the first volume."""
-    import nibabel
+    """A NIfTI volume, its axes running to superior, posterior, left; of a 4D one the first volume."""
+    from memobench.data.files import nifti
 
-    from memobench.data.files.nifti import oriented
+    return nifti.read_first(root / record.files[0], LIMIT)
 
-    image: Any = nibabel.load(root / record.files[0])
-    values = np.asanyarray(image.dataobj)
-    while values.ndim > 3:
-        values = values[..., 0]
-    steps = np.sqrt((np.asarray(image.affine)[:3, :3] ** 2).sum(axis=0))
-    nearest = np.abs(np.asarray(image.affine)[:3, :3] / steps).argmax(axis=0).tolist()  # array axis to world axis
-    spacing = tuple(float(steps[nearest.index(world)]) for world in (2, 1, 0))
-    return Raw(oriented(values, image.affine), spacing)
+
+def read_analyze(root: Path, record: Record) -> Raw:
+    """A volume of two files (.img and .hdr), read as :func:`read_nifti` reads one."""
+    from memobench.data.files import nifti
+
+    return nifti.read_pair(root / record.files[0], LIMIT)
+
+
+def read_array(root: Path, record: Record) -> Raw:
+    """A volume (slices, height, width) in an NPY file."""
+    return decode.read([root / record.files[0]], None, 3)
 
 
 def read_series(root: Path, record: Record) -> Raw:
-    """A DICOM series of single slices in Hounsfield units, sorted along its normal (feet to head in axial CT)."""
-    import pydicom
+    """A DICOM series of single slices in Hounsfield units, sorted along its normal (feet to head in axial CT).
 
-    from memobench.data.files.places import along
-
-    slices = [pydicom.dcmread(root / file) for file in record.files]
-    direction = [float(number) for number in slices[0].ImageOrientationPatient]
-    slices.sort(key=lambda one: along([float(number) for number in one.ImagePositionPatient], direction))
-    places = [along([float(n) for n in one.ImagePositionPatient], direction) for one in slices]
-    gap = float(np.median(np.diff(places)))
-    if not gap > 0:
-        raise ValueError("several slices lie at one place")
-    values = np.stack(
-        [
-            one.pixel_array.astype(np.float32) * float(one.get("RescaleSlope", 1))
-            + float(one.get("RescaleIntercept", 0))
-            for one in slices
-        ]
-    )
-    row, column = (float(step) for step in slices[0].PixelSpacing)
-    return Raw(values, (gap, row, column))
+    Raises:
+        Unreadable: Its slices are no volume: several at one place, of different size or orientation, one there twice.
+    """
+    heads = [head for file in record.files if (head := decode.header(root / file))]
+    if len({head.series for head in heads}) > 1 or len({head.shape for head in heads}) > 1:
+        raise Unreadable("lies among slices of several series or sizes, so they are no volume")
+    try:
+        order, _ = in_order([place for head in heads for place in head.places])
+    except NoVolume as error:
+        raise Unreadable(f"belongs to a series {error}") from error
+    return decode.read([root / record.files[index] for index in order], None, 3)
 
 
 def ct_series(root: Path, collection: str, least: int = 8) -> list[Record]:
     """The CT series of a TCIA tree ``collection/PATIENT/STUDY/SERIES/*.dcm``; other modalities are passed over.
 
     Args:
-        root: The collection's folder, or the one in which it lies.
+        root: The collection's folder, or the one in which it lies (also ``manifest-.../collection``).
         collection: The folder's name as TCIA gives it.
         least: Series with fewer slices are scouts.
     """
     import pydicom
 
     folder, before = inner(root, collection)
+    series: dict[Path, list[Path]] = {}
+    for file in matching(folder, "*/*/*/*.dcm"):
+        series.setdefault(file.parent, []).append(file)
     found = []
-    for series in sorted({file.parent for file in folder.glob("*/*/*/*.dcm")}):
-        files = sorted(series.glob("*.dcm"))
-        head = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=["Modality"])
-        if len(files) >= least and head.get("Modality") == "CT":
+    for place, files in sorted(series.items()):
+        try:
+            head = pydicom.dcmread(files[0], stop_before_pixels=True, specific_tags=["Modality"])
+            modality = head.get("Modality")
+        except (OSError, InvalidDicomError):
+            modality = "CT"  # its reader says what is wrong with it
+        if len(files) >= least and modality == "CT":
             names = tuple(before + file.relative_to(folder).as_posix() for file in files)
-            inside = series.relative_to(folder)  # short names of series may repeat between patients
+            inside = place.relative_to(folder)  # short names of series may repeat between patients
             found.append(Record(names, inside.parts[0], inside.as_posix()))
     return found
 
@@ -130,16 +143,8 @@ def npz_records(root: Path, stem: str) -> list[Record]:
 
 def read_npz_row(root: Path, record: Record) -> Raw:
     """One row of an array in an NPZ file."""
+    from memobench.data.files import arrays
+
     if record.member is None:
         raise ValueError("the record names no row")
-    file = root / record.files[0]
-    with _ONE_AT_A_TIME:  # the first thread reads the array, the others find it
-        array = _array(file, record.member[0], file.stat().st_mtime_ns)
-    return Raw(array[record.member[1]])
-
-
-@lru_cache(maxsize=3)
-def _array(file: Path, name: str, _changed: int) -> NDArray[Any]:
-    with np.load(file, allow_pickle=False) as archive:
-        array: NDArray[Any] = archive[name]
-        return array
+    return arrays.read_row(root / record.files[0], *record.member, limit=LIMIT)

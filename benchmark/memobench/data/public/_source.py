@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from memobench.base.errors import DataError
 from memobench.base.registry import Registry
+from memobench.data.files.picture import Raw, picture
 
 Access = Literal["open", "registration", "private"]
 
@@ -37,42 +38,23 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Raw:
-    """Values as the publisher stores them.
-
-    Attributes:
-        values: (H, W) or (D, H, W), of any real dtype.
-        spacing: Millimetres between neighbours along each axis; None where the file does not say.
-    """
-
-    values: NDArray[Any]
-    spacing: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
 class Recipe:
-    """How values and field of view become an image of the task's shape, in [0, 1].
+    """What a source adds to the one rule by which values become [0, 1] (:mod:`memobench.data.files.picture`).
 
     Attributes:
-        window: The values that become 0 and 1 (Hounsfield units in CT); None for the type's range in integers of 8
-            bit, and for the image's own 0.5 to 99.5 percentile range otherwise.
-        full_range: Without a window: the image's own minimum and maximum in place of the percentiles.
+        window: The values that are cut off at both ends before the percentile range is taken (Hounsfield units in
+            CT), in place of the file's own window; None for the file's own, if it has one.
         field_mm: Side of a cube or square about the centre that is kept, in mm, padded with 0 where the scan is
             smaller; the pixel's size is then ``field_mm`` by the task's side. None keeps the whole image.
     """
 
     window: tuple[float, float] | None = None
-    full_range: bool = False
     field_mm: float | None = None
 
     def __str__(self) -> str:
         """The recipe in words, for tables."""
-        scaled = (
-            f"window {self.window[0]:g} to {self.window[1]:g}"
-            if self.window
-            else ("each from its minimum to its maximum" if self.full_range else "8 bit as stored, else percentiles")
-        )
-        return f"{scaled}; {'whole image' if self.field_mm is None else f'central {self.field_mm:g} mm'}"
+        cut = f"window {self.window[0]:g} to {self.window[1]:g}, then percentiles" if self.window else "percentiles"
+        return f"{cut}; {'whole image' if self.field_mm is None else f'central {self.field_mm:g} mm'}"
 
 
 @dataclass(frozen=True)
@@ -184,21 +166,20 @@ def data_kind(data: str) -> str:
     return "phantom" if data == "phantom" else found[0].name if found else "folder"
 
 
-def to_unit(raw: NDArray[Any], recipe: Recipe) -> NDArray[np.float32]:
-    """Values to float32 in [0, 1] by a recipe's window.
+def scaled(raw: Raw, recipe: Recipe) -> NDArray[np.float32]:
+    """Values to float32 in [0, 1] as everywhere, within the recipe's window where it has one.
 
-    >>> to_unit(np.array([[-1000.0, 0.0, 1000.0]]), Recipe(window=(-1000, 1000))).tolist()
-    [[0.0, 0.5, 1.0]]
+    Raises:
+        Unreadable: The values are NaN, infinite or constant, or are all the same within the window.
+
+    >>> scaled(Raw(np.array([[-1000.0, 0.0, 1000.0, 3000.0]])), Recipe(window=(-1000, 1000))).round(2).tolist()
+    [[0.0, 0.5, 1.0, 1.0]]
     """
-    if recipe.window is not None:
-        low, high = recipe.window
-    elif raw.dtype == np.uint8 and not recipe.full_range:
-        low, high = 0.0, 255.0
-    elif recipe.full_range:
-        low, high = float(raw.min()), float(raw.max())
-    else:
-        low, high = (float(value) for value in np.percentile(raw, (0.5, 99.5)))
-    if not high > low:  # an image of one value, or NaN
-        raise ValueError("it holds one value only, or NaN")
-    unit: NDArray[np.float32] = np.clip((raw.astype(np.float32) - np.float32(low)) / np.float32(high - low), 0, 1)
-    return unit
+    if recipe.window is None:
+        return picture(raw).pixels
+    low, high = recipe.window
+
+    def cut(values: NDArray[Any]) -> NDArray[np.floating]:
+        return np.asarray(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1))
+
+    return picture(replace(raw, window=cut), within=f"within the window {low:g} to {high:g}").pixels

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memobench.data.public._readers import inner, read_nifti
+from memobench.data.public._readers import inner, matching, read_nifti
 from memobench.data.public._source import SOURCES, Recipe, Record, Source
 
 
@@ -16,10 +16,15 @@ def records(root: Path) -> list[Record]:
     """The frames of all patients; the folder testing/ is the test list."""
     folder, before = inner(root, "database")
     return [
-        Record((before + file.relative_to(folder).as_posix(),), file.parent.name, file.name[:-7], part == "testing")
+        Record(
+            (before + file.relative_to(folder).as_posix(),),
+            file.parent.name,
+            file.name.partition(".nii")[0],
+            part == "testing",
+        )
         for part in ("training", "testing")
-        for file in sorted((folder / part).glob("patient*/patient*_frame*.nii.gz"))
-        if not file.name.endswith("_gt.nii.gz")
+        for file in matching(folder / part, "patient*/patient*_frame*.nii*")
+        if "_gt.nii" not in file.name
     ]
 
 

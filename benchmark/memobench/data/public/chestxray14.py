@@ -2,7 +2,8 @@
 
 The layout is that of NIH's own README in the Box folder as mirrors repeat it (columns "Image Index", "Patient ID");
 the README itself could not be opened here. A folder with all PNGs in images/ (as unpacked from the .tar.gz files) is
-read too.
+read too, and
+so are the resized mirrors (images-224/images-224/).
 """
 
 from __future__ import annotations
@@ -15,25 +16,23 @@ from memobench.data.public._source import SOURCES, Record, Source
 
 
 def records(root: Path) -> list[Record]:
-    """The images that are there, with the patient of the table and the official test list."""
+    """The images that the table lists, with the patient of the table and the official test list."""
     tables = sorted(root.glob("Data_Entry_2017*.csv"))
     if not tables:
         return []
     listed = root / "test_list.txt"
     test = set(listed.read_text().split()) if listed.is_file() else set()
-    folders = [
-        one for pattern in ("images", "images_*", "images_*/images") for one in root.glob(pattern) if one.is_dir()
-    ]
+    folders = [one for pattern in ("images*", "images*/images*") for one in root.glob(pattern) if one.is_dir()]
     files = {
         name: f"{folder.relative_to(root).as_posix()}/{name}"
         for folder in folders
         for name in os.listdir(folder)  # noqa: PTH208  (names are enough, and there are 112,120 of them)
-        if name.endswith(".png")
+        if name.endswith(".png") and not name.startswith(".")
     }
     return [
-        Record((files[row["Image Index"]],), row["Patient ID"], row["Image Index"], row["Image Index"] in test)
+        Record((files.get(name, f"images/{name}"),), row["Patient ID"], name, name in test)
         for row in rows(tables[0], "Image Index", "Patient ID")
-        if row["Image Index"] in files
+        for name in [row["Image Index"]]
     ]
 
 

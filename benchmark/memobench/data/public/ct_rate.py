@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memobench.data.public._readers import read_nifti
+from memobench.data.public._readers import matching, read_nifti
 from memobench.data.public._source import SOURCES, Recipe, Record, Source
 
 
@@ -17,7 +17,7 @@ def records(root: Path) -> list[Record]:
     """The first reconstruction of each scan; the validation folder stands for a test list."""
     found = []
     for part in ("train", "valid"):
-        for file in sorted(root.glob(f"dataset/{part}_fixed/{part}_*/{part}_*/{part}_*_1.nii.gz")):
+        for file in matching(root, f"dataset/{part}_fixed/{part}_*/{part}_*/{part}_*_1.nii.gz"):
             scan = file.parent.name
             found.append(Record((file.relative_to(root).as_posix(),), file.parts[-3], scan, part == "valid"))
     return found

@@ -11,30 +11,45 @@ from pathlib import Path
 from typing import Any
 
 from memobench.base.errors import MemobenchError
-from memobench.data.public._source import SOURCES, Raw, Recipe, Record, Source
+from memobench.data.files.limits import check_size
+from memobench.data.files.picture import Raw, Unreadable
+from memobench.data.public._readers import LIMIT, matching
+from memobench.data.public._source import SOURCES, Recipe, Record, Source
 
 TARGETS = ("reconstruction_rss", "reconstruction_esc")
 
 
 def records(root: Path) -> list[Record]:
     """The files with a target; those of a validation folder stand for a test list."""
-    files = sorted(root.glob("**/*.h5"))
-    found = []
-    for file in files:
-        with _h5py().File(file) as opened:
-            if any(name in opened for name in TARGETS):
+    h5py, found = _h5py(), []
+    for file in matching(root, "**/*.h5"):
+        patient, has_target = file.stem, True
+        try:
+            with h5py.File(file) as opened:
+                has_target = any(name in opened for name in TARGETS)
                 patient = str(opened.attrs.get("patient_id", file.stem))
-                found.append(
-                    Record((file.relative_to(root).as_posix(),), patient, file.stem, file.parent.name.endswith("_val"))
-                )
+        except OSError:
+            pass  # its reader says what is wrong with it
+        if has_target:
+            name = file.relative_to(root).as_posix()
+            found.append(Record((name,), patient, file.stem, file.parent.name.endswith("_val")))
     return found
 
 
 def read(root: Path, record: Record) -> Raw:
-    """The target of one acquisition; its spacing is not used."""
-    with _h5py().File(root / record.files[0]) as opened:
-        name = next(name for name in TARGETS if name in opened)
-        return Raw(opened[name][()])
+    """The target of one acquisition; its spacing is not used.
+
+    Raises:
+        Unreadable: The file is cut short, or declares more than is allowed.
+    """
+    try:
+        with _h5py().File(root / record.files[0]) as opened:
+            target = opened[next(name for name in TARGETS if name in opened)]
+            check_size(target.size * target.dtype.itemsize, LIMIT)
+            return Raw(target[()])
+    except OSError as error:
+        reason = " ".join(str(error).split())[:120]
+        raise Unreadable(f"is cut short or damaged, perhaps an unfinished download ({reason})") from error
 
 
 def _h5py() -> Any:

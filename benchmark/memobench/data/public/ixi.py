@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memobench.data.public._readers import inner, read_nifti
+from memobench.data.public._readers import inner, matching, read_nifti
 from memobench.data.public._source import SOURCES, Recipe, Record, Source
 
 
@@ -16,8 +16,8 @@ def records(root: Path) -> list[Record]:
     """The T1 volumes, the subject before the first hyphen."""
     folder, before = inner(root, "IXI-T1")
     return [
-        Record((before + file.name,), file.name.partition("-")[0], file.name[:-7])
-        for file in sorted(folder.glob("IXI*-T1.nii.gz"))
+        Record((before + file.name,), file.name.partition("-")[0], file.name.partition(".nii")[0])
+        for file in matching(folder, "IXI*-T1.nii*")
     ]
 
 

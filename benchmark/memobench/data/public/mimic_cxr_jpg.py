@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memobench.data.public._readers import read_raster, rows
+from memobench.data.public._readers import matching, read_raster, rows
 from memobench.data.public._source import SOURCES, Record, Source
 
 
 def records(root: Path) -> list[Record]:
-    """The frontal (AP, PA) images that are there, with the official split."""
-    table, views = (
-        next((file for file in sorted(root.glob(f"mimic-cxr-2.*-{kind}.csv*"))), None) for kind in ("split", "metadata")
-    )
+    """The frontal (AP, PA) images that the table lists, with the official split."""
+    # wget -r keeps the address as folders
+    bases = [root, *matching(root, "physionet.org/files/mimic-cxr-jpg/*"), *matching(root, "mimic-cxr-jpg*")]
+    base = next((one for one in bases if matching(one, "mimic-cxr-2.*-split.csv*")), root)
+    before = "" if base == root else f"{base.relative_to(root).as_posix()}/"
+    table, views = (next(iter(matching(base, f"mimic-cxr-2.*-{kind}.csv*")), None) for kind in ("split", "metadata"))
     if table is None:
         return []
     frontal = (
@@ -28,8 +30,8 @@ def records(root: Path) -> list[Record]:
     found = []
     for row in rows(table, "dicom_id", "study_id", "subject_id", "split"):
         patient, image = f"p{row['subject_id']}", row["dicom_id"]
-        file = f"files/{patient[:3]}/{patient}/s{row['study_id']}/{image}.jpg"
-        if (frontal is None or image in frontal) and (root / file).is_file():
+        file = f"{before}files/{patient[:3]}/{patient}/s{row['study_id']}/{image}.jpg"
+        if frontal is None or image in frontal:
             found.append(Record((file,), patient, image, row["split"] == "test"))
     return found
 

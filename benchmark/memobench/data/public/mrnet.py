@@ -1,17 +1,16 @@
 """MRNet knee MR, sagittal: train/sagittal/0000.npy, valid/sagittal/*.npy, each (slices, 256, 256).
 
 Counts after stanfordmlgroup.github.io/competitions/mrnet. Which exams are of one patient is not published (1,130 exams
-of 1,088 patients for training), so each exam stands as a patient. The study rescales each volume to [-1, 1], which is
-[0, 1] here; its 32x256x256 becomes the task's shape.
+of 1,088 patients for training), so each exam stands as a patient. The study rescales each volume by its minimum and
+maximum; here its percentiles count, as everywhere. Its 32x256x256 becomes the task's shape.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from memobench.data.public._source import SOURCES, Raw, Recipe, Record, Source
+from memobench.data.public._readers import matching, read_array
+from memobench.data.public._source import SOURCES, Recipe, Record, Source
 
 
 def records(root: Path) -> list[Record]:
@@ -22,13 +21,8 @@ def records(root: Path) -> list[Record]:
     return [
         Record((file.relative_to(root).as_posix(),), file.stem, file.stem, part == "valid")
         for part in ("train", "valid")
-        for file in sorted((folder / part / "sagittal").glob("*.npy"))
+        for file in matching(folder / part / "sagittal", "*.npy")
     ]
-
-
-def read(root: Path, record: Record) -> Raw:
-    """One series, (slices, 256, 256), the pixel spacing of which is not published."""
-    return Raw(np.load(root / record.files[0], allow_pickle=False))
 
 
 SOURCE = SOURCES.register("mrnet")(
@@ -49,7 +43,7 @@ SOURCE = SOURCES.register("mrnet")(
         stands_for="MRNet",
         split="an exam stands as a patient; the validation exams give test and fresh",
         records=records,
-        read=read,
-        recipe=Recipe(full_range=True),
+        read=read_array,
+        recipe=Recipe(),
     )
 )

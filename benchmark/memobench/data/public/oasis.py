@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from memobench.data.public._readers import read_nifti
+from memobench.data.public._readers import matching, read_analyze
 from memobench.data.public._source import SOURCES, Recipe, Record, Source
 
 
 def records(root: Path) -> list[Record]:
     """The masked, averaged volumes in the atlas' space."""
     found = []
-    for file in sorted(root.glob("**/PROCESSED/MPRAGE/T88_111/OAS1_*_t88_masked_gfc.hdr")):
+    for file in matching(root, "**/PROCESSED/MPRAGE/T88_111/OAS1_*_t88_masked_gfc.hdr"):
         session = file.parts[-5]
         image = file.with_suffix(".img").relative_to(root).as_posix()
         found.append(Record((image, file.relative_to(root).as_posix()), session.rpartition("_")[0], session))
@@ -44,7 +44,7 @@ SOURCE = SOURCES.register("oasis")(
         stands_for="MRNet",
         split="subject ids; a second visit stays with the first",
         records=records,
-        read=read_nifti,
+        read=read_analyze,
         recipe=Recipe(),
     )
 )
