@@ -76,7 +76,7 @@ def _tasks() -> list[Row]:
 def _data() -> list[Row]:
     own = [
         ("phantom", "patients drawn by a parametric anatomy engine; the default", "2D, 3D", "Apache-2.0", "embedded"),
-        ("DIR", "PNG or NPZ files with a manifest.csv (file, patient_id, scan_id)", "2D, 3D", "yours", "yours"),
+        ("DIR", "image files with a manifest.csv (file, patient_id, scan_id)", "2D, 3D", "yours", "yours"),
     ]
     rows: list[Row] = [
         {"name": name, "images": images, "dim": dim, "size": "", "licence": licence, "access": access}

@@ -1,8 +1,8 @@
 """A folder of real images with a ``manifest.csv``: read, checked, brought to one shape, and split by patient.
 
-The manifest has the columns ``file`` and ``patient_id``, and optionally ``scan_id``. Files are PNG (8 or 16 bit) or
-NPZ (one array, or one called ``vol``). Every image is resampled to the task's shape by antialiased linear
-interpolation, each axis on its own: the whole image is kept and its aspect is not.
+The manifest has the columns ``file`` and ``patient_id``, and optionally ``scan_id``. Files are listed, read, checked
+and scaled as in an audit (:mod:`memobench.data.files`). Every image is resampled to the task's shape by antialiased
+linear interpolation, each axis on its own: the whole image is kept and its aspect is not.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def read_sides(
 
 
 def deal(groups: NDArray[np.str_]) -> dict[str, NDArray[np.str_]]:
-    """Deal patients to sides by a seeded draw: train and holdout equal, test and fresh, and dev where there are enough.
+    """Split patients by a seeded draw: train and holdout equal, test and fresh, and dev where there are enough.
 
     With 256 patients or more each of train, holdout, dev and (test with fresh) gets a quarter; with fewer there is no
     dev and the three others get a third.

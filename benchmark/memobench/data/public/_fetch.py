@@ -1,6 +1,6 @@
 """Downloads of open data: resumed after a cut, checked against the publisher's checksum, one process at a time.
 
-Only the standard library transfers: pooch, which catalogues and checks as this does, begins anew after a cut, and the
+Only the standard library transfers: pooch, which catalogues and checks as this does, begins again after a cut, and the
 archives here have up to 27 GB.
 """
 
@@ -133,7 +133,7 @@ def transfer(download: Download, partial: Path, source: Source, track: Track = s
 
 
 def _append(answer: Any, partial: Path, start: int, track: Track, name: str) -> bool:
-    """Write an answer behind what is there, or anew where the server sends all; whether it came to its end."""
+    """Write an answer behind what is there, or from the start where the server sends all; whether it came to its end."""
     resumed = answer.status == 206
     length = answer.headers.get("Content-Length")
     expected = None if length is None else int(length)
