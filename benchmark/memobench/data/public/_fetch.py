@@ -133,7 +133,7 @@ def transfer(download: Download, partial: Path, source: Source, track: Track = s
 
 
 def _append(answer: Any, partial: Path, start: int, track: Track, name: str) -> bool:
-    """Write an answer behind what is there, or from the start where the server sends all; whether it came to its end."""
+    """Write an answer behind what is there, or alone where the server sends all; whether it came to its end."""
     resumed = answer.status == 206
     length = answer.headers.get("Content-Length")
     expected = None if length is None else int(length)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydicom.errors import InvalidDicomError
 
 from memobench.base.errors import DataError
 from memobench.data.files import decode
@@ -104,6 +103,7 @@ def ct_series(root: Path, collection: str, least: int = 8) -> list[Record]:
         least: Series with fewer slices are scouts.
     """
     import pydicom
+    from pydicom.errors import InvalidDicomError
 
     folder, before = inner(root, collection)
     series: dict[Path, list[Path]] = {}
