@@ -12,6 +12,7 @@ from memobench.base.progress import Track, silent
 from memobench.base.store import Store
 from memobench.calibration.own_images import OwnImagesCalibration, calibrate_stock, take_stock
 from memobench.calibration.settings import CalibrationSettings
+from memobench.calibration.situations import Outcome, Scene, run_situations, situations
 from memobench.challenge.perturb import STRENGTHS
 from memobench.data.splits import load_splits
 from memobench.detection.parameters import EmbeddingParameters
@@ -50,3 +51,29 @@ def calibrate_task(
         stock = take_stock(detector, splits, strength=settings.strength, seed=settings.seed, track=track)
     with clock("draws"):
         return calibrate_stock(stock, draws=settings.draws, seed=settings.seed, track=track)
+
+
+def judge_situations(
+    settings: CalibrationSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+) -> list[Outcome]:
+    """Audit sets with known truth, made of a task's own images (:mod:`memobench.calibration.situations`).
+
+    Args:
+        settings: What to do; the task must be named.
+        track: Shows progress.
+        say: Is told one line per stage.
+
+    Raises:
+        UsageError: No task, or an unknown name or value.
+        DataError: The data cannot be used.
+    """
+    if settings.task is None:
+        raise UsageError("no task was named whose images make the situations; give --task NAME")
+    task, clock = TASKS.get(settings.task), Clock(say)
+    with clock("data"):
+        store = Store(settings.out / ".stages")
+        splits, _, clock.stored = load_splits(task, settings.data, None, store=store, track=track)
+    chosen = [one for one in situations(task.dim) if one.fast or settings.situations == "all"]
+    with clock("audits"):
+        scene, out = Scene.of(splits), settings.out / "situations"
+        return run_situations(scene, chosen, out=out, preset=settings.preset, seed=settings.seed, track=track)

@@ -14,6 +14,7 @@ class CalibrationSettings:
 
     Attributes:
         task: Plant copies in this task's own images, instead of simulating generators.
+        situations: With --task: audit sets with known truth instead, and compare each decision with the required one.
         data: With --task: "phantom", or a folder.
         strength: With --task: weak, medium or strong copies.
         draws: Draws of each scenario.
@@ -24,6 +25,7 @@ class CalibrationSettings:
     """
 
     task: str | None = None
+    situations: str | None = word(None, choices=("fast", "all"))
     data: str = "phantom"
     strength: str = "medium"
     draws: int = word(300, least=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -43,9 +44,22 @@ def calibrate_command(settings: CalibrationSettings, level: Literal["features", 
     Without --task, generators are simulated from the ground up; with it, copies are planted in real images.
 
     Example: bench calibrate --task xray --draws 50
+
+    With --situations, sets with known truth are audited; exit status 1 where a decision is wrong.
+
+    Example: bench calibrate --task xray --situations fast
     """
     from memobench.base.terminal import say, track
 
+    if settings.situations is not None:
+        from memobench.calibration.run import judge_situations
+        from memobench.calibration.situations import situations_text
+
+        outcomes = judge_situations(settings, track=track, say=say)
+        click.echo(json.dumps([one.as_json() for one in outcomes], indent=1) if as_json else situations_text(outcomes))
+        if not all(one.right for one in outcomes):
+            sys.exit(1)
+        return
     if settings.task is None:
         from memobench.calibration.calibrate import calibrate, calibration_text
 
