@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,10 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, digest_of, load_arrays, save_arrays, writing_into
+from memobench.data.arrays import Range, Reading, images_of, same_shape
 from memobench.data.files.inspect import Inspection, inspect_folder
 from memobench.data.files.limits import MAX_IMAGE_GIB
-from memobench.data.files.picture import SCALING_VERSION, stretched
+from memobench.data.files.picture import SCALING_VERSION
 from memobench.data.files.prepare import common_shape, prepare
 from memobench.data.files.walk import shown
 from memobench.detection.crossfit import Detector
@@ -276,12 +278,14 @@ def _real_names(found: Mapping[str, Inspection]) -> RealNames:
 
 
 def audit(
-    synthetic: NDArray[np.floating] | Path | str,
-    train: NDArray[np.floating] | Path | str,
-    holdout: NDArray[np.floating] | Path | str | None = None,
+    synthetic: Any,
+    train: Any,
+    holdout: Any = None,
     *,
     train_patients: Sequence[str] | None = None,
     holdout_patients: Sequence[str] | None = None,
+    value_range: Range | Mapping[str, Range] | None = None,
+    axes: str | None = None,
     preset: str = "quick",
     device: str = "auto",
     out: Path | str = "audit",
@@ -293,12 +297,15 @@ def audit(
     """Audit synthetic images from Python: arrays, or folders as ``bench audit`` takes them.
 
     Args:
-        synthetic: (N, *S) values in [0, 1], S being (H, W) or (D, H, W), scaled as :mod:`memobench.data.files.picture`
-            says; or a folder.
+        synthetic: Images as :func:`memobench.data.arrays.pixels_of` reads them (an array, a tensor, a list of arrays or
+            of PIL images), scaled as :mod:`memobench.data.files.picture` says; or a folder.
         train: The images that the generator learned from, likewise.
         holdout: Images of other patients, likewise; None where there are none.
         train_patients: (n,) the patient of each training image; None if each is of another patient.
         holdout_patients: (m,) likewise.
+        value_range: For arrays: the values of black and white, for example (-1, 1); or a pair for each of "synthetic",
+            "train" and "holdout". None: of unsigned integers that of the type, of floating point 0 to 1.
+        axes: For arrays: one letter per axis, for example "NCHW"; None: by the shape, where it is clear.
         preset: How much the detector is trained: smoke, quick, standard or paper.
         device: "auto", or a torch device.
         out: Where stages and, for folders, the report are written.
@@ -324,13 +331,15 @@ def audit(
             store=store,
         )
         return audit_folders(settings, track=track)
-    if not all(isinstance(one, np.ndarray) for one in given):
+    if any(isinstance(one, str | Path) for one in given):
         raise DataError("arrays and folders are mixed; give all as arrays, or all as folders")
     if clean is not None:
         raise DataError("clean copies files, and arrays are none; take result.images[k].left_out")
-    made = _images(np.asarray(synthetic), None, "synthetic")
-    real = _images(np.asarray(train), train_patients, "train")
-    decoys = None if holdout is None else _images(np.asarray(holdout), holdout_patients, "holdout")
+    reading = Reading(value_range, axes)
+    made = images_of(synthetic, "synthetic", None, reading)
+    real = images_of(train, "train", train_patients, reading)
+    decoys = None if holdout is None else images_of(holdout, "holdout", holdout_patients, reading)
+    same_shape({"train": real, "synthetic": made} | ({} if decoys is None else {"holdout": decoys}))
     known = train_patients is not None and (holdout is None or holdout_patients is not None)
     sides = _Sides(made, real, decoys, made.scans.tolist(), real.scans.tolist(), known, (), ())
     limits = None if policy is None else read_policy(Path(policy))
@@ -534,12 +543,3 @@ def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, trac
 
 def _item_names(inspection: Inspection) -> list[str]:
     return [item.file if item.frame is None else f"{item.file}#{item.frame}" for item in inspection.items]
-
-
-def _images(pixels: NDArray[np.floating], patients: Sequence[str] | None, name: str) -> Images:
-    owners = [f"{name} {k}" for k in range(len(pixels))] if patients is None else list(patients)
-    scans = np.array([f"{name} {k}" for k in range(len(pixels))], dtype=np.str_)
-    images = Images(np.ascontiguousarray(pixels, dtype=np.float32), np.array(owners, dtype=np.str_), scans)
-    # as the same images are scaled when they come as files
-    scaled = [image if image.min() == image.max() else stretched(image) for image in images.pixels]
-    return dataclasses.replace(images, pixels=np.stack(scaled) if scaled else images.pixels)
