@@ -12,6 +12,8 @@ from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import challenge
 from memobench.detection.crossfit import Detector
+from memobench.detection.content import has_content
+from memobench.detection.poses import Upright, upright
 from memobench.images import Images
 from memobench.measure.measurement import ORDINARY, ROUNDING, Ask, Copies, measure_copies, measure_sensitivity
 from memobench.memorization.certainty import Evidence
@@ -49,6 +51,8 @@ class Audited:
         null_scores: Real images' best scores against other patients.
         cleaned: ``copy_rate``, ``train_share`` and their like of the cleaned set; empty without a holdout.
         evidence: How sure single matches are, and whether the sides are exchangeable; None without a holdout.
+        upright: The images as they were matched, and which of them were turned, inverted or cropped for it.
+        blank: (N,) images with nothing to compare, which are matched with nobody.
         notes: What a reader must know.
     """
 
@@ -66,6 +70,8 @@ class Audited:
     null_scores: NDArray[np.float32]
     cleaned: dict[str, Metric]
     evidence: Evidence | None
+    upright: Upright
+    blank: NDArray[np.bool_]
     notes: list[str]
 
 
@@ -101,7 +107,7 @@ def measure_audit(
     notes = list(copies.notes)
     metrics = copies.metrics | more
     try:
-        metrics |= _quality(samples, train, holdout, detector)
+        metrics |= _quality(copies.upright.pixels, train, holdout, detector)
         if max(len(samples), len(train), len(holdout)) > QUALITY:
             notes.append(f"quality is measured on at most {QUALITY} images of each set, drawn at random")
     except DataError as error:
@@ -126,6 +132,8 @@ def measure_audit(
         copies.null_scores,
         _cleaned(copies, ~left_out),
         copies.evidence,
+        copies.upright,
+        copies.blank,
         notes,
     )
 
@@ -145,8 +153,12 @@ def _without_holdout(
     null_scores, _, fraction = detector.null_scores(train, most=null_images, track=track)
     exact = float(detector.exact_scores(train).min()) - ROUNDING
     limit = threshold_without_holdout(null_scores, fraction, highest=exact)
-    found = detector.match(samples, train, track=track)
-    score, index = found.score[:, 0], found.index[:, 0]
+    seen, blank = upright(samples, train), ~has_content(samples)
+    score = np.full(len(samples), -np.inf, dtype=np.float32)
+    index = np.zeros(len(samples), dtype=np.int64)
+    if not blank.all():
+        found = detector.match(seen.pixels if not blank.any() else seen.pixels[~blank], train, track=track)
+        score[~blank], index[~blank] = found.score[:, 0], found.index[:, 0]
     metrics = rates_without_holdout(score, index, train.patients, limit, TAIL)
     # planted copies need a pool and strangers: one half of the patients each
     names = generator_for(0, "challenge halves").permutation(np.unique(train.patients))
@@ -181,7 +193,9 @@ def _without_holdout(
         null_scores,
         {},
         None,
-        [WEAKER],
+        seen,
+        blank,
+        [WEAKER, *seen.notes],
     )
 
 

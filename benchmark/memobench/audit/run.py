@@ -24,7 +24,9 @@ from memobench.audit.agreement import (
     check_apart,
     check_enough,
     contrast_notes,
+    in_pose_of,
     window_notes,
+    with_content,
 )
 from memobench.audit.carriers import RealNames, carriers, people_of
 from memobench.audit.clean import LIST as LEFT_OUT
@@ -51,6 +53,7 @@ from memobench.detection.crossfit import Detector
 from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.generator import Context
+from memobench.detection.content import content_notes
 from memobench.images import Images, content_digests
 from memobench.measure.decision import Findings, decide_set
 from memobench.measure.findings import measured_findings, recorded
@@ -133,6 +136,7 @@ class _Sides:
     patients_known: bool
     unreadable: Sequence[tuple[str, str]]
     notes: Sequence[str]
+    holdout_turned: bool = False  # whether the held-out images lay in another pose than the training images
     carriers: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[tuple[str, ...]] = ()
 
@@ -353,9 +357,10 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         raise DataError("there are no synthetic images to audit; give at least one")
     if holdout is not None:
         check_apart(train, holdout)
+    sides = _on_common_ground(sides)
+    train, holdout = sides.train, sides.holdout
     check_enough(train, holdout)
-    notes = [*sides.notes, *balance_notes(train, holdout), *contrast_notes(sides.synthetic, train, holdout)]
-    sides = dataclasses.replace(sides, notes=notes)
+    sides = replace(sides, notes=[*sides.notes, *balance_notes(train, holdout)])
     device = device_of(asked.device)
     parameters = EmbeddingParameters.preset(asked.preset)
     with clock("detector"):
@@ -371,6 +376,24 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         pairs = _pairs(sides, audited, result, detector)
         html = html_report(result, score_plot(audited), pairs, stages=asked.kept)
     return AuditReport(result, html, findings)
+
+
+def _on_common_ground(sides: _Sides) -> _Sides:
+    """Real images without content left out, and the held-out images in the pose of the training images."""
+    train, train_names, notes = with_content(sides.train, sides.train_names, "training")
+    holdout, turned, more = sides.holdout, False, []
+    if holdout is not None:
+        holdout, _, more = with_content(holdout, holdout.scans.tolist(), "held-out")
+        holdout, in_words = in_pose_of(holdout, train)
+        turned, more = bool(in_words), [*more, *in_words]
+    return replace(
+        sides,
+        train=train,
+        holdout=holdout,
+        train_names=train_names,
+        holdout_turned=turned,
+        notes=[*sides.notes, *notes, *more],
+    )
 
 
 def _fitted(
@@ -393,8 +416,8 @@ def _result(
     sides: _Sides, audited: Audited, asked: _Asked, seconds: dict[str, float], name: str
 ) -> tuple[AuditResult, Findings]:
     train, holdout, count = sides.train, sides.holdout, len(sides.synthetic)
-    matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score)
-    contents, real = (content_digests(side.pixels).tolist() for side in (sides.synthetic, train))
+    matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score) & ~audited.blank
+    contents, real = (content_digests(pixels).tolist() for pixels in (audited.upright.pixels, train.pixels))
     exact = np.isin(contents, real)
     copied = audited.called | (exact & found)
     reasons = _reasons(sides, audited, copied)
@@ -407,6 +430,8 @@ def _result(
             match=sides.train_names[int(audited.train_index[k])] if found[k] else None,
             held_out=bool(audited.held_out_called[k]),
             left_out=reasons[k],
+            blank=bool(audited.blank[k]),
+            pose=change.words if (change := audited.upright.changed[k]) is not None else "",
         )
         for k in range(count)
     ]
@@ -436,6 +461,8 @@ def _result(
         preset=asked.preset,
         unread=sum(file.startswith("synthetic/") for file, _ in sides.unreadable),
         carriers=len(sides.carriers),
+        pose=_pose_words(sides, audited),
+        empty=int(audited.blank.sum()),
     )
     findings, policy = _judged(findings, asked.policy, len(affected))
     decision = decide_set(findings)
@@ -459,7 +486,7 @@ def _result(
         duplicates=count - len(set(contents)),
         carriers=dict(sides.carriers),
         unreadable=list(sides.unreadable),
-        notes=[*sides.notes, *audited.notes],
+        notes=[*sides.notes, *_contrast(sides, audited), *audited.notes, *content_notes(audited.blank, sides.names)],
         environment=environment(asked.device),
         seconds=rounded(seconds),
     )
@@ -501,14 +528,39 @@ def _nameable(sides: _Sides, k: int) -> str:
     return sides.names[k]
 
 
+def _pose_words(sides: _Sides, audited: Audited) -> str:
+    """Which sets or images lie in another pose, for the decision; "" where none does."""
+    seen, parts = audited.upright, []
+    if seen.set_pose is not None:
+        parts.append(f"the synthetic images were compared {seen.set_pose.words}, since the set lies so or looks so")
+    elif seen.count:
+        are = "1 synthetic image was" if seen.count == 1 else f"{seen.count} synthetic images were"
+        parts.append(f"{are} compared in another pose or without a frame (the list says which)")
+    if sides.holdout_turned:
+        parts.append("the held-out images lie in another orientation than the training images, or are inverted")
+    if seen.strange:
+        parts.append("most synthetic images resemble the real ones in no orientation")
+    return "; ".join(parts)
+
+
+def _contrast(sides: _Sides, audited: Audited) -> list[str]:
+    """Where a set is inverted against another one, and was not brought to common ground."""
+    changes = [change for change in audited.upright.changed if change is not None]
+    if any(change.inverted for change in changes):
+        return []
+    return contrast_notes(sides.synthetic, sides.train, sides.holdout)
+
+
 def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detector) -> list[Pair]:
-    rows = strongest(audited.train_score, sides.train.patients[audited.train_index], PAIRS)
+    score = np.where(audited.blank, -np.inf, audited.train_score)
+    rows = strongest(score, sides.train.patients[audited.train_index], PAIRS)
     pairs = []
     for row in rows:
-        image, query = result.images[row], sides.synthetic.pixels[row]
+        image, query = result.images[row], audited.upright.pixels[row]
         real = np.asarray(sides.train.pixels[audited.train_index[row]])
         word = f"called a copy of patient {image.copy_of}" if image.copy_of else "not called a copy"
-        text = f"{image.name} and {image.match}: score {image.strength:.2f}, {word}"
+        pose = f" (shown {image.pose})" if image.pose else ""
+        text = f"{image.name}{pose} and {image.match}: score {image.strength:.2f}, {word}"
         pairs.append(Pair(pair_picture(np.asarray(query), overlay(detector, query, real)), text))
     return pairs
 
