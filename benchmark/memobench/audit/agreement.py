@@ -10,9 +10,9 @@ from memobench.data.files.inspect import Inspection
 from memobench.data.files.picture import IN_WINDOW
 from memobench.data.files.prepare import contrast_agrees
 from memobench.data.files.walk import shown
+from memobench.detection.content import NAMED, has_content
 from memobench.detection.crossfit import FOLDS
 from memobench.detection.embed import MIN_PATIENTS
-from memobench.detection.content import NAMED, has_content
 from memobench.detection.poses import oriented, set_pose
 from memobench.images import Images, content_digests
 

@@ -11,8 +11,8 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import challenge
-from memobench.detection.crossfit import Detector
 from memobench.detection.content import has_content
+from memobench.detection.crossfit import Detector
 from memobench.detection.poses import Upright, upright
 from memobench.images import Images
 from memobench.measure.measurement import ORDINARY, ROUNDING, Ask, Copies, measure_copies, measure_sensitivity

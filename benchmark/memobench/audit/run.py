@@ -49,11 +49,11 @@ from memobench.data.files.limits import MAX_IMAGE_GIB
 from memobench.data.files.picture import SCALING_VERSION
 from memobench.data.files.prepare import common_shape, prepare
 from memobench.data.files.walk import shown
+from memobench.detection.content import content_notes
 from memobench.detection.crossfit import Detector
 from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.generator import Context
-from memobench.detection.content import content_notes
 from memobench.images import Images, content_digests
 from memobench.measure.decision import Findings, decide_set
 from memobench.measure.findings import measured_findings, recorded
@@ -381,7 +381,8 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
 def _on_common_ground(sides: _Sides) -> _Sides:
     """Real images without content left out, and the held-out images in the pose of the training images."""
     train, train_names, notes = with_content(sides.train, sides.train_names, "training")
-    holdout, turned, more = sides.holdout, False, []
+    more: list[str] = []
+    holdout, turned = sides.holdout, False
     if holdout is not None:
         holdout, _, more = with_content(holdout, holdout.scans.tolist(), "held-out")
         holdout, in_words = in_pose_of(holdout, train)

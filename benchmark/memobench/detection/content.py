@@ -15,11 +15,13 @@ from scipy.ndimage import uniform_filter
 
 FLAT = 0.006  # root mean square of the detail, in units of the range [0, 1]: about one and a half of 255 grey levels
 SPECK = 0.02  # share of the image that is not its most common grey
-STEP = 0.04  # greys that differ by less count as the same
+STEP = 0.01  # greys that differ by less count as the same
 STRIP = 0.06  # share of the image within its even border
 NAMED = 5  # images in a note
-_EVEN = 0.06  # standard deviation of a row of border, at most: noise may have been added to the border too
-_SAME = 0.02  # by which the mean of a row of border differs from that of the outermost, at most
+# Noise may have been added to the border too. A row of border has at most this standard deviation, and its mean differs
+# from that of the outermost by at most this, absolutely and relative to the standard deviation of the whole image.
+_EVEN, _EVEN_OF_WHOLE = 0.06, 0.35
+_SAME, _SAME_OF_WHOLE = 0.02, 0.15
 _LEAST = 4  # pixels that are left between two borders, at least
 _ROUNDS = 2  # bars at the side are even only once the bars above and below are gone
 _PIXELS = 1 << 21  # looked at together
@@ -101,12 +103,14 @@ def _boxes(part: NDArray[np.float32]) -> NDArray[np.int64]:
     shape = part.shape[1:]
     boxes = np.tile(np.array([[0, side] for side in shape], dtype=np.int64), (len(part), 1, 1))
     sums, squares = (_integral(values) for values in (part, np.square(part)))
+    whole = part.reshape(len(part), -1).std(axis=1, dtype=np.float64)[:, None]
+    limits = np.minimum(_EVEN, _EVEN_OF_WHOLE * whole), np.minimum(_SAME, _SAME_OF_WHOLE * whole)
     for _ in range(_ROUNDS):
         for axis in range(len(shape)):
             mean, spread = _slices(sums, squares, boxes, axis)
             low, high = boxes[:, axis].T
-            first = _border(mean, spread, low, high - low)
-            last = _border(mean[:, ::-1], spread[:, ::-1], shape[axis] - high, high - low)
+            first = _border(mean, spread, low, high - low, limits)
+            last = _border(mean[:, ::-1], spread[:, ::-1], shape[axis] - high, high - low, limits)
             boxes[:, axis] = np.stack([low + first, np.maximum(high - last, low + first)], axis=1)
     return boxes
 
@@ -133,23 +137,30 @@ def _slices(
         total = np.zeros(layers.shape[:2])
         for corner in np.ndindex(*[2] * len(others)):
             sign = (-1) ** (len(others) - sum(corner))
-            total += sign * layers[(images, along, *(boxes[:, k, end][:, None] for k, end in zip(others, corner)))]
+            ends = [boxes[:, k, end][:, None] for k, end in zip(others, corner, strict=True)]
+            total += sign * layers[(images, along, *ends)]
         moments.append(total / count)
     mean, square = moments
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
 def _border(
-    mean: NDArray[np.float64], spread: NDArray[np.float64], start: NDArray[np.int64], left: NDArray[np.int64]
+    mean: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    start: NDArray[np.int64],
+    left: NDArray[np.int64],
+    limits: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> NDArray[np.int64]:
-    """(N,) how many slices from ``start`` on are even and equal, at most ``left``."""
+    """(N,) how many slices from ``start`` on are even and equal, at most ``left``; limits on spread and mean (N, 1)."""
     images, steps = np.arange(len(mean)), np.arange(mean.shape[1])
     place = np.minimum(start[:, None] + steps, mean.shape[1] - 1)
     mean, spread = mean[images[:, None], place], spread[images[:, None], place]
-    most = np.minimum(_EVEN, 1.5 * spread[:, :1] + 0.01)
-    border = (np.abs(mean - mean[:, :1]) <= _SAME) & (spread <= most) & (steps < left[:, None])
-    border &= spread[:, :1] <= _EVEN
-    return np.where(border.all(axis=1), mean.shape[1], border.argmin(axis=1))
+    even, same = limits
+    most = np.minimum(even, 1.5 * spread[:, :1] + 0.01)
+    border = (np.abs(mean - mean[:, :1]) <= same) & (spread <= most) & (steps < left[:, None])
+    border &= spread[:, :1] <= even
+    found: NDArray[np.int64] = np.where(border.all(axis=1), mean.shape[1], border.argmin(axis=1)).astype(np.int64)
+    return found
 
 
 def _share(boxes: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -161,7 +172,8 @@ def _detail(part: NDArray[np.float32]) -> NDArray[np.float64]:
     """(N,) root mean square of each image less its local mean over a quarter of a side."""
     sizes = [1, *(max(3, side // 4) | 1 for side in part.shape[1:])]
     rest = (part - uniform_filter(part, sizes, mode="nearest")).reshape(len(part), -1)
-    return np.sqrt(np.square(rest).mean(axis=1, dtype=np.float64))
+    found: NDArray[np.float64] = np.sqrt(np.square(rest).mean(axis=1, dtype=np.float64))
+    return found
 
 
 def _off_grey(part: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ image is compared with the real ones in all poses, at low resolution, and is bro
 that is clearly better.
 
 The choice is blind: train and holdout are one unlabelled pool. *Clearly* is set by the real images themselves, which
-undergo the same choice against other patients. Ordinary images are therefore left as they are, to the last bit. An image
-is changed where one of these holds:
+undergo the same choice against other patients. Ordinary images are therefore left as they are, to the last bit. An
+image is changed where one of these holds:
 
 1. **The whole set lies in one other pose.** Most of its images agree better in that pose than as they stand, and real
    images do so too rarely for that to be chance (a binomial test over images that differ from each other). Single
@@ -35,13 +35,14 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from torch.nn import functional as F
 
+from memobench.base.seeds import generator_for
+from memobench.data.resample import resize
 from memobench.detection.content import content_boxes
 from memobench.detection.register import band
 from memobench.images import Images
-from memobench.base.seeds import generator_for
-from memobench.data.resample import resize
 
 SIDES = {2: 16, 3: 8}  # of the images that are compared
+ENOUGH = 8  # real images to tell a pose by, at least
 NULL = 512  # real images that undergo the choice, at most
 CLEAR = 0.5  # by which a single image's gain and agreement surpass those of 99% of real images (Fisher's z)
 LEAST = 0.1  # gain that counts at all, in Fisher's z
@@ -91,7 +92,8 @@ class Change:
         if self.axes != tuple(range(3)):
             parts.append(f"with the axes in the order {', '.join(names[axis] for axis in self.axes)}")
         if any(self.flips):
-            parts.append(f"reversed along {' and '.join(name for name, flip in zip(names, self.flips) if flip)}")
+            reversed_axes = [name for name, flip in zip(names, self.flips, strict=True) if flip]
+            parts.append(f"reversed along {' and '.join(reversed_axes)}")
         return ", ".join(parts)
 
     def turned(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -164,16 +166,10 @@ def upright(samples: NDArray[np.float32], real: Images, *, name: str = "syntheti
     Returns:
         The images and what was done. With fewer than 8 real images, or none of another patient, nothing is done.
     """
-    nothing = Upright(samples, (None,) * len(samples), None, strange=False, notes=())
-    if len(samples) == 0 or len(real) < 8 or real.patient_count < 2:
-        return nothing
-    pool = _Seen.of(real.pixels)
-    asked = real.some_patients(NULL, generator_for(0, "pose null"))
-    null = _table(_Seen.of(asked.pixels), pool, asked.patients[:, None] == real.patients[None])
-    made = _Seen.of(samples)
-    table = _table(made, pool, None)
-    choice = _chosen(table, null, made, _classes(len(real.shape)))
-    return _brought(samples, made, pool, choice, name)
+    if not _enough(samples, real):
+        return Upright(samples, (None,) * len(samples), None, strange=False, notes=())
+    made, pool = _Seen.of(samples), _Seen.of(real.pixels)
+    return _brought(samples, made, pool, _compared(made, pool, real), name)
 
 
 def set_pose(images: Images, real: Images) -> Change | None:
@@ -183,8 +179,15 @@ def set_pose(images: Images, real: Images) -> Change | None:
         images: Of one set, such as the holdout.
         real: Of the other, such as train.
     """
-    found = upright(images.pixels, real).set_pose
+    if not _enough(images.pixels, real):
+        return None
+    choice = _compared(_Seen.of(images.pixels), _Seen.of(real.pixels), real)
+    found = None if choice.set_row < 0 else choice.classes.changes[choice.set_row]
     return None if found is None or found.cropped else found
+
+
+def _enough(samples: NDArray[np.float32], real: Images) -> bool:
+    return len(samples) > 0 and len(real) >= ENOUGH and real.patient_count > 1
 
 
 def oriented(pixels: NDArray[np.float32], change: Change) -> NDArray[np.float32]:
@@ -236,10 +239,12 @@ class _Classes:
     def kin(self, row: int) -> NDArray[np.bool_]:
         """(K,) rows that differ from one only by what the detector's search covers, framed or not."""
         first = self.changes[row]
-        return np.array([
-            one.axes == first.axes and one.inverted == first.inverted and one.flips[:-1] == first.flips[:-1]
-            for one in self.changes
-        ])
+        return np.array(
+            [
+                one.axes == first.axes and one.inverted == first.inverted and one.flips[:-1] == first.flips[:-1]
+                for one in self.changes
+            ]
+        )
 
 
 def _classes(dim: int) -> _Classes:
@@ -296,16 +301,21 @@ class _Seen:
 def _low(pixels: NDArray[np.float32], boxes: NDArray[np.int64] | None) -> NDArray[np.float32]:
     """(N, *S) to (N, s, ..., s): averaged to low resolution, band-passed, of mean 0 and length 1."""
     dim = pixels.ndim - 1
-    pooled = F.adaptive_avg_pool2d if dim == 2 else F.adaptive_avg_pool3d
     side = (SIDES[dim],) * dim
+
+    def pooled(images: torch.Tensor) -> torch.Tensor:
+        return F.adaptive_avg_pool2d(images, SIDES[2]) if dim == 2 else F.adaptive_avg_pool3d(images, SIDES[3])
+
     made = np.empty((len(pixels), *side), dtype=np.float32)
     for start in range(0, len(pixels), _QUERIES // 4):
         some = slice(start, start + _QUERIES // 4)
         if boxes is None:
-            small = pooled(torch.from_numpy(np.array(pixels[some], dtype=np.float32))[:, None], side)
+            small = pooled(torch.from_numpy(np.array(pixels[some], dtype=np.float32))[:, None])
         else:
-            parts = [image[tuple(slice(*ends) for ends in box)] for image, box in zip(pixels[some], boxes[some])]
-            small = torch.stack([pooled(torch.from_numpy(np.array(part))[None], side) for part in parts])
+            parts = [
+                image[tuple(slice(*ends) for ends in box)] for image, box in zip(pixels[some], boxes[some], strict=True)
+            ]
+            small = torch.stack([pooled(torch.from_numpy(np.array(part))[None]) for part in parts])
         detail = band(small, 0.6, SIDES[dim] / 5).flatten(1)
         detail = detail - detail.mean(dim=1, keepdim=True)
         length = detail.norm(dim=1, keepdim=True)
@@ -360,10 +370,12 @@ def _best(
     passed = np.zeros(products.shape, dtype=bool) if own is None else own[rows]
     if asked is not None and framed is not None:  # where neither has a frame, nothing new is compared
         passed = passed | ~(asked.framed[rows][:, None] | framed.framed[None])
-    best = np.stack([
-        np.where(passed, -np.inf, products).max(axis=1),
-        np.where(passed, -np.inf, -products).max(axis=1),
-    ])
+    best = np.stack(
+        [
+            np.where(passed, -np.inf, products).max(axis=1),
+            np.where(passed, -np.inf, -products).max(axis=1),
+        ]
+    )
     found = np.arctanh(np.clip(best, -_EDGE, _EDGE))
     return np.where(np.isinf(best), -np.inf, found).astype(np.float32)
 
@@ -383,6 +395,13 @@ class _Choice:
     set_row: int
     strange: bool
     classes: _Classes
+
+
+def _compared(made: _Seen, pool: _Seen, real: Images) -> _Choice:
+    """What pose each image and the whole set has, judged by the same choice for real images against other patients."""
+    asked = real.some_patients(NULL, generator_for(0, "pose null"))
+    null = _table(_Seen.of(asked.pixels), pool, asked.patients[:, None] == real.patients[None])
+    return _chosen(_table(made, pool, None), null, made, _classes(len(real.shape)))
 
 
 def _chosen(table: NDArray[np.float32], null: NDArray[np.float32], made: _Seen, classes: _Classes) -> _Choice:

@@ -18,10 +18,10 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import PLANTED, challenge
+from memobench.detection.content import content_notes, has_content
 from memobench.detection.contract import Matches
 from memobench.detection.crossfit import Detector
 from memobench.detection.pool import MatchingPool
-from memobench.detection.content import content_notes, has_content
 from memobench.detection.poses import Upright, upright
 from memobench.features import Features
 from memobench.generator import Generator
