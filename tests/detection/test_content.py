@@ -12,7 +12,8 @@ from scipy.ndimage import gaussian_filter
 def smooth(count: int, shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
     noise = np.random.default_rng(seed).normal(size=(count, *shape))
     values = np.stack([gaussian_filter(one, 2) for one in noise])
-    return np.clip(0.5 + values / values.std() / 6, 0, 1).astype(np.float32)
+    made: NDArray[np.float32] = np.clip(0.5 + values / values.std() / 6, 0, 1).astype(np.float32)
+    return made
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (16, 16, 16), (8, 32, 32)])

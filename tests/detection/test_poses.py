@@ -17,7 +17,8 @@ def anatomy(count: int, shape: tuple[int, ...] = (32, 32), *, seed: int, likenes
     common = gaussian_filter(np.random.default_rng(7).normal(size=shape), 2.5)
     own = np.stack([gaussian_filter(one, 1.5) for one in np.random.default_rng(seed).normal(size=(count, *shape))])
     made = likeness * common / common.std() + own / own.std()
-    return np.clip(0.5 + made / 8, 0, 1).astype(np.float32)
+    images: Pixels = np.clip(0.5 + made / 8, 0, 1).astype(np.float32)
+    return images
 
 
 def pool(count: int = 40, shape: tuple[int, ...] = (32, 32), *, likeness: float = 1.0) -> Images:
@@ -202,7 +203,7 @@ def test_sides_that_differ_are_resampled() -> None:
 
 @pytest.mark.parametrize(("quarters", "words"), [(1, "270"), (2, "180"), (3, "90")])
 def test_turns_are_named_clockwise_as_the_image_is_now_shown(quarters: int, words: str) -> None:
-    picture = np.arange(12, dtype=np.float32).reshape(3, 4) / 12
+    picture = np.arange(12).reshape(3, 4).astype(np.float32) / np.float32(12)
     changes = [Change(*pose) for pose in orientations(2)]
     (name,) = [one.words for one in changes if np.array_equal(one.turned(picture), np.rot90(picture, quarters))]
     assert name == f"turned by {words} degrees"

@@ -124,7 +124,9 @@ def images_csv(result: AuditResult) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "score", "p_value", "copy_of", "matched_training_image", "held_out", "left_out", "remark", MARK])
+    writer.writerow(
+        ["image", "score", "p_value", "copy_of", "matched_training_image", "held_out", "left_out", "remark", MARK]
+    )
     for image in sorted(result.images, key=lambda one: -one.strength):
         score = "" if image.score is None else f"{image.score:.4f}"
         p_value = "" if image.p_value is None else f"{image.p_value:.4f}"

@@ -136,9 +136,9 @@ class _Sides:
     patients_known: bool
     unreadable: Sequence[tuple[str, str]]
     notes: Sequence[str]
-    holdout_turned: bool = False  # whether the held-out images lay in another pose than the training images
     carriers: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[tuple[str, ...]] = ()
+    holdout_turned: bool = False  # whether the held-out images lay in another pose than the training images
 
 
 @dataclass(frozen=True)
