@@ -25,7 +25,7 @@ from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES, Features
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, environment
-from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost, finished, sealed
+from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost, finished
 from memobench.settings import RunSettings
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
@@ -59,7 +59,7 @@ def run(
     task, kind, generator = _entries(settings)
     device = device_of(settings.device) if settings.features else ""
     extra = {name: _features(name, task, device) for name in settings.features}
-    store = Store(settings.out / ".stages", settings.again, say)
+    store = Store(settings.out / ".stages", settings.again)
     clock = Clock(say)
 
     with clock("data"):
@@ -69,7 +69,7 @@ def run(
         splits = _limited(settings, whole)
     identity = _identity(settings, task, generator, splits)
     folder = settings.out / identity.run_id
-    if not settings.again and (done := finished(folder, identity, Result, say)):
+    if not settings.again and (done := finished(folder, identity, Result)):
         say("all stages are stored: nothing to do (--fresh does them again)")
         _meet(settings, False)
         return done, folder
@@ -100,7 +100,7 @@ def run(
             track=track,
         )
     with clock("report"):
-        result = sealed(_result(settings, identity, kind, splits, fit_path, measure_path, device, clock.seconds))
+        result = _result(settings, identity, kind, splits, fit_path, measure_path, device, clock.seconds)
         with writing_into(settings.out):
             _report(folder, result, splits, sample_path, measure_path)
     return result, folder
@@ -269,8 +269,9 @@ def _result(
     device: str,
     seconds: dict[str, float],
 ) -> Result:
-    from memobench.measure.findings import decided_samples, run_findings
-    from memobench.memorization.decide import Decisions
+    from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
+    from memobench.memorization.decide import Decisions, Threshold
+    from memobench.memorization.rates import Pools
 
     measured = json.loads((measure_path / "metrics.json").read_text())
     training = json.loads((fit_path / "training.json").read_text())
@@ -284,7 +285,10 @@ def _result(
     challenge = DetectorScores.model_validate(measured["challenge"])
     with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
         decisions = Decisions(**{name: archive[name] for name in Decisions.__dataclass_fields__})
-    findings = run_findings(metrics, challenge, counts, preset=settings.preset, data=identity.data)
+        null = archive["null"]
+    pools, limit = Pools.of(splits.train, splits.holdout), Threshold(**measured["threshold"])
+    evidence = evidence_of_scores(decisions, pools, null, limit)
+    findings = run_findings(metrics, challenge, counts, preset=settings.preset, data=identity.data, evidence=evidence)
     return Result(
         run_id=identity.run_id,
         identity=identity,
@@ -295,7 +299,7 @@ def _result(
         threshold=measured["threshold"],
         metrics=metrics,
         challenge=challenge,
-        decision=decided_samples(findings, decisions),
+        decision=decided_samples(findings, decisions, evidence),
         notes=[*splits.notes, *training["notes"], *measured["notes"]],
         environment=environment(device),
         seconds=rounded(seconds),

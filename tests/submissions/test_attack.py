@@ -19,7 +19,8 @@ from memobench.board.site import entry_page
 from memobench.data.phantom import scan_count
 from memobench.detection.detectors import DETECTORS
 from memobench.images import Images
-from memobench.measure.findings import decided_samples, run_findings
+from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
+from memobench.memorization.decide import Threshold
 from memobench.results import DetectorScores, Metric
 from memobench.submissions.attack import AttackSettings, Made, attack, attack_words
 from memobench.submissions.attack_rules import attack_command, attack_id
@@ -27,7 +28,7 @@ from memobench.submissions.changes import verify_changes
 from memobench.submissions.check import Checked, check_submission
 from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission
-from memobench.submissions.scores import decisions_of, recomputed, samples_digest
+from memobench.submissions.scores import decisions_of, pools_of, recomputed, samples_digest
 from memobench.submissions.verify import verify, write_verification
 from memobench.task import TASKS, Splits
 
@@ -53,14 +54,18 @@ class Mine(L2):
 
 def decision_of(result: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """The decision that agrees with a result and its scores."""
+    limit = Threshold(**result["threshold"])
+    decisions = decisions_of(arrays, limit.tau)
+    evidence = evidence_of_scores(decisions, pools_of(arrays), arrays["null"], limit, blind=True)
     found = run_findings(
         {name: Metric.model_validate(metric) for name, metric in result["metrics"].items()},
         DetectorScores.model_validate(result["challenge"]),
         result["counts"],
         preset=result["preset"],
         data=result["identity"]["data"],
+        evidence=evidence,
     )
-    decided: dict[str, Any] = decided_samples(found, decisions_of(arrays, result["threshold"]["tau"])).model_dump()
+    decided: dict[str, Any] = decided_samples(found, decisions, evidence).model_dump()
     return decided
 
 

@@ -11,21 +11,22 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import challenge
-from memobench.detection.content import has_content
 from memobench.detection.crossfit import Detector
-from memobench.detection.poses import Upright, upright
 from memobench.images import Images
 from memobench.measure.measurement import ORDINARY, ROUNDING, Ask, Copies, measure_copies, measure_sensitivity
-from memobench.memorization.certainty import Evidence
-from memobench.memorization.decide import TAIL, Threshold, threshold
-from memobench.memorization.rates import rates
+from memobench.memorization.certainty import Evidence, NullScores, evidence_of
+from memobench.memorization.decide import TAIL, Threshold, decide, threshold
+from memobench.memorization.rates import Pools, rates
+from memobench.memorization.repeats import repeats
 from memobench.memorization.sensitivity import corrected
+from memobench.memorization.shift import Shift
 from memobench.memorization.without_holdout import WEAKER, rates_without_holdout, threshold_without_holdout
 from memobench.quality.measure import measure_quality
 from memobench.results import DetectorScores, Metric
 from memobench.task import Splits
 
 PLANTED = {2: 20, 3: 8}  # copies per perturbation
+RIVALS = 8  # matches of a called image, among which the strongest with another patient is sought
 QUALITY = 2048  # images of each set on which quality is measured, at most: its intervals compare all pairs many times
 # Share of new patients' images that cleaning leaves out without need, about: twice that of tau. Tails beyond a few
 # hundred null scores are extrapolated, and of real data up to five times as many were left out; 2 % would be a loss.
@@ -50,9 +51,7 @@ class Audited:
         p_value: (N,) how often a new patient's image matches train as well; None without a holdout.
         null_scores: Real images' best scores against other patients.
         cleaned: ``copy_rate``, ``train_share`` and their like of the cleaned set; empty without a holdout.
-        evidence: How sure single matches are, and whether the sides are exchangeable; None without a holdout.
-        upright: The images as they were matched, and which of them were turned, inverted or cropped for it.
-        blank: (N,) images with nothing to compare, which are matched with nobody.
+        evidence: How sure single matches are, and whether the sides are exchangeable.
         notes: What a reader must know.
     """
 
@@ -69,9 +68,7 @@ class Audited:
     p_value: NDArray[np.float64] | None
     null_scores: NDArray[np.float32]
     cleaned: dict[str, Metric]
-    evidence: Evidence | None
-    upright: Upright
-    blank: NDArray[np.bool_]
+    evidence: Evidence
     notes: list[str]
 
 
@@ -107,7 +104,7 @@ def measure_audit(
     notes = list(copies.notes)
     metrics = copies.metrics | more
     try:
-        metrics |= _quality(copies.upright.pixels, train, holdout, detector)
+        metrics |= _quality(samples, train, holdout, detector)
         if max(len(samples), len(train), len(holdout)) > QUALITY:
             notes.append(f"quality is measured on at most {QUALITY} images of each set, drawn at random")
     except DataError as error:
@@ -132,8 +129,6 @@ def measure_audit(
         copies.null_scores,
         _cleaned(copies, ~left_out),
         copies.evidence,
-        copies.upright,
-        copies.blank,
         notes,
     )
 
@@ -150,15 +145,11 @@ def _cleaned(copies: Copies, kept: NDArray[np.bool_]) -> dict[str, Metric]:
 def _without_holdout(
     samples: NDArray[np.float32], train: Images, detector: Detector, null_images: int | None, track: Track
 ) -> Audited:
-    null_scores, _, fraction = detector.null_scores(train, most=null_images, track=track)
+    null_scores, null_patients, fraction = detector.null_scores(train, most=null_images, track=track)
     exact = float(detector.exact_scores(train).min()) - ROUNDING
     limit = threshold_without_holdout(null_scores, fraction, highest=exact)
-    seen, blank = upright(samples, train), ~has_content(samples)
-    score = np.full(len(samples), -np.inf, dtype=np.float32)
-    index = np.zeros(len(samples), dtype=np.int64)
-    if not blank.all():
-        found = detector.match(seen.pixels if not blank.any() else seen.pixels[~blank], train, track=track)
-        score[~blank], index[~blank] = found.score[:, 0], found.index[:, 0]
+    found = detector.match(samples, train, track=track)
+    score, index = found.score[:, 0], found.index[:, 0]
     metrics = rates_without_holdout(score, index, train.patients, limit, TAIL)
     # planted copies need a pool and strangers: one half of the patients each
     names = generator_for(0, "challenge halves").permutation(np.unique(train.patients))
@@ -192,11 +183,43 @@ def _without_holdout(
         None,
         null_scores,
         {},
-        None,
-        seen,
-        blank,
-        [WEAKER, *seen.notes],
+        _alone(detector, samples, train, (score, index), NullScores(null_scores, null_patients, fraction), limit.tau),
+        [WEAKER],
     )
+
+
+def _alone(
+    detector: Detector,
+    samples: NDArray[np.float32],
+    train: Images,
+    best: tuple[NDArray[np.float32], NDArray[np.int64]],
+    null: NullScores,
+    tau: float,
+) -> Evidence:
+    """The evidence without held-out patients: a match must stand out from those with other training patients.
+
+    Of the images that are called, the strongest match with another patient stands for the other side.
+
+    Args:
+        detector: Fitted.
+        samples: (N, *S) images.
+        train: What they may have been copied from.
+        best: (N,) score and row of the best match.
+        null: What training patients score against each other.
+        tau: The threshold.
+    """
+    score, index = best
+    rival = np.full(len(score), -np.inf, dtype=np.float32)
+    called = np.flatnonzero(score >= tau)
+    if len(called):
+        found = detector.match(np.asarray(samples[called]), train, k=min(RIVALS, len(train)))
+        other = train.patients[np.maximum(found.index, 0)] != train.patients[index[called]][:, None]
+        rival[called] = np.where(other & (found.index >= 0), found.score, -np.inf).max(axis=1)
+        rival[called] = np.minimum(rival[called], score[called])  # a deeper search never makes the best the second
+    decisions = decide(score, index, rival, np.zeros(len(score), dtype=np.int64), tau)
+    pools = Pools(train.patients, np.array(["nobody is held out"]))
+    alone = Shift(exchangeable=True, p_value=1.0, auc=0.5)
+    return evidence_of(decisions, pools, null, tau, near=repeats(samples), shift=alone)
 
 
 def _quality(samples: NDArray[np.float32], train: Images, holdout: Images, detector: Detector) -> dict[str, Metric]:

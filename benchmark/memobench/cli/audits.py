@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     "--clean", type=click.Path(path_type=Path), help="Copy the images that match nobody into this new folder."
 )
 @click.option(
+    "--strata",
+    default="",
+    help="Columns of manifest.csv that explain how train and holdout differ, for example site,view.",
+)
+@click.option(
     "--policy", type=click.Path(path_type=Path), help="TOML file of limits that decide pass or fail; exit 1 on a fail."
 )
 @click.option(
@@ -58,6 +63,7 @@ def audit_command(
     device: str,
     out: Path,
     clean: Path | None,
+    strata: str,
     policy: Path | None,
     fail_above: float | None,
     no_store: bool,
@@ -76,6 +82,7 @@ def audit_command(
     from memobench.audit.public import policy_words
     from memobench.audit.run import AuditSettings, audit_folders
     from memobench.base.terminal import say, track
+    from memobench.base.words import names
 
     asked = AuditSettings(
         synthetic=synthetic,
@@ -91,6 +98,7 @@ def audit_command(
         out=out,
         clean=clean,
         policy=policy,
+        strata=names(strata),
         store=not no_store,
     )
     report = audit_folders(asked, track=track, say=say)

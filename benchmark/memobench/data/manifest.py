@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from memobench.base.errors import DataError
+from memobench.base.errors import DataError, suggest
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,31 @@ def read_manifest(root: Path) -> Manifest:
     if twice:
         raise DataError(f"{path} lists {min(twice).relative_to(root)} twice; delete one of the lines")
     return Manifest(root, tuple(files), tuple(patients), tuple(scans))
+
+
+def manifest_columns(root: Path, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The values of further columns of ``manifest.csv``, by file.
+
+    Args:
+        root: A folder whose manifest :func:`read_manifest` has read.
+        columns: Their names.
+
+    Returns:
+        For each path relative to ``root``, one value for each column; an empty cell is a value of its own.
+
+    Raises:
+        DataError: There is no manifest, or it lacks a column.
+    """
+    path = root / "manifest.csv"
+    if not path.is_file():
+        raise DataError(f"{root} has no manifest.csv, so its images have no {', '.join(columns)}; write one")
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        reader = csv.DictReader(handle)
+        rows, known = list(reader), reader.fieldnames or []
+    for name in columns:
+        if name not in known:
+            raise DataError(f'{path} lacks the column "{name}"; {suggest(name, known)}')
+    return {
+        PurePosixPath((row["file"] or "").strip()).as_posix(): tuple((row[name] or "").strip() for name in columns)
+        for row in rows
+    }

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memobench.measure.decision import Decision, Findings, decide_set
-from memobench.memorization.decide import TAIL, Decisions
+from memobench.memorization.certainty import Evidence, NullScores, evidence_of
+from memobench.memorization.decide import TAIL, Decisions, Threshold
+from memobench.memorization.rates import Pools
+from memobench.memorization.shift import Shift
 from memobench.results import Decided, DetectorScores, Metric
 
 
@@ -20,7 +22,7 @@ def measured_findings(
     challenge: DetectorScores,
     counts: Mapping[str, int],
     *,
-    evidence: Any | None = None,
+    evidence: Evidence | None = None,
 ) -> Findings:
     """What the numbers of a measurement say; what is known of the files is added by the caller.
 
@@ -86,7 +88,7 @@ def run_findings(
     *,
     preset: str,
     data: str,
-    evidence: Any | None = None,
+    evidence: Evidence | None = None,
 ) -> Findings:
     """What the numbers of a run, or of an attack on one, say.
 
@@ -102,7 +104,7 @@ def run_findings(
     return replace(findings, preset=preset, noun="sample", real=data != "phantom")
 
 
-def decided_samples(findings: Findings, decisions: Decisions, evidence: Any | None = None) -> Decided:
+def decided_samples(findings: Findings, decisions: Decisions, evidence: Evidence | None = None) -> Decided:
     """The decision on a run's samples, with the samples to hold back by their number.
 
     Args:
@@ -112,6 +114,30 @@ def decided_samples(findings: Findings, decisions: Decisions, evidence: Any | No
     """
     names = tuple(f"sample {row}" for row in hold_back(decisions, evidence).tolist())
     return recorded(decide_set(replace(findings, names=names, where="calls.csv")))
+
+
+def evidence_of_scores(
+    decisions: Decisions, pools: Pools, null: NDArray[np.floating], limit: Threshold, *, blind: bool = False
+) -> Evidence:
+    """The evidence of a run's samples from its stored scores alone, so that whoever has the scores comes to the same.
+
+    Near-identical samples cannot be told without pixels; of those that are called, one patient's count once.
+
+    Args:
+        decisions: What each sample matches.
+        pools: Who stands in train and in holdout, which a run draws at random.
+        null: The real images' best scores against other patients.
+        limit: The threshold.
+        blind: Whether the null scores stand in the order of an attack's blind pool.
+
+    Raises:
+        DataError: Too few null scores.
+    """
+    owners = np.concatenate([pools.train, pools.holdout])
+    known = len(owners) == len(null) and not blind
+    of_patients = NullScores(null, owners if known else None, min(1.0, limit.tail / (2 * TAIL)))
+    drawn = Shift(exchangeable=True, p_value=1.0, auc=0.5)
+    return evidence_of(decisions, pools, of_patients, limit.tau, shift=drawn)
 
 
 def recorded(decision: Decision) -> Decided:
@@ -132,7 +158,7 @@ def weakest(challenge: DetectorScores) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(shares.items(), key=lambda item: (item[1], item[0])))
 
 
-def hold_back(decisions: Decisions, evidence: Any | None = None) -> NDArray[np.int64]:
+def hold_back(decisions: Decisions, evidence: Evidence | None = None) -> NDArray[np.int64]:
     """Rows of the samples that match a real patient of either side as a copy does, or certainly; strongest first."""
     chosen = decisions.called.copy()
     if evidence is not None:

@@ -22,7 +22,7 @@ from memobench.base.registry import load_plugin
 from memobench.base.store import write_json, writing_into
 from memobench.detection.detectors import DETECTORS
 from memobench.measure.attack import Attacked, knowing, measure_again
-from memobench.measure.findings import decided_samples, run_findings
+from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
 from memobench.provenance import code_digest, environment
 from memobench.report.words import shown
 from memobench.results import SCHEMA_VERSION, Metric, Result
@@ -197,8 +197,16 @@ def _rate(metric: Metric) -> str:
 
 def _result(target: Result, measured: Attacked, device: str, seconds: dict[str, float]) -> Result:
     """The attacked run's result with what the attack found in place of what was found by the task's own detector."""
+    evidence = evidence_of_scores(
+        measured.decisions, measured.pools, measured.null_scores, measured.threshold, blind=True
+    )
     findings = run_findings(
-        measured.metrics, measured.challenge, target.counts, preset=target.preset, data=target.identity.data
+        measured.metrics,
+        measured.challenge,
+        target.counts,
+        preset=target.preset,
+        data=target.identity.data,
+        evidence=evidence,
     )
     return target.model_copy(
         update={
@@ -206,7 +214,7 @@ def _result(target: Result, measured: Attacked, device: str, seconds: dict[str, 
             "threshold": dataclasses.asdict(measured.threshold),
             "challenge": measured.challenge,
             "metrics": measured.metrics,
-            "decision": decided_samples(findings, measured.decisions),
+            "decision": decided_samples(findings, measured.decisions, evidence),
             "notes": [measured.calls.words] if measured.calls.patients else [],
             "environment": environment(device_of(device)),
             "seconds": rounded(seconds),

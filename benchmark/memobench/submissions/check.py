@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from memobench.base.errors import DataError, MemobenchError
 from memobench.base.progress import Track, silent
-from memobench.measure.findings import decided_samples, run_findings
-from memobench.memorization.decide import Decisions, Threshold
+from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
+from memobench.memorization.decide import Threshold
 from memobench.results import Decided, Metric, Result
 from memobench.submissions.attack_rules import attack_id, attack_problems, unknown_metrics
 from memobench.submissions.compare import ROUNDING, differences, exactly
@@ -43,6 +43,7 @@ from memobench.submissions.scores import (
     claimed_threshold,
     decisions_of,
     p_values_of,
+    pools_of,
     recomputed,
     threshold_of,
 )
@@ -300,23 +301,26 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
         problems += unknown_metrics(result, {*metrics})
     if calls.patients and calls.words not in result.notes:
         problems.append(f"the notes lack what the list of calls is worth: {calls.words}")
-    if result.schema_version >= 3 and result.decision != _decided(result, metrics, decisions):
+    if result.schema_version >= 3 and result.decision != _decided(result, metrics, scores, claimed):
         problems.append("the decision is not the one that the scores give")
     if abs(result.challenge.thresholds.get("tau", claimed.tau) - claimed.tau) > ROUNDING:
         problems.append("the challenge was judged with another tau")
     return rows, problems
 
 
-def _decided(result: Result, metrics: Mapping[str, Metric], decisions: Decisions) -> Decided:
+def _decided(result: Result, metrics: Mapping[str, Metric], scores: Scores, claimed: Threshold) -> Decided:
     """The decision that a result must carry, from its scores."""
+    decisions = decisions_of(scores, claimed.tau)
+    evidence = evidence_of_scores(decisions, pools_of(scores), scores["null"], claimed, blind="exact" in scores)
     found = run_findings(
         {**result.metrics, **metrics},
         result.challenge,
         result.counts,
         preset=result.preset,
         data=result.identity.data,
+        evidence=evidence,
     )
-    return decided_samples(found, decisions)
+    return decided_samples(found, decisions, evidence)
 
 
 def fixed_problems(result: Result, scores: Scores, claimed: Threshold) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from memobench.base.errors import DataError
 from memobench.measure.decision import decide_set
 from memobench.measure.findings import recorded, run_findings
-from memobench.results import SCHEMA_VERSION, Decided, DetectorScores, Metric, Result, was_changed
+from memobench.results import SCHEMA_VERSION, Decided, DetectorScores, Metric, Result
 from memobench.submissions.untrusted import parse_json
 
 METRICS = TypeAdapter(dict[str, Metric])
@@ -24,12 +24,9 @@ def read_result(data: bytes) -> Result:
         data: The bytes of ``result.json``.
 
     Raises:
-        DataError: It is of a newer version, was changed by hand, or is no result.
+        DataError: It is of a newer version, or no result.
     """
-    parsed = parse_json(data)
-    if was_changed(parsed):
-        raise DataError("it was changed after it was written; run the same command again, which writes it again")
-    value = as_present(parsed)
+    value = as_present(parse_json(data))
     try:
         return Result.model_validate(value)
     except ValidationError as error:
