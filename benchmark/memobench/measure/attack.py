@@ -27,40 +27,32 @@ from memobench.detection.contract import CopyDetector
 from memobench.detection.detectors import DETECTORS
 from memobench.generator import Context
 from memobench.measure.blind import BlindPool, exact_limit
-from memobench.memorization.calls import Calls, single_calls
-from memobench.memorization.counted import counted, with_sensitivity
-from memobench.memorization.decide import Decisions, Threshold, decide, threshold
+from memobench.measure.counts import Answers, Counts, count_copies
+from memobench.memorization.certainty import NullScores
+from memobench.memorization.counted import with_sensitivity
+from memobench.memorization.decide import decide
 from memobench.memorization.rates import Pools, rates
+from memobench.memorization.repeats import repeats
+from memobench.memorization.shift import Shift
 from memobench.provenance import code_digest
 from memobench.results import DetectorScores, Metric, Result
 from memobench.task import TASKS, Splits
 from memobench.training.acceleration import device_of
 
-KNOWING = 0.005  # p-values of strangers below it show a detector that knows the labels; of two, so 1 % of honest ones
+BY_DESIGN = Shift(exchangeable=True, p_value=1.0, auc=0.5)  # a task draws its sides at random
+KNOWING = 0.005  # p-values of strangers below it show a detector that knows the labels; of two, so 1% of honest ones
 STRANGERS = {"copy_rate_of_strangers": "copy_rate", "train_share_of_strangers": "train_share"}
 
 
 @dataclass(frozen=True)
-class Attacked:
-    """What a detector finds on the samples of a generator.
+class Attacked(Counts):
+    """What a detector finds on the samples of a generator; the metrics hold the two of :data:`STRANGERS` besides.
 
     Attributes:
-        metrics: By name: what is counted of the samples, and the two of :data:`STRANGERS`.
-        threshold: How tau was found.
-        decisions: What each sample matches.
-        pools: Who stands in train and in holdout.
-        calls: The list of samples called copies.
-        null_scores: The real images' best scores against other patients.
-        exact_scores: Their best scores against the pool that holds them.
+        exact_scores: (M,) best scores of the real images against the pool that holds them.
         challenge: Planted copies through the same detector with the same tau.
     """
 
-    metrics: dict[str, Metric]
-    threshold: Threshold
-    decisions: Decisions
-    pools: Pools
-    calls: Calls
-    null_scores: NDArray[np.float32]
     exact_scores: NDArray[np.float32]
     challenge: DetectorScores
 
@@ -93,24 +85,22 @@ def measure_attack(
         detector, samples, strangers.pixels[np.sort(chosen)], pool.images.pixels
     )
     exact = of_pool.max(axis=1)
-    limit = threshold(null, share, highest=exact_limit(null, exact))
-
-    decisions = _decide(of_samples, pool, limit.tau)
+    answers = Answers(NullScores(null, pool.images.patients, share), exact_limit(null, exact), _sides(of_samples, pool))
     pools = Pools.of(splits.train, splits.holdout)
-    metrics = counted(decisions, pools, seed=seed)
-    calls = single_calls(decisions, pools, null, pool.images.patients, share)
+    counts = count_copies(answers, pools, BY_DESIGN, near=repeats(samples))
+    tau, metrics = counts.threshold.tau, dict(counts.metrics)
     planted = challenge(
         lambda queries, among: pool.match(detector, queries, among),
         splits,
         count=PLANTED[len(splits.train.shape)],
         seed=seed,
-        tau=limit.tau,
+        tau=tau,
     )
-    metrics |= with_sensitivity(metrics, planted.summary["sensitivity"], decisions, pools)
-    of_nobody = rates(_decide(of_strangers, pool, limit.tau), pools, seed=derive_seed(0, "strangers"))
+    metrics |= with_sensitivity(metrics, planted.summary["sensitivity"], counts.decisions, pools)
+    of_nobody = rates(decide(*_sides(of_strangers, pool), tau), pools, seed=derive_seed(0, "strangers"))
     note = "of images of new patients, whom nobody can have copied: the null shows that the detector knows no labels"
     metrics |= {name: of_nobody[held].model_copy(update={"note": note}) for name, held in STRANGERS.items()}
-    return Attacked(metrics, limit, decisions, pools, calls, null, exact, planted)
+    return Attacked(**{**vars(counts), "metrics": metrics}, exact_scores=exact, challenge=planted)
 
 
 def knowing(metrics: Mapping[str, Metric]) -> str | None:
@@ -171,13 +161,12 @@ def fit_blind(
     return kind().restore(arrays, preset=preset, device=device), stored
 
 
-def _decide(table: NDArray[np.float32], pool: BlindPool, tau: float) -> Decisions:
-    """Each query's best match on either side, from its scores with the whole pool."""
-    sides = []
-    for rows in (pool.train, pool.holdout):
-        scores = table[:, rows]
-        sides += [scores.max(axis=1), scores.argmax(axis=1)]
-    return decide(sides[0], sides[1], sides[2], sides[3], tau)
+def _sides(
+    table: NDArray[np.float32], pool: BlindPool
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Score and row of each query's best match on either side, from its scores with the whole pool."""
+    train, holdout = table[:, pool.train], table[:, pool.holdout]
+    return train.max(axis=1), train.argmax(axis=1), holdout.max(axis=1), holdout.argmax(axis=1)
 
 
 def measure_again(

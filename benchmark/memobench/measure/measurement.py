@@ -24,10 +24,9 @@ from memobench.detection.pool import MatchingPool
 from memobench.features import Features
 from memobench.generator import Generator
 from memobench.images import Images
-from memobench.memorization.calls import Calls, single_calls
-from memobench.memorization.certainty import Evidence, NullScores, evidence_of
-from memobench.memorization.counted import counted, with_sensitivity
-from memobench.memorization.decide import Decisions, Threshold, decide, threshold
+from memobench.measure.counts import Answers, Counts, count_copies
+from memobench.memorization.certainty import NullScores
+from memobench.memorization.counted import with_sensitivity
 from memobench.memorization.membership import membership
 from memobench.memorization.other_scores import other_scores
 from memobench.memorization.published import published_metrics
@@ -70,29 +69,17 @@ ORDINARY = Ask()
 
 
 @dataclass(frozen=True)
-class Copies:
+class Copies(Counts):
     """What was copied: the part of a measurement that needs nothing but samples, two pools and a detector.
 
+    Besides what is counted:
+
     Attributes:
-        metrics: By name.
-        threshold: How tau was found.
-        decisions: What each sample matches.
-        pools: Who stands in train and in holdout.
-        searched: Their images, train before holdout, ready to be searched again.
-        calls: The list of samples called copies, with p-values.
-        null_scores: The real images' best scores against other patients.
-        evidence: How sure single matches are, on either side, and whether train and holdout are exchangeable.
+        searched: The real images, train before holdout, ready to be searched again.
         notes: What a reader must know.
     """
 
-    metrics: dict[str, Metric]
-    threshold: Threshold
-    decisions: Decisions
-    pools: Pools
     searched: MatchingPool
-    calls: Calls
-    null_scores: NDArray[np.float32]
-    evidence: Evidence
     notes: list[str]
 
 
@@ -209,28 +196,22 @@ def measure_copies(
         ask: What else is to be known.
         track: Shows progress.
     """
-    seed = derive_seed(0, "inference")
     both = train.joined(holdout)
     pool = detector.matching_pool(both)
-    null_scores, null_patients, pool_fraction = detector.null_scores(pool, most=ask.null_images, track=track)
+    null = NullScores(*detector.null_scores(pool, most=ask.null_images, track=track))
     some = both if ask.null_images is None else both.some_patients(ask.null_images, generator_for(0, "exact scores"))
-    exact = detector.exact_scores(some)
-    limit = threshold(null_scores, pool_fraction, highest=float(exact.min()) - ROUNDING)
-    decisions = decide(*match_sides(detector, samples, pool, len(train), track=track), limit.tau)
-    pools = Pools.of(train, holdout, ask.strata)
-    metrics = counted(decisions, pools, seed=seed)
-    calls = single_calls(decisions, pools, null_scores, null_patients, pool_fraction)
-    found_again = _found_again(samples[calls.called], train, detector, track)
+    highest = float(detector.exact_scores(some).min()) - ROUNDING
+    answers = Answers(null, highest, match_sides(detector, samples, pool, len(train), track=track))
+    shift = _shift(train, holdout, detector, null, ask)
+    counts = count_copies(answers, Pools.of(train, holdout, ask.strata), shift, near=repeats(samples))
+    metrics, notes = dict(counts.metrics), [counts.calls.words] if counts.calls.patients else []
+    found_again = _found_again(samples[counts.calls.called], train, detector, track)
     if found_again is not None:
         metrics["reidentified"] = found_again
-    null = NullScores(null_scores, null_patients, pool_fraction)
-    shift = _shift(train, holdout, detector, null, ask)
-    evidence = evidence_of(decisions, pools, null, limit.tau, near=repeats(samples), shift=shift)
-    notes = [calls.words] if calls.patients else []
     if not shift.exchangeable:
         metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
         notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
-    return Copies(metrics, limit, decisions, pools, pool, calls, null_scores, evidence, notes)
+    return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, notes=notes)
 
 
 def _shift(train: Images, holdout: Images, detector: Detector, null: NullScores, ask: Ask) -> Shift:
@@ -242,11 +223,9 @@ def _shift(train: Images, holdout: Images, detector: Detector, null: NullScores,
     for name, side in (("train", train), ("holdout", holdout)):
         some = side.some_patients(TESTED, generator_for(0, "exchangeability", name))
         sides.append(Side(None if ask.by_design else detector.features(some.pixels), some.patients))
-    known = np.concatenate([side.patients for side in sides])
-    asked = np.isin(null.patients, known)
-    found = exchangeability(
-        *sides, null_scores=null.scores[asked], null_patients=null.patients[asked], strata=ask.strata
-    )
+    known, asked = np.concatenate([side.patients for side in sides]), np.asarray(null.patients)
+    own = np.isin(asked, known)
+    found = exchangeability(*sides, null_scores=null.scores[own], null_patients=asked[own], strata=ask.strata)
     return replace(found, exchangeable=True) if ask.by_design else found
 
 
