@@ -256,7 +256,7 @@ def test_samples_are_searched_as_deep_as_null_images(
         depth.append((count, len(found[0]) / count))
         return found
 
-    monkeypatch.setattr("memobench.detection.pairs.pair_scores", counted)
+    monkeypatch.setattr("memobench.detection.crossfit.pair_scores", counted)
     pool = detector.matching_pool(splits.train.joined(splits.holdout))
     detector.null_scores(pool)
     of_null = [pairs for _, pairs in depth]
