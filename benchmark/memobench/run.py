@@ -154,9 +154,10 @@ def plan(settings: RunSettings) -> str:
         records = list_all(source, root, skip_unreadable=settings.skip_unreadable).records
         data = f"{len(records)} images of {len({one.patient for one in records})} patients of {source.title} in {root}"
     elif settings.data != "phantom":
+        from memobench.data.files.archives import folder_of
         from memobench.data.manifest import read_manifest
 
-        manifest = read_manifest(Path(settings.data))
+        manifest = read_manifest(folder_of(Path(settings.data)))
         data = f"{len(manifest.files)} images of {len(set(manifest.patients))} patients in {settings.data}"
     else:
         data = f"phantom, {settings.train_patients or task.split.train} training patients"

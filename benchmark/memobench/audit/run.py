@@ -41,6 +41,7 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, digest_of, load_arrays, save_arrays, writing_into
+from memobench.data.files.archives import folder_of
 from memobench.data.files.inspect import Inspection, inspect_folder
 from memobench.data.files.limits import MAX_IMAGE_GIB
 from memobench.data.files.picture import SCALING_VERSION, stretched
@@ -173,6 +174,7 @@ def audit_folders(
     Raises:
         DataError: A folder or file cannot be used; the message names it, the reason and the fix.
     """
+    settings = _unpacked(settings)
     folders = {"train": settings.train, "synthetic": settings.synthetic}
     if settings.holdout is not None:
         folders["holdout"] = settings.holdout
@@ -529,6 +531,17 @@ def _inspect(path: Path, side: str, settings: AuditSettings, dim: int | None, tr
         skip_unreadable=settings.skip_unreadable,
         max_image_gib=settings.max_image_gib,
         track=track,
+    )
+
+
+def _unpacked(settings: AuditSettings) -> AuditSettings:
+    """The settings with folders in the place of archives and single files."""
+    limit = settings.max_image_gib
+    return dataclasses.replace(
+        settings,
+        train=folder_of(settings.train, limit),
+        synthetic=folder_of(settings.synthetic, limit),
+        holdout=None if settings.holdout is None else folder_of(settings.holdout, limit),
     )
 
 

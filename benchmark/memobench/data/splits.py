@@ -15,6 +15,7 @@ from memobench.base.errors import DataError, MemobenchError
 from memobench.base.progress import silent
 from memobench.base.store import Store, write_json
 from memobench.data import folder, phantom
+from memobench.data.files.archives import folder_of
 from memobench.data.manifest import read_manifest
 from memobench.data.public import _prepare as prepared
 from memobench.data.public._source import named_source
@@ -82,7 +83,7 @@ def _plan(
             prepared.key(source, root, listed, shape),
             lambda scratch: prepared.read_sides(source, root, listed, shape, scratch, track),
         )
-    manifest = read_manifest(Path(data))
+    manifest = read_manifest(folder_of(Path(data)))
     return (
         folder.key(manifest, shape, skip_unreadable=skip),
         lambda _: folder.read_sides(manifest, shape, track, skip_unreadable=skip),

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from memobench.base.errors import DataError, UsageError
 from memobench.base.progress import silent
+from memobench.data.files.archives import folder_of
 from memobench.data.files.decode import decode, header
 from memobench.data.files.kinds import kind_of
 from memobench.data.files.limits import MAX_IMAGE_GIB, gib
@@ -117,7 +118,7 @@ def inspect_folder(
     """Look at every file of a folder once, decoded.
 
     Args:
-        root: The folder; with a manifest.csv, only the files that it lists count.
+        root: The folder, or an archive (zip, tar, tar.gz); with a manifest.csv, only the files that it lists count.
         dim: 2 or 3; None for the dimension of most files.
         patient_regex: Finds the patient in a relative path: its group ``patient``, or its first.
         skip_unreadable: Go on without the files that are no images to be used, instead of raising.
@@ -169,7 +170,7 @@ def survey(
         UsageError: The dimension or the pattern is wrong.
         DataError: There is no folder, or nothing in it that could be an image.
     """
-    root = Path(root)
+    root = folder_of(Path(root), max_image_gib)
     if dim not in (None, 2, 3):
         raise UsageError(f"--dim {dim} is no dimension of images; give 2 or 3")
     limit = gib(max_image_gib)
