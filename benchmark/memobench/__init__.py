@@ -2,11 +2,17 @@
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from memobench.base.startup import settle
 from memobench.base.version import VERSION as __version__
 
+if TYPE_CHECKING:
+    from memobench.audit.run import audit
+
 __all__ = ["__version__", "audit"]
+
+settle()  # before torch is imported, which reads these settings once
 
 # In a checkout the content folders (baselines/, tasks/, leaderboard/) stand at its root; in a wheel they lie inside
 # this package. Mounting the root here makes both `memobench.baselines`.

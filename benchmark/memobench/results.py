@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from memobench.base.store import digest_of
+from memobench.base.terminal import say as say_on_stderr
 
 SCHEMA_VERSION = 3
 
@@ -180,6 +184,8 @@ class Result(Strict):
         environment: Versions and device.
         seconds: Time per stage, where it was not stored.
         training: Throughput and memory of the fit; None in results of versions that did not measure them.
+        checksum: Of all the rest (:func:`checksum_of`), so that a file edited by hand is noticed; None in results of
+            versions that wrote none.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -197,24 +203,52 @@ class Result(Strict):
     environment: dict[str, str]
     seconds: dict[str, Finite]
     training: TrainingCost | None = None
+    checksum: str | None = None
 
 
 AnyResult = TypeVar("AnyResult", bound=Strict)
 
 
-def finished(folder: Path, identity: Strict, kind: type[AnyResult]) -> AnyResult | None:
+def checksum_of(value: Mapping[str, Any]) -> str:
+    """SHA-256 of a result's JSON values, without the field ``checksum``, whatever the order and the white space.
+
+    It tells damage and edits by hand. It is no signature: who wants to forge a result can write a new one.
+    """
+    rest = {name: one for name, one in value.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def sealed(result: AnyResult) -> AnyResult:
+    """The result with its checksum, ready to be written."""
+    return result.model_copy(update={"checksum": checksum_of(result.model_dump(mode="json"))})
+
+
+def was_changed(value: Any) -> bool:
+    """Whether the JSON values of a result have another checksum than they were written with."""
+    stored = value.get("checksum") if isinstance(value, Mapping) else None
+    return stored is not None and stored != checksum_of(value)
+
+
+def finished(
+    folder: Path, identity: Strict, kind: type[AnyResult], say: Callable[[str], None] = say_on_stderr
+) -> AnyResult | None:
     """The result in a folder; None where there is none of this identity that this version can read.
 
     Args:
         folder: Where ``result.json`` stands.
         identity: What was run.
         kind: The schema of the result, with a field ``identity``.
+        say: Is told, in one line, that the file was changed after it was written; then there is no result either.
     """
     file = folder / "result.json"
     if not file.is_file():
         return None
     try:
-        result = kind.model_validate_json(file.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError):  # of another version, or cut short: the stages still stand
+        value = json.loads(file.read_bytes())
+        if was_changed(value):
+            say(f"{file} was changed after the run had written it; it is written again from the stored stages")
+            return None
+        result = kind.model_validate_json(file.read_bytes())
+    except (ValueError, RecursionError):  # of another version, or cut short: the stages still stand
         return None
     return result if getattr(result, "identity", None) == identity else None

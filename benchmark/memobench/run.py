@@ -25,7 +25,7 @@ from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES, Features
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, environment
-from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost, finished
+from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost, finished, sealed
 from memobench.settings import RunSettings
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
@@ -59,7 +59,7 @@ def run(
     task, kind, generator = _entries(settings)
     device = device_of(settings.device) if settings.features else ""
     extra = {name: _features(name, task, device) for name in settings.features}
-    store = Store(settings.out / ".stages", settings.again)
+    store = Store(settings.out / ".stages", settings.again, say)
     clock = Clock(say)
 
     with clock("data"):
@@ -69,7 +69,7 @@ def run(
         splits = _limited(settings, whole)
     identity = _identity(settings, task, generator, splits)
     folder = settings.out / identity.run_id
-    if not settings.again and (done := finished(folder, identity, Result)):
+    if not settings.again and (done := finished(folder, identity, Result, say)):
         say("all stages are stored: nothing to do (--fresh does them again)")
         _meet(settings, False)
         return done, folder
@@ -100,7 +100,7 @@ def run(
             track=track,
         )
     with clock("report"):
-        result = _result(settings, identity, kind, splits, fit_path, measure_path, device, clock.seconds)
+        result = sealed(_result(settings, identity, kind, splits, fit_path, measure_path, device, clock.seconds))
         with writing_into(settings.out):
             _report(folder, result, splits, sample_path, measure_path)
     return result, folder

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from memobench.audit.agreement import balance_notes, check_apart, check_enough, contrast_notes, window_notes
+from memobench.audit.agreement import (
+    balance_notes,
+    check_apart,
+    check_enough,
+    contrast_notes,
+    in_pose_of,
+    window_notes,
+    with_content,
+)
 from memobench.base.errors import DataError
 from memobench.data.files.inspect import Found, Inspection, Item
 from memobench.data.files.picture import BY_PERCENTILES, IN_WINDOW
@@ -81,3 +90,30 @@ def test_windows_in_one_set_alone_are_noted() -> None:
     assert window_notes({"train": _folder(0, 4), "synthetic": _folder(0, 4)}) == []
     (note,) = window_notes({"train": _folder(4, 0), "synthetic": _folder(0, 4)})
     assert "100 % of train, 0 % of synthetic" in note
+
+
+def test_a_holdout_in_another_pose_is_turned_as_a_whole(make_images: Make) -> None:
+    ramp = np.linspace(0, 1, 32)[:, None] * np.linspace(0.2, 1, 32) ** 2
+    some, others = (make_images(20, seed=seed) for seed in (1, 2))
+    train, holdout = (replace(one, pixels=(0.3 * one.pixels + 0.7 * ramp).astype(np.float32)) for one in (some, others))
+    assert in_pose_of(holdout, train) == (holdout, [])
+    turned = replace(holdout, pixels=np.ascontiguousarray(np.rot90(holdout.pixels, axes=(1, 2))))
+    back, (note,) = in_pose_of(turned, train)
+    assert np.array_equal(back.pixels, holdout.pixels) or np.array_equal(back.pixels[..., ::-1], holdout.pixels)
+    assert note.startswith("THE HELD-OUT IMAGES LIE IN ANOTHER ORIENTATION THAN THE TRAINING IMAGES")
+    back, (note,) = in_pose_of(replace(holdout, pixels=1 - holdout.pixels), train)
+    assert np.allclose(back.pixels, holdout.pixels)
+    assert "inverted" in note
+
+
+def test_even_real_images_are_left_out_and_named(make_images: Make) -> None:
+    images = make_images(4)
+    names = ["a", "b\n", "c", "d"]
+    assert with_content(images, names, "training") == (images, names, [])
+    pixels = images.pixels.copy()
+    pixels[1] = 0.5
+    kept, left, (note,) = with_content(replace(images, pixels=pixels), names, "training")
+    assert len(kept) == 3
+    assert left == ["a", "c", "d"]
+    assert note.startswith("1 training image is even")
+    assert note.endswith(r"left out: b\n")

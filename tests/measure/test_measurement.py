@@ -287,10 +287,33 @@ def test_constant_samples(splits: Splits, detector: Detector) -> None:
     found = measured(blank, splits, detector)
     assert_sound(found)
     rate = found.metrics["copy_rate"]
-    assert rate.low is not None
-    assert rate.low <= 0
-    assert rate.p_value is not None
-    assert rate.p_value > 0.05
+    assert rate.value == 0
+    assert rate.p_value == 1
+    assert found.metrics["train_share"].value == 0.5
+    assert found.copies.blank.all()
+    assert not found.copies.decisions.called.any()
+    assert any(note.startswith("NOTHING TO COMPARE: all 8") for note in found.notes)
+
+
+def test_even_samples_match_nobody_among_copies(splits: Splits, detector: Detector) -> None:
+    samples = np.concatenate([splits.train.pixels[:6], np.full((2, 32, 32), 0.5, dtype=np.float32)])
+    found = measured(samples, splits, detector)
+    assert_sound(found)
+    assert found.copies.calls.called.tolist() == [True] * 6 + [False] * 2
+    assert found.copies.decisions.side.tolist() == [1] * 6 + [0] * 2
+    assert max(found.copies.decisions.train_score[6:]) < found.copies.null_scores.min()
+    assert any("samples 6, 7" in note for note in found.notes)
+
+
+def test_copies_that_lie_on_their_side_are_called(splits: Splits, detector: Detector) -> None:
+    new = patients("n", 12).pixels
+    turned = np.ascontiguousarray(np.rot90(splits.train.pixels[:3], axes=(1, 2)))
+    found = measured(np.concatenate([turned, 1 - splits.train.pixels[3:5], new]), splits, detector)
+    assert found.copies.calls.called[:5].all()
+    assert found.copies.calls.patient[:5].tolist() == splits.train.patients[:5].tolist()
+    plain = measured(new, splits, detector)
+    assert np.array_equal(found.copies.decisions.train_score[5:], plain.copies.decisions.train_score)
+    assert plain.copies.upright.pixels is new
 
 
 def test_one_copy_repeated_is_one_patient(splits: Splits, detector: Detector) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from memobench.base.errors import DataError
 from memobench.data.files.inspect import Inspection
 from memobench.data.files.picture import IN_WINDOW
 from memobench.data.files.prepare import contrast_agrees
 from memobench.data.files.walk import shown
+from memobench.detection.content import NAMED, has_content
 from memobench.detection.crossfit import FOLDS
 from memobench.detection.embed import MIN_PATIENTS
+from memobench.detection.poses import oriented, set_pose
 from memobench.images import Images, content_digests
 
 _APART = 0.5  # shares of images shown in a window that differ by more are worth a note
@@ -71,6 +74,45 @@ def check_apart(train: Images, holdout: Images) -> None:
             f'{count} in train and in holdout (of holdout patient "{shown(str(holdout.patients[first]))}" for one); '
             "take what is shared out of one of the two"
         )
+
+
+def with_content(images: Images, names: Sequence[str], side: str) -> tuple[Images, Sequence[str], list[str]]:
+    """Real images less those in which there is nothing to compare, such as even ones: nobody can be a copy of them.
+
+    Args:
+        images: Of one side.
+        names: (N,) what they are called.
+        side: What the side is called in the note.
+
+    Returns:
+        The others, their names, and a note where there were any.
+    """
+    kept = has_content(images.pixels)
+    if kept.all():
+        return images, names, []
+    lost = [str(name) for name, keep in zip(names, kept, strict=True) if not keep]
+    listed = ", ".join(shown(name) for name in lost[:NAMED]) + (" and more" if len(lost) > NAMED else "")
+    are = "image is" if len(lost) == 1 else "images are"
+    note = f"{len(lost)} {side} {are} even or nearly all border, with nothing to compare, and left out: {listed}"
+    return images.take(kept), [name for name, keep in zip(names, kept, strict=True) if keep], [note]
+
+
+def in_pose_of(holdout: Images, train: Images) -> tuple[Images, list[str]]:
+    """The held-out images, brought to the pose of the training images where they lie in another as a whole.
+
+    Only the whole set is turned, never a single image: which side an image stands on must not decide about it.
+
+    Returns:
+        The images, the very same where nothing was changed, and a note where something was.
+    """
+    change = set_pose(holdout, train)
+    if change is None:
+        return holdout, []
+    note = (
+        "THE HELD-OUT IMAGES LIE IN ANOTHER ORIENTATION THAN THE TRAINING IMAGES or are inverted: they were compared "
+        f"{change.words}; check how both are written and read, since a holdout must differ from train in nothing"
+    )
+    return replace(holdout, pixels=oriented(holdout.pixels, change)), [note]
 
 
 def contrast_notes(synthetic: Images, train: Images, holdout: Images | None) -> list[str]:

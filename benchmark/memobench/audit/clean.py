@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memobench.audit.results import AuditedImage
-from memobench.base.errors import DataError
+from memobench.base.errors import DataError, MemobenchError
 from memobench.base.store import writing_into
 
 LIST = "left_out.csv"
@@ -91,6 +91,11 @@ def write_clean(target: Path, root: Path, sorted_files: Sorted) -> Cleaned:
         target.mkdir(parents=True, exist_ok=True)
         for file in sorted_files.kept:
             (target / file).parent.mkdir(parents=True, exist_ok=True)
+            if (target / file).exists():  # the folder was empty
+                raise MemobenchError(
+                    f"{target} cannot hold {file} beside another file whose name differs in case alone; choose a "
+                    "folder for --clean on a disk that tells them apart, or rename one"
+                )
             shutil.copyfile(root / file, target / file)
     return Cleaned(len(sorted_files.kept), len(sorted_files.left_out))
 

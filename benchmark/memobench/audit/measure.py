@@ -11,7 +11,9 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import challenge
+from memobench.detection.content import has_content
 from memobench.detection.crossfit import Detector
+from memobench.detection.poses import Upright, upright
 from memobench.images import Images
 from memobench.measure.measurement import ORDINARY, ROUNDING, Ask, Copies, measure_copies, measure_sensitivity
 from memobench.memorization.certainty import Evidence, NullScores, evidence_of
@@ -52,6 +54,8 @@ class Audited:
         null_scores: Real images' best scores against other patients.
         cleaned: ``copy_rate``, ``train_share`` and their like of the cleaned set; empty without a holdout.
         evidence: How sure single matches are, and whether the sides are exchangeable.
+        upright: The images as they were matched, and which of them were turned, inverted or cropped for it.
+        blank: (N,) images with nothing to compare, which are matched with nobody.
         notes: What a reader must know.
     """
 
@@ -69,6 +73,8 @@ class Audited:
     null_scores: NDArray[np.float32]
     cleaned: dict[str, Metric]
     evidence: Evidence
+    upright: Upright
+    blank: NDArray[np.bool_]
     notes: list[str]
 
 
@@ -104,7 +110,7 @@ def measure_audit(
     notes = list(copies.notes)
     metrics = copies.metrics | more
     try:
-        metrics |= _quality(samples, train, holdout, detector)
+        metrics |= _quality(copies.upright.pixels, train, holdout, detector)
         if max(len(samples), len(train), len(holdout)) > QUALITY:
             notes.append(f"quality is measured on at most {QUALITY} images of each set, drawn at random")
     except DataError as error:
@@ -129,6 +135,8 @@ def measure_audit(
         copies.null_scores,
         _cleaned(copies, ~left_out),
         copies.evidence,
+        copies.upright,
+        copies.blank,
         notes,
     )
 
@@ -148,8 +156,12 @@ def _without_holdout(
     null_scores, null_patients, fraction = detector.null_scores(train, most=null_images, track=track)
     exact = float(detector.exact_scores(train).min()) - ROUNDING
     limit = threshold_without_holdout(null_scores, fraction, highest=exact)
-    found = detector.match(samples, train, track=track)
-    score, index = found.score[:, 0], found.index[:, 0]
+    seen, blank = upright(samples, train), ~has_content(samples)
+    score = np.full(len(samples), -np.inf, dtype=np.float32)
+    index = np.zeros(len(samples), dtype=np.int64)
+    if not blank.all():
+        found = detector.match(seen.pixels if not blank.any() else seen.pixels[~blank], train, track=track)
+        score[~blank], index[~blank] = found.score[:, 0], found.index[:, 0]
     metrics = rates_without_holdout(score, index, train.patients, limit, TAIL)
     # planted copies need a pool and strangers: one half of the patients each
     names = generator_for(0, "challenge halves").permutation(np.unique(train.patients))
@@ -168,7 +180,7 @@ def _without_holdout(
         known = (sensitivity.value, sensitivity.low, sensitivity.high)
         metrics["copy_rate_corrected"] = corrected(metrics["copy_rate"], known)
     clean = min(threshold(null_scores, fraction / 2, CLEAN_TAIL).tau, limit.tau)
-    called = score >= limit.tau
+    called, null = score >= limit.tau, NullScores(null_scores, null_patients, fraction)
     return Audited(
         metrics,
         limit,
@@ -183,8 +195,10 @@ def _without_holdout(
         None,
         null_scores,
         {},
-        _alone(detector, samples, train, (score, index), NullScores(null_scores, null_patients, fraction), limit.tau),
-        [WEAKER],
+        _alone(detector, seen.pixels, train, (score, index), null, limit.tau),
+        seen,
+        blank,
+        [WEAKER, *seen.notes],
     )
 
 
@@ -209,6 +223,7 @@ def _alone(
         tau: The threshold.
     """
     score, index = best
+    score = np.where(np.isfinite(score), score, np.finfo(np.float32).min)  # of images that were matched with nobody
     rival = np.full(len(score), -np.inf, dtype=np.float32)
     called = np.flatnonzero(score >= tau)
     if len(called):

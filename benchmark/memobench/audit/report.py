@@ -124,7 +124,9 @@ def images_csv(result: AuditResult) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "score", "p_value", "copy_of", "matched_training_image", "held_out", "left_out", MARK])
+    writer.writerow(
+        ["image", "score", "p_value", "copy_of", "matched_training_image", "held_out", "left_out", "remark", MARK]
+    )
     for image in sorted(result.images, key=lambda one: -one.strength):
         score = "" if image.score is None else f"{image.score:.4f}"
         p_value = "" if image.p_value is None else f"{image.p_value:.4f}"
@@ -132,7 +134,8 @@ def images_csv(result: AuditResult) -> str:
             [
                 *(plain_cell(image.name), score, p_value),
                 *(plain_cell(image.copy_of or ""), plain_cell(image.match or "")),
-                *("yes" if image.held_out else "", plain_cell(image.left_out or ""), ""),
+                *("yes" if image.held_out else "", plain_cell(image.left_out or "")),
+                *("nothing to compare" if image.blank else f"matched {image.pose}" if image.pose else "", ""),
             ]
         )
     return text.getvalue()

@@ -29,6 +29,8 @@ class AuditedImage(Strict):
         match: The training image that it matches best, likewise.
         held_out: Whether it matches a held-out patient as a copy does, and no training patient better.
         left_out: Why it is left out of the cleaned set; None where it is kept.
+        blank: Whether there is nothing to compare: it is even or nearly all border, and was matched with nobody.
+        pose: How it was changed before it was matched ("turned by 90 degrees"); "" where it was not.
     """
 
     name: str
@@ -38,6 +40,8 @@ class AuditedImage(Strict):
     match: str | None
     held_out: bool = False
     left_out: str | None
+    blank: bool = False
+    pose: str = ""
 
     @property
     def strength(self) -> float:

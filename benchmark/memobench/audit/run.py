@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,9 @@ from memobench.audit.agreement import (
     check_apart,
     check_enough,
     contrast_notes,
+    in_pose_of,
     window_notes,
+    with_content,
 )
 from memobench.audit.carriers import RealNames, carriers, people_of
 from memobench.audit.clean import LIST as LEFT_OUT
@@ -41,12 +44,14 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, digest_of, load_arrays, save_arrays, writing_into
+from memobench.data.arrays import Range, Reading, images_of, same_shape
 from memobench.data.files.archives import folder_of
 from memobench.data.files.inspect import Inspection, inspect_folder
 from memobench.data.files.limits import MAX_IMAGE_GIB
-from memobench.data.files.picture import SCALING_VERSION, stretched
+from memobench.data.files.picture import SCALING_VERSION
 from memobench.data.files.prepare import common_shape, prepare
 from memobench.data.files.walk import shown
+from memobench.detection.content import content_notes
 from memobench.detection.crossfit import Detector
 from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
@@ -138,6 +143,7 @@ class _Sides:
     notes: Sequence[str]
     carriers: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[tuple[str, ...]] = ()
+    holdout_turned: bool = False  # whether the held-out images lay in another pose than the training images
     strata: Strata | None = None
 
 
@@ -231,7 +237,7 @@ def _audit_folders(
         ],
         carriers(settings.synthetic, synthetic_files, real),
         [item.files for item in found["synthetic"].items],
-        strata_of(found, images, settings.strata),
+        strata=strata_of(found, images, settings.strata),
     )
     if sides.unreadable:
         count = len(sides.unreadable)
@@ -284,12 +290,14 @@ def _real_names(found: Mapping[str, Inspection]) -> RealNames:
 
 
 def audit(
-    synthetic: NDArray[np.floating] | Path | str,
-    train: NDArray[np.floating] | Path | str,
-    holdout: NDArray[np.floating] | Path | str | None = None,
+    synthetic: Any,
+    train: Any,
+    holdout: Any = None,
     *,
     train_patients: Sequence[str] | None = None,
     holdout_patients: Sequence[str] | None = None,
+    value_range: Range | Mapping[str, Range] | None = None,
+    axes: str | None = None,
     preset: str = "quick",
     device: str = "auto",
     out: Path | str = "audit",
@@ -301,12 +309,15 @@ def audit(
     """Audit synthetic images from Python: arrays, or folders as ``bench audit`` takes them.
 
     Args:
-        synthetic: (N, *S) values in [0, 1], S being (H, W) or (D, H, W), scaled as :mod:`memobench.data.files.picture`
-            says; or a folder.
+        synthetic: Images as :func:`memobench.data.arrays.pixels_of` reads them (an array, a tensor, a list of arrays or
+            of PIL images), scaled as :mod:`memobench.data.files.picture` says; or a folder.
         train: The images that the generator learned from, likewise.
         holdout: Images of other patients, likewise; None where there are none.
         train_patients: (n,) the patient of each training image; None if each is of another patient.
         holdout_patients: (m,) likewise.
+        value_range: For arrays: the values of black and white, for example (-1, 1); or a pair for each of "synthetic",
+            "train" and "holdout". None: of unsigned integers that of the type, of floating point 0 to 1.
+        axes: For arrays: one letter per axis, for example "NCHW"; None: by the shape, where it is clear.
         preset: How much the detector is trained: smoke, quick, standard or paper.
         device: "auto", or a torch device.
         out: Where stages and, for folders, the report are written.
@@ -332,13 +343,15 @@ def audit(
             store=store,
         )
         return audit_folders(settings, track=track)
-    if not all(isinstance(one, np.ndarray) for one in given):
+    if any(isinstance(one, str | Path) for one in given):
         raise DataError("arrays and folders are mixed; give all as arrays, or all as folders")
     if clean is not None:
         raise DataError("clean copies files, and arrays are none; take result.images[k].left_out")
-    made = _images(np.asarray(synthetic), None, "synthetic")
-    real = _images(np.asarray(train), train_patients, "train")
-    decoys = None if holdout is None else _images(np.asarray(holdout), holdout_patients, "holdout")
+    reading = Reading(value_range, axes)
+    made = images_of(synthetic, "synthetic", None, reading)
+    real = images_of(train, "train", train_patients, reading)
+    decoys = None if holdout is None else images_of(holdout, "holdout", holdout_patients, reading)
+    same_shape({"train": real, "synthetic": made} | ({} if decoys is None else {"holdout": decoys}))
     known = train_patients is not None and (holdout is None or holdout_patients is not None)
     sides = _Sides(made, real, decoys, made.scans.tolist(), real.scans.tolist(), known, (), ())
     limits = None if policy is None else read_policy(Path(policy))
@@ -352,9 +365,10 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         raise DataError("there are no synthetic images to audit; give at least one")
     if holdout is not None:
         check_apart(train, holdout)
+    sides = _on_common_ground(sides)
+    train, holdout = sides.train, sides.holdout
     check_enough(train, holdout)
-    notes = [*sides.notes, *balance_notes(train, holdout), *contrast_notes(sides.synthetic, train, holdout)]
-    sides = dataclasses.replace(sides, notes=notes)
+    sides = replace(sides, notes=[*sides.notes, *balance_notes(train, holdout)])
     device = device_of(asked.device)
     parameters = EmbeddingParameters.preset(asked.preset)
     with clock("detector"):
@@ -377,6 +391,25 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
     return AuditReport(result, html, findings)
 
 
+def _on_common_ground(sides: _Sides) -> _Sides:
+    """Real images without content left out, and the held-out images in the pose of the training images."""
+    train, train_names, notes = with_content(sides.train, sides.train_names, "training")
+    more: list[str] = []
+    holdout, turned = sides.holdout, False
+    if holdout is not None:
+        holdout, _, more = with_content(holdout, holdout.scans.tolist(), "held-out")
+        holdout, in_words = in_pose_of(holdout, train)
+        turned, more = bool(in_words), [*more, *in_words]
+    return replace(
+        sides,
+        train=train,
+        holdout=holdout,
+        train_names=train_names,
+        holdout_turned=turned,
+        notes=[*sides.notes, *notes, *more],
+    )
+
+
 def _fitted(
     sides: _Sides, parameters: EmbeddingParameters, device: str, store: Store, track: Track
 ) -> tuple[Path, bool, str]:
@@ -397,8 +430,8 @@ def _result(
     sides: _Sides, audited: Audited, asked: _Asked, seconds: dict[str, float], name: str
 ) -> tuple[AuditResult, Findings]:
     train, holdout, count = sides.train, sides.holdout, len(sides.synthetic)
-    matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score)
-    contents, real = (content_digests(side.pixels).tolist() for side in (sides.synthetic, train))
+    matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score) & ~audited.blank
+    contents, real = (content_digests(pixels).tolist() for pixels in (audited.upright.pixels, train.pixels))
     exact = np.isin(contents, real)
     copied, held_out = audited.called | (exact & found), audited.held_out_called
     if audited.evidence is not None:
@@ -414,6 +447,8 @@ def _result(
             match=sides.train_names[int(audited.train_index[k])] if found[k] else None,
             held_out=bool(held_out[k]),
             left_out=reasons[k],
+            blank=bool(audited.blank[k]),
+            pose=change.words if (change := audited.upright.changed[k]) is not None else "",
         )
         for k in range(count)
     ]
@@ -443,6 +478,8 @@ def _result(
         preset=asked.preset,
         unread=sum(file.startswith("synthetic/") for file, _ in sides.unreadable),
         carriers=len(sides.carriers),
+        pose=_pose_words(sides, audited),
+        empty=int(audited.blank.sum()),
     )
     findings, policy = _judged(findings, asked.policy, len(affected))
     decision = decide_set(findings)
@@ -466,7 +503,7 @@ def _result(
         duplicates=count - len(set(contents)),
         carriers=dict(sides.carriers),
         unreadable=list(sides.unreadable),
-        notes=[*sides.notes, *audited.notes],
+        notes=[*sides.notes, *_contrast(sides, audited), *audited.notes, *content_notes(audited.blank, sides.names)],
         environment=environment(asked.device),
         seconds=rounded(seconds),
     )
@@ -510,14 +547,39 @@ def _nameable(sides: _Sides, k: int) -> str:
     return sides.names[k]
 
 
+def _pose_words(sides: _Sides, audited: Audited) -> str:
+    """Which sets or images lie in another pose, for the decision; "" where none does."""
+    seen, parts = audited.upright, []
+    if seen.set_pose is not None:
+        parts.append(f"the synthetic images were compared {seen.set_pose.words}, since the set lies so or looks so")
+    elif seen.count:
+        are = "1 synthetic image was" if seen.count == 1 else f"{seen.count} synthetic images were"
+        parts.append(f"{are} compared in another pose or without a frame (the list says which)")
+    if sides.holdout_turned:
+        parts.append("the held-out images lie in another orientation than the training images, or are inverted")
+    if seen.strange:
+        parts.append("most synthetic images resemble the real ones in no orientation")
+    return "; ".join(parts)
+
+
+def _contrast(sides: _Sides, audited: Audited) -> list[str]:
+    """Where a set is inverted against another one, and was not brought to common ground."""
+    changes = [change for change in audited.upright.changed if change is not None]
+    if any(change.inverted for change in changes):
+        return []
+    return contrast_notes(sides.synthetic, sides.train, sides.holdout)
+
+
 def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detector) -> list[Pair]:
-    rows = strongest(audited.train_score, sides.train.patients[audited.train_index], PAIRS)
+    score = np.where(audited.blank, -np.inf, audited.train_score)
+    rows = strongest(score, sides.train.patients[audited.train_index], PAIRS)
     pairs = []
     for row in rows:
-        image, query = result.images[row], sides.synthetic.pixels[row]
+        image, query = result.images[row], audited.upright.pixels[row]
         real = np.asarray(sides.train.pixels[audited.train_index[row]])
         word = f"called a copy of patient {image.copy_of}" if image.copy_of else "not called a copy"
-        text = f"{image.name} and {image.match}: score {image.strength:.2f}, {word}"
+        pose = f" (shown {image.pose})" if image.pose else ""
+        text = f"{image.name}{pose} and {image.match}: score {image.strength:.2f}, {word}"
         pairs.append(Pair(pair_picture(np.asarray(query), overlay(detector, query, real)), text))
     return pairs
 
@@ -563,12 +625,3 @@ def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, trac
 
 def _item_names(inspection: Inspection) -> list[str]:
     return [item.file if item.frame is None else f"{item.file}#{item.frame}" for item in inspection.items]
-
-
-def _images(pixels: NDArray[np.floating], patients: Sequence[str] | None, name: str) -> Images:
-    owners = [f"{name} {k}" for k in range(len(pixels))] if patients is None else list(patients)
-    scans = np.array([f"{name} {k}" for k in range(len(pixels))], dtype=np.str_)
-    images = Images(np.ascontiguousarray(pixels, dtype=np.float32), np.array(owners, dtype=np.str_), scans)
-    # as the same images are scaled when they come as files
-    scaled = [image if image.min() == image.max() else stretched(image) for image in images.pixels]
-    return dataclasses.replace(images, pixels=np.stack(scaled) if scaled else images.pixels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import resource
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -90,12 +90,27 @@ def peak_memory(device: str) -> tuple[int, Literal["GPU", "process"]]:
         import torch
 
         return torch.cuda.max_memory_allocated(device), "GPU"
+    return _process_peak(), "process"
+
+
+def _process_peak() -> int:
+    """Bytes, from what the system keeps: POSIX has ``resource``, Linux a file, Windows what psutil knows."""
+    try:
+        import resource
+    except ImportError:
+        status = Path("/proc/self/status")
+        if status.is_file() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))):
+            return int(found[1]) * 1024
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024), "process"  # Linux counts in KiB
+    return peak * (1 if sys.platform == "darwin" else 1024)  # Linux counts in KiB
 
 
 def forget_peak(device: str) -> None:
-    """Begin the peak of a GPU anew; that of a process cannot be."""
+    """Start the peak of a GPU again; that of a process cannot be."""
     if device.startswith("cuda"):
         import torch
 

@@ -48,6 +48,7 @@ class ChallengeResult(Strict):
         notes: What a reader should know about the data.
         environment: Versions and device.
         seconds: Time per stage, where it was not stored.
+        checksum: Of all the rest; None in results of versions that wrote none.
     """
 
     schema_version: int = CHALLENGE_SCHEMA_VERSION
@@ -58,3 +59,4 @@ class ChallengeResult(Strict):
     notes: list[str]
     environment: dict[str, Any]
     seconds: dict[str, Finite]
+    checksum: str | None = None

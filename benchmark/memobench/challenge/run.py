@@ -30,7 +30,7 @@ from memobench.detection.detectors import DETECTORS
 from memobench.generator import Context
 from memobench.memorization.decide import threshold
 from memobench.provenance import code_digest, environment
-from memobench.results import DetectorScores, Metric, finished
+from memobench.results import DetectorScores, Metric, finished, sealed
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import device_of
 
@@ -69,7 +69,7 @@ def run_challenge(
     plan = plan_challenge(splits, strengths=(settings.strength,), count=settings.count, seed=settings.seed)
     identity = _identity(settings, task, kinds, splits, plan)
     folder = settings.out / identity.run_id
-    if not settings.again and (done := finished(folder, identity, ChallengeResult)):
+    if not settings.again and (done := finished(folder, identity, ChallengeResult, say)):
         say("all stages are stored: nothing to do (--fresh does them again)")
         return done, folder
 
@@ -88,7 +88,7 @@ def run_challenge(
         with clock(f"ask {name}"):
             path, clock.stored = ask(detector, name, identity, splits, plan, store=store, track=track)
         judged[name] = read_scores(path, plan)
-    result = _result(identity, splits, plan, judged, device, clock.seconds)
+    result = sealed(_result(identity, splits, plan, judged, device, clock.seconds))
     with writing_into(settings.out):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "result.json", result.model_dump(mode="json"))

@@ -6,7 +6,10 @@ Data go to stdout, everything else to stderr. Exit status: 0 done, 1 a run or a 
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import sys
 from typing import Any
 
@@ -59,6 +62,7 @@ for command in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit status; every expected error is one line."""
+    _escape_what_cannot_be_printed()
     try:
         status: Any = bench.main(arguments, prog_name="bench", standalone_mode=False)
     except click.exceptions.Abort:
@@ -67,9 +71,42 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message(), 2)
     except MemobenchError as error:
         _fail(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader of stdout, for example "head", has seen enough
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # until the process ends
+        sys.exit(1)
+    except OSError as error:
+        if (line := system_reason(error)) is None:
+            raise
+        _fail(line, 1)
+    except MemoryError:
+        _fail("there is not enough memory; give a smaller --size, fewer images, or use a larger machine", 1)
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on where it stopped", 1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES, errno.ENOENT, getattr(errno, "ESTALE", -1))
+
+
+def system_reason(error: OSError) -> str | None:
+    """An error of the machine in one line, with what helps; None where it may be a fault of the program."""
+    named = "" if error.filename is None else f" ({error.filename})"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too many files are open{named}; allow more with: ulimit -n 4096"
+    if error.errno == errno.ENOMEM:
+        return "there is not enough memory; give a smaller --size, fewer images, or use a larger machine"
+    if "No usable temporary directory" in str(error):
+        return "there is no folder for temporary files; set TMPDIR to one that can be written"
+    if error.errno is not None and error.errno in _OF_THE_MACHINE:
+        return f"{os.strerror(error.errno)}{named}; correct that and give the same command again"
+    return None
+
+
+def _escape_what_cannot_be_printed() -> None:
+    """Where a terminal knows ASCII alone (LANG=C, old Windows), names of files are escaped instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str, status: int) -> None:

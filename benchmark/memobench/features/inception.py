@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.errors import DataError, MemobenchError
+from memobench.base.home import home
 from memobench.features import FEATURES
 
 NAME = "inception-v3-compat"
@@ -80,10 +80,6 @@ def _url() -> str:
     return str(URL_INCEPTION_V3)
 
 
-def _home() -> Path:
-    return Path(os.environ.get("MEMOBENCH_HOME", Path.home() / ".cache" / "memobench"))
-
-
 def _state(weights: Path | None) -> dict[str, Any]:
     """The network's weights from where they can be had."""
     import torch
@@ -92,7 +88,7 @@ def _state(weights: Path | None) -> dict[str, Any]:
         return _read(weights)
     url = _url()
     name = url.rsplit("/", 1)[1]
-    places = [_home() / "weights" / name, Path(torch.hub.get_dir()) / "checkpoints" / name]
+    places = [home() / "weights" / name, Path(torch.hub.get_dir()) / "checkpoints" / name]
     for place in places:
         if place.is_file():
             _check(place)

@@ -18,9 +18,11 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import PLANTED, challenge
+from memobench.detection.content import content_notes, has_content
 from memobench.detection.contract import Matches
 from memobench.detection.crossfit import Detector
 from memobench.detection.pool import MatchingPool
+from memobench.detection.poses import Upright, upright
 from memobench.features import Features
 from memobench.generator import Generator
 from memobench.images import Images
@@ -76,10 +78,14 @@ class Copies(Counts):
 
     Attributes:
         searched: The real images, train before holdout, ready to be searched again.
+        upright: The samples as they were matched, and which of them were turned, inverted or cropped for it.
+        blank: (N,) samples with nothing to compare, which are matched with nobody.
         notes: What a reader must know.
     """
 
     searched: MatchingPool
+    upright: Upright
+    blank: NDArray[np.bool_]
     notes: list[str]
 
 
@@ -201,17 +207,21 @@ def measure_copies(
     null = NullScores(*detector.null_scores(pool, most=ask.null_images, track=track))
     some = both if ask.null_images is None else both.some_patients(ask.null_images, generator_for(0, "exact scores"))
     highest = float(detector.exact_scores(some).min()) - ROUNDING
-    answers = Answers(null, highest, match_sides(detector, samples, pool, len(train), track=track))
+    seen, blank = upright(samples, both), ~has_content(samples)
+    least = float(np.asarray(null.scores).min())
+    matched = _match_content(detector, seen.pixels, blank, pool, len(train), least, track)
     shift = _shift(train, holdout, detector, null, ask)
-    counts = count_copies(answers, Pools.of(train, holdout, ask.strata), shift, near=repeats(samples))
-    metrics, notes = dict(counts.metrics), [counts.calls.words] if counts.calls.patients else []
-    found_again = _found_again(samples[counts.calls.called], train, detector, track)
+    pools = Pools.of(train, holdout, ask.strata)
+    counts = count_copies(Answers(null, highest, matched), pools, shift, near=repeats(samples))
+    metrics = dict(counts.metrics)
+    notes = [*([counts.calls.words] if counts.calls.patients else []), *seen.notes, *content_notes(blank)]
+    found_again = _found_again(seen.pixels[counts.calls.called], train, detector, track)
     if found_again is not None:
         metrics["reidentified"] = found_again
     if not shift.exchangeable:
         metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
         notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
-    return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, notes=notes)
+    return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, upright=seen, blank=blank, notes=notes)
 
 
 def _shift(train: Images, holdout: Images, detector: Detector, null: NullScores, ask: Ask) -> Shift:
@@ -255,6 +265,35 @@ def match_sides(
     found = detector.match(queries, pool, second=second, track=track)
     index = np.where(found.index < 0, 0, found.index - [0, first])
     return found.score[:, 0], index[:, 0], found.score[:, 1], index[:, 1]
+
+
+def _match_content(
+    detector: Detector,
+    samples: NDArray[np.float32],
+    blank: NDArray[np.bool_],
+    pool: MatchingPool,
+    first: int,
+    lowest: float,
+    track: Track,
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """:func:`match_sides`, where samples with nothing to compare match both sides equally and less than anything does.
+
+    They favour neither side and reach no threshold. The images that they are put beside are taken in turn, so that no
+    patient receives them all.
+    """
+    if not blank.any():
+        return match_sides(detector, samples, pool, first, track=track)
+    count, turn = len(samples), np.arange(len(samples))
+    sizes = (first, len(pool.images) - first)
+    score = [np.full(count, lowest - 1, dtype=np.float32) for _ in sizes]
+    index = [turn % size for size in sizes]
+    if not blank.all():
+        found = match_sides(detector, samples[~blank], pool, first, track=track)
+        beneath = min(lowest, *(float(part[np.isfinite(part)].min(initial=lowest)) for part in found[::2])) - 1
+        for side in range(2):
+            score[side][~blank], index[side][~blank] = found[2 * side], found[2 * side + 1]
+            score[side][blank] = beneath
+    return score[0], index[0], score[1], index[1]
 
 
 def measure_sensitivity(

@@ -8,7 +8,6 @@ given rows, so that whoever uses both answers as float64 does.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import ThreadpoolController
 
 from memobench.base.errors import DataError
+from memobench.base.processors import workers
 
 BLOCK = 2048  # rows of a block: 16 MiB of pairs
 PIECE = 1024  # dimensions in one matrix product: a longer sum would round more
@@ -127,7 +127,7 @@ class SquaredDistances:
                 product[strip] += left[strip, piece] @ right[:, piece].T
 
         parts = strips(product)
-        if min(threads(), len(parts)) < 2:
+        if min(workers(), len(parts)) < 2:
             multiply(slice(None))
         else:
             # OpenBLAS's own threads keep turning for a while after each product, in the way of ours
@@ -236,12 +236,6 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def threads() -> int:
-    """Threads to use: OMP_NUM_THREADS, as the matrix products do, or as many as there are processors."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdigit() and int(asked) else (os.cpu_count() or 1)
-
-
 def below(values: Singles, threshold: Singles) -> tuple[Integers, Integers]:
     """Row and column, in that order, of the values that do not exceed a threshold, in strips that stay in the cache.
 
@@ -270,10 +264,10 @@ def strips(values: Singles) -> list[slice]:
 
 def in_threads(function: Callable[[slice], T], parts: list[slice]) -> list[T]:
     """A function of each part, by several threads where there are several parts."""
-    workers = min(threads(), len(parts))
-    if workers < 2:
+    count = min(workers(), len(parts))
+    if count < 2:
         return [function(part) for part in parts]
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(count) as pool:
         return list(pool.map(function, parts))
 
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from memobench.base.errors import DataError
 from memobench.measure.decision import decide_set
 from memobench.measure.findings import recorded, run_findings
-from memobench.results import SCHEMA_VERSION, Decided, DetectorScores, Metric, Result
+from memobench.results import SCHEMA_VERSION, Decided, DetectorScores, Metric, Result, was_changed
 from memobench.submissions.untrusted import parse_json
 
 METRICS = TypeAdapter(dict[str, Metric])
@@ -24,9 +24,12 @@ def read_result(data: bytes) -> Result:
         data: The bytes of ``result.json``.
 
     Raises:
-        DataError: It is of a newer version, or no result.
+        DataError: It is of a newer version, was changed by hand, or is no result.
     """
-    value = as_present(parse_json(data))
+    parsed = parse_json(data)
+    if was_changed(parsed):
+        raise DataError("it was changed after it was written; run the same command again, which writes it again")
+    value = as_present(parsed)
     try:
         return Result.model_validate(value)
     except ValidationError as error:

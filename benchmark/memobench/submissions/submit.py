@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import io
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from memobench.base.errors import DataError, MemobenchError, UsageError
 from memobench.base.store import Store, write_json, writing_into
 from memobench.data.splits import load_splits
 from memobench.memorization.rates import Pools
-from memobench.results import Result
+from memobench.results import Result, was_changed
 from memobench.submissions.check import check_submission
 from memobench.submissions.records import Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.rules import code_problems, command_of, result_problems, source_of
@@ -121,8 +122,10 @@ def _finished(folder: Path) -> Result:
     if not file.is_file():
         raise MemobenchError(f"{folder} holds no result.json: the run failed or goes on; run the same command again")
     try:
+        if was_changed(json.loads(file.read_bytes())):
+            raise MemobenchError(f"{file} was changed after the run had written it; run the same command again")
         return Result.model_validate_json(file.read_bytes())
-    except ValidationError as error:
+    except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise MemobenchError(f"{file} is no result of this version ({reason}); run the same command again") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memobench.base.errors import DataError, UsageError
+from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.data.files.archives import folder_of
 from memobench.data.files.decode import decode, header
@@ -250,12 +250,10 @@ def _odd_notes(headers: Mapping[str, Header]) -> list[str]:
 
 def threaded(work: Callable[[T], R], things: Sequence[T], description: str, dim: int, track: Track) -> list[R]:
     """Do the work on several cores, with progress; the results in the order of the things."""
-    workers = os.cpu_count() or 1
-    if dim == 3:
-        workers = min(workers, _VOLUMES_AT_ONCE)
+    threads = min(workers(), _VOLUMES_AT_ONCE) if dim == 3 else workers()
     # One catch around all threads, since filters belong to the process: what the libraries warn about (odd UIDs,
     # unusual padding) is either harmless or ends as a reason.
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
         warnings.simplefilter("ignore")
         try:
             return list(track(pool.map(work, things), description, len(things)))

@@ -6,7 +6,6 @@ on every platform (see ``arithmetic`` and ``random``).
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.data.phantom.random import Stream
 from memobench.images import Images
@@ -102,10 +102,9 @@ def _draw_many(
     family: str, scans: list[tuple[int, int]], size: int, track: Callable[..., Iterator[Any]]
 ) -> NDArray[np.float32]:
     blocks = [scans[i : i + 16] for i in range(0, len(scans), 16)]
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(processors, len(blocks))
     # spawn: forking a process in which torch has started threads can hang
-    with ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
+    count = min(workers(), len(blocks))
+    with ProcessPoolExecutor(count, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         try:
             drawn = pool.map(_draw_block, repeat(family), blocks, repeat(size))
             parts = list(track(drawn, "drawing patients", len(blocks)))

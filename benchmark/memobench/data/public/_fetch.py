@@ -7,7 +7,6 @@ archives here have up to 27 GB.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import http.client
 import os
@@ -23,7 +22,7 @@ from typing import Any
 
 from memobench.base.errors import DataError, MemobenchError, UsageError
 from memobench.base.progress import silent
-from memobench.base.store import writing_into
+from memobench.base.store import locked, writing_into
 from memobench.data.public._source import SOURCES, Download, Source, data_folder
 
 BLOCK = 1 << 20
@@ -60,8 +59,7 @@ def fetch(name: str, *, say: Say, track: Track = silent) -> Path:
     say(f"{source.title}: {source.size}; licence: {source.licence}; cite: {source.citation}")
     with writing_into(folder, "set MEMOBENCH_HOME to another one"):
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # a second process waits, and then finds everything
+        with locked(folder / ".lock", name, say):  # a second process waits, and then finds everything
             for download in source.downloads:
                 get(download, folder, source, track)
     return folder

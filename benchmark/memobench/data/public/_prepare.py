@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.errors import DataError
+from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.base.seeds import generator_for
 from memobench.data.files.picture import SCALING_VERSION, Raw, Unreadable
@@ -228,8 +229,7 @@ def read_pixels(
             return
         done[index] = 1
 
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(processors) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         try:
             for _ in track(pool.map(fill, open_jobs), f"preparing {source.name}", len(open_jobs)):
                 pass

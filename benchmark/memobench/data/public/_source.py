@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.errors import DataError
+from memobench.base.home import home
 from memobench.base.registry import Registry
 from memobench.data.files.picture import Raw, picture
 
@@ -137,14 +137,6 @@ class Source:
 
 
 SOURCES: Registry[Source] = Registry("data source", "memobench.data.public", "memobench.sources")
-
-
-def home() -> Path:
-    """Where publishers' folders lie: ``MEMOBENCH_HOME``, or ``memobench`` in the user's cache (XDG)."""
-    if own := os.environ.get("MEMOBENCH_HOME"):
-        return Path(own).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache") / "memobench"
 
 
 def data_folder(name: str) -> Path:
