@@ -41,7 +41,7 @@ def _words(model: str, data: Path, out: Path, *more: str) -> list[str]:
 def _timeless(folder: Path) -> dict[str, Any]:
     (file,) = folder.glob("*/result.json")
     result = json.loads(file.read_text())
-    del result["seconds"], result["training"]  # time and memory
+    del result["seconds"], result["training"], result["checksum"]  # time and memory
     return dict(result)
 
 

@@ -1,0 +1,99 @@
+"""A flipped byte in what a run has stored, and a result that was edited by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from memobench.base.errors import DataError, MemobenchError
+from memobench.base.store import KEY, state_of
+from memobench.board.local import local_results
+from memobench.results import Result
+from memobench.run import run
+from memobench.settings import RunSettings
+from memobench.submissions.submit import SubmitSettings, submit
+
+KINDS = {
+    "data": {"splits.json", "train/pixels.npy", "train/ids.json", "holdout/pixels.npy", "test/pixels.npy"},
+    "detector": {"detector.safetensors"},
+    "fit": {"state.safetensors", "training.json", "losses.csv"},
+    "sample": {"samples.npz"},
+    "measure": {"metrics.json", "scores.npz", "calls.csv"},
+}
+
+
+def _flip(file: Path, at: int) -> bytes:
+    """Flip a bit; what the file held before."""
+    before = file.read_bytes()
+    data = bytearray(before)
+    data[at] ^= 1 << (at % 8)
+    file.write_bytes(data)
+    return before
+
+
+def _without_time(result: Result) -> dict[str, object]:
+    return result.model_dump(exclude={"seconds", "training", "checksum"})
+
+
+@pytest.mark.smoke
+def test_a_flipped_byte_never_changes_a_result(write_folder: Callable[..., Path], tmp_path: Path) -> None:
+    said: list[str] = []
+    asked = RunSettings("noise", "xray", str(write_folder()), 32, "smoke", samples=8, out=tmp_path / "runs")
+    result, folder = run(asked, say=said.append)
+    assert not [line for line in said if "damaged" in line]
+    random = np.random.default_rng(0)
+    stages = {path.parent.parent.name: path.parent for path in (asked.out / ".stages").glob(f"*/*/{KEY}")}
+    assert set(stages) == set(KINDS)
+
+    for stage, names in KINDS.items():  # every kind of file is noticed, wherever it is hit
+        key = json.loads((stages[stage] / KEY).read_text())["key"]
+        stored = {path.relative_to(stages[stage]).as_posix() for path in stages[stage].rglob("*") if path.is_file()}
+        assert names <= stored
+        for name in sorted(stored):
+            file = stages[stage] / name
+            if not file.stat().st_size:
+                continue
+            before = _flip(file, int(random.integers(file.stat().st_size)))
+            state = state_of(stages[stage], key)
+            # in the key itself a byte may be white space, which says nothing
+            assert state == "damaged" or (name == KEY and json.loads(file.read_text())["key"] == key), (stage, name)
+            file.write_bytes(before)
+        assert state_of(stages[stage], key) == "intact"
+
+    for stage, names in KINDS.items():  # one in each stage: all are made again, and the result is the same
+        file = stages[stage] / min(names)
+        _flip(file, int(random.integers(file.stat().st_size)))
+    (folder / "result.json").unlink()
+    said.clear()
+    again, _ = run(asked, say=said.append)
+    assert _without_time(again) == _without_time(result)
+    lines = [line for line in said if "is damaged" in line]
+    assert [line.split()[1] for line in lines] == list(KINDS)
+    assert all("\n" not in line and "made again" in line for line in lines)
+
+    _check_an_edit_is_noticed(asked, folder, again)
+
+
+def _check_an_edit_is_noticed(asked: RunSettings, folder: Path, result: Result) -> None:
+    file = folder / "result.json"
+    written = file.read_text()
+    value = json.loads(written)
+    value["metrics"]["copy_rate"]["value"] = 0.125
+    file.write_text(json.dumps(value))
+    with pytest.raises(MemobenchError, match="was changed after"):
+        local_results(asked.out)
+    with pytest.raises(MemobenchError, match="was changed after"):
+        submit(SubmitSettings(run=folder, name="somebody", into=asked.out / "submissions"))
+    said: list[str] = []
+    again, _ = run(asked, say=said.append)
+    assert sum("was changed after" in line for line in said) == 1
+    assert _without_time(again) == _without_time(result)
+    assert json.loads(file.read_text())["metrics"]["copy_rate"] == json.loads(written)["metrics"]["copy_rate"]
+    assert local_results(asked.out)[0].run_id == result.run_id
+
+    (folder / "samples.npz").write_bytes((folder / "samples.npz").read_bytes()[:-30])
+    with pytest.raises(DataError, match=r"samples\.npz or scores\.npz cannot be read"):
+        submit(SubmitSettings(run=folder, name="somebody", into=asked.out / "submissions"))
