@@ -252,6 +252,7 @@ def measure(
                 "threshold": dataclasses.asdict(measured.copies.threshold),
                 "challenge": measured.challenge.model_dump(),
                 "notes": measured.notes,
+                "odd": measured.odd,
             },
         )
         np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
@@ -282,7 +283,7 @@ def _result(
         sides["dev"] = splits.dev
     counts = {f"{name}_images": len(images) for name, images in sides.items()}
     counts |= {f"{name}_patients": images.patient_count for name, images in sides.items()}
-    counts |= {"samples": identity.samples}
+    counts |= {"samples": identity.samples} | measured.get("odd", {})
     challenge = DetectorScores.model_validate(measured["challenge"])
     with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
         decisions = Decisions(**{name: archive[name] for name in Decisions.__dataclass_fields__})

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from memobench.measure.decision import decide_set
-from memobench.measure.findings import decided_samples, hold_back, measured_findings, run_findings, weakest
+from memobench.measure.findings import (
+    EMPTY,
+    POSED,
+    STRANGE,
+    decided_samples,
+    hold_back,
+    measured_findings,
+    run_findings,
+    weakest,
+)
 from memobench.memorization.decide import decide
 from memobench.results import ChallengeRow, DetectorScores, Metric
 
@@ -60,3 +69,13 @@ def test_a_run_speaks_of_samples_by_number_and_of_no_real_patient() -> None:
     assert "data protection officer" not in decided.sentence
     real = decided_samples(run_findings(METRICS, planted(), COUNTS, preset="quick", data="folder"), decisions)
     assert "data protection officer" in real.sentence
+
+
+def test_odd_samples_ask_for_a_review_and_ordinary_ones_say_nothing() -> None:
+    plain = run_findings(METRICS, planted(), COUNTS, preset="quick", data="folder")
+    assert (plain.pose, plain.empty) == ("", 0)
+    odd = {POSED: 2, EMPTY: 1, STRANGE: 200}
+    found = run_findings(METRICS, planted(), COUNTS | odd, preset="quick", data="folder")
+    assert found.pose.startswith("2 samples were compared in another pose")
+    assert "in no orientation" in found.pose
+    assert {"other pose", "nothing to compare"} <= set(decide_set(found).rows)

@@ -16,6 +16,9 @@ from memobench.memorization.rates import Pools
 from memobench.memorization.shift import Shift
 from memobench.results import Decided, DetectorScores, Metric
 
+# counts of a result that stand there only where they are not 0
+POSED, EMPTY, STRANGE = "samples_in_another_pose", "samples_with_nothing_to_compare", "samples_unlike_any"
+
 
 def measured_findings(
     metrics: Mapping[str, Metric],
@@ -32,7 +35,8 @@ def measured_findings(
     Args:
         metrics: ``copy_rate`` at least.
         challenge: Planted copies.
-        counts: ``samples`` or ``synthetic_images``, and where known ``train_patients`` and ``holdout_patients``.
+        counts: ``samples`` or ``synthetic_images``, where known ``train_patients`` and ``holdout_patients``, and where
+            there are any, samples in another pose, without content, or unlike any real image.
         evidence: Of the same samples; None where it was not weighed.
     """
     images = counts["samples"] if "samples" in counts else counts["synthetic_images"]
@@ -53,6 +57,8 @@ def measured_findings(
         holdout_patients=counts.get("holdout_patients", 0),
         sensitivity=None if sensitivity is None else sensitivity.value,
         weakest=weakest(challenge),
+        pose=_pose(counts),
+        empty=counts.get(EMPTY, 0),
     )
     if evidence is None:
         called, held_out = (
@@ -79,6 +85,17 @@ def measured_findings(
         shifted=None if shift.exchangeable else shift.auc,
         strata=shift.strata,
     )
+
+
+def _pose(counts: Mapping[str, int]) -> str:
+    """What is odd about the poses of a run's samples; "" where nothing is."""
+    parts = []
+    if posed := counts.get(POSED, 0):
+        are = "1 sample was" if posed == 1 else f"{posed} samples were"
+        parts.append(f"{are} compared in another pose, inverted or without a frame (the notes say how)")
+    if counts.get(STRANGE, 0):
+        parts.append("most samples resemble the real images in no orientation")
+    return "; ".join(parts)
 
 
 def run_findings(

@@ -27,6 +27,7 @@ from memobench.features import Features
 from memobench.generator import Generator
 from memobench.images import Images
 from memobench.measure.counts import Answers, Counts, count_copies
+from memobench.measure.findings import EMPTY, POSED, STRANGE
 from memobench.memorization.certainty import NullScores
 from memobench.memorization.counted import with_sensitivity
 from memobench.memorization.membership import membership
@@ -106,6 +107,17 @@ class Measured:
     challenge: DetectorScores
     deviations: dict[str, NDArray[np.float64]]
     notes: list[str]
+
+    @property
+    def odd(self) -> dict[str, int]:
+        """How many samples somebody should look at before any are released; nothing for ordinary ones."""
+        seen = self.copies.upright
+        found = {
+            POSED: seen.count,
+            EMPTY: int(self.copies.blank.sum()),
+            STRANGE: len(seen.changed) if seen.strange else 0,
+        }
+        return {name: count for name, count in found.items() if count}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What ``scores.npz`` holds."""
