@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from memobench.data.files.kinds import RASTER, kind_of
@@ -60,23 +61,28 @@ def read(files: Sequence[Path], frame: int | None, dim: int, limit: int = _LIMIT
     Raises:
         Unreadable: It is broken.
     """
+    return _read(files, frame, dim, limit)[0]
+
+
+def _read(files: Sequence[Path], frame: int | None, dim: int, limit: int) -> tuple[Raw, str]:
+    """As :func:`read`, with the kind of file."""
     try:
         kind = kind_of(files[0])
         if kind in RASTER:
             from memobench.data.files import raster
 
-            return raster.read(files[0], frame, dim, limit)
+            return raster.read(files[0], frame, dim, limit), kind
         if kind == "DICOM":
             from memobench.data.files import dicom
 
-            return dicom.read(files, frame, dim, limit)
+            return dicom.read(files, frame, dim, limit), kind
         if kind == "NIfTI":
             from memobench.data.files import nifti
 
-            return nifti.read(files[0], limit)
+            return nifti.read(files[0], limit), kind
         from memobench.data.files import arrays
 
-        return arrays.read(files[0], frame, dim, limit)
+        return arrays.read(files[0], frame, dim, limit), kind
     except Unreadable:
         raise
     except Exception as error:  # see header
@@ -89,9 +95,9 @@ def decode(files: Sequence[Path], frame: int | None, dim: int, limit: int = _LIM
     Raises:
         Unreadable: It is broken, or its values are no image.
     """
-    raw = read(files, frame, dim, limit)
+    raw, kind = _read(files, frame, dim, limit)
     try:
-        return picture(raw)
+        return replace(picture(raw), kind=kind)
     except MemoryError as error:
         raise Unreadable(_reason(error)) from error
 

@@ -17,7 +17,6 @@ from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.data.files.archives import folder_of
 from memobench.data.files.decode import decode, header
-from memobench.data.files.kinds import kind_of
 from memobench.data.files.limits import MAX_IMAGE_GIB, gib
 from memobench.data.files.patients import Owners, owners
 from memobench.data.files.picture import Header, Unreadable
@@ -287,7 +286,7 @@ def _look(root: Path, dim: int, limit: int, part: Part) -> _Facts | str:
         return str(error)
     shape = seen.pixels.shape
     digest = hashlib.sha256(repr(shape).encode() + seen.pixels.tobytes()).digest()
-    return _Facts(shape, seen.low, seen.high, seen.scaling, kind_of(files[0]), seen.colour, digest)
+    return _Facts(shape, seen.low, seen.high, seen.scaling, seen.kind, seen.colour, digest)
 
 
 def _content_notes(facts: Sequence[tuple[Part, _Facts]]) -> list[str]:

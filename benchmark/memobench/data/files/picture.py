@@ -97,6 +97,7 @@ class Picture:
         high: The largest value in the file's own units.
         scaling: In words, how values became [0, 1].
         colour: Whether it was a colour image, of which the luminance is kept.
+        kind: Of file (PNG, DICOM, ...), "" where it comes from none.
     """
 
     pixels: NDArray[np.float32]
@@ -104,6 +105,7 @@ class Picture:
     high: float
     scaling: str
     colour: bool = False
+    kind: str = ""
 
 
 def picture(raw: Raw, within: str = IN_WINDOW) -> Picture:
