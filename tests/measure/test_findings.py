@@ -9,13 +9,15 @@ from memobench.measure.findings import (
     POSED,
     STRANGE,
     decided_samples,
+    evidence_of_scores,
     hold_back,
     measured_findings,
     run_findings,
     weakest,
 )
-from memobench.memorization.decide import decide
-from memobench.results import ChallengeRow, DetectorScores, Metric
+from memobench.memorization.decide import decide, threshold
+from memobench.memorization.rates import Pools
+from memobench.results import ChallengeRow, Decided, DetectorScores, Metric
 
 
 def metric(value: float, p: float | None = None) -> Metric:
@@ -79,3 +81,35 @@ def test_odd_samples_ask_for_a_review_and_ordinary_ones_say_nothing() -> None:
     assert found.pose.startswith("2 samples were compared in another pose")
     assert "in no orientation" in found.pose
     assert {"other pose", "nothing to compare"} <= set(decide_set(found).rows)
+
+
+def test_stored_scores_convict_one_certain_copy_and_a_leak() -> None:
+    rng = np.random.default_rng(0)
+    names = np.array([f"p{k:03d}" for k in range(200)])
+    pools = Pools(names[:100], names[100:])
+    null = rng.normal(size=200).astype(np.float32)
+    limit = threshold(null, 1.0)
+    ordinary = rng.normal(size=(2, 60)).astype(np.float32) - 1
+    rows = np.arange(60)
+
+    def decided(train: np.ndarray, holdout: np.ndarray) -> Decided:
+        decisions = decide(train, rows, holdout, rows, limit.tau)
+        evidence = evidence_of_scores(decisions, pools, null, limit)
+        quiet = {**METRICS, "copy_evidence": metric(0.0, 0.9)}
+        counts = {**COUNTS, "samples": 60}
+        found = run_findings(quiet, planted(), counts, preset="quick", data="folder", evidence=evidence)
+        return decided_samples(found, decisions, evidence)
+
+    train, holdout = ordinary.copy()
+    train[7] = 40.0
+    one = decided(train, holdout)
+    assert one.word == "do not release"
+    assert one.reasons[0].startswith("1 of the 60 samples is a certain copy of 1 training patient")
+    assert "Hold back sample 7." in one.sentence
+    train, holdout = ordinary.copy()
+    holdout[:12] = 40.0
+    leak = decided(train, holdout)
+    assert leak.word == "do not release"
+    assert leak.reasons[0].startswith("The generator has seen the held-out patients: 12 of the 60 samples match one")
+    assert "certain copy" not in leak.sentence
+    assert decided(*ordinary).word == "no copies found"

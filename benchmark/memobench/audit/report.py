@@ -73,6 +73,7 @@ def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair], *, stag
         rows=rows,
         found=found,
         policy=policy_words(result.policy),
+        further=further_reasons(result),
         stages=None if stages is None else str(stages),
         plot=base64.b64encode(plot).decode(),
         plot_text=plot_words(result),
@@ -106,6 +107,13 @@ def next_steps(result: AuditResult) -> list[str]:
         steps.append("Look at the strongest matches below once, and keep this report.")
     steps.append("Hand on the folder public/ with the images, and nothing else of this folder.")
     return steps
+
+
+def further_reasons(result: AuditResult) -> list[str]:
+    """Reasons that the first paragraph and the line on the policy do not give already."""
+    given = f"{result.decision.sentence} {policy_words(result.policy)}"
+    policy = "The policy is not met"
+    return [reason for reason in result.decision.reasons if reason not in given and not reason.startswith(policy)]
 
 
 def plot_words(result: AuditResult) -> str:

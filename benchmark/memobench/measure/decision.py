@@ -244,7 +244,8 @@ def _sentence(findings: Findings, word: Word, rows: Sequence[Row]) -> str:
         lead = [row for row in rows if row.word == word]
         parts += [row.says(findings) for row in lead[:2]]
     elif word == "review":
-        lead = list(rows[:3])
+        # a policy has a line of its own below; it leads only where nothing else is to be said
+        lead = [row for row in rows if row.name != "policy"][:3] or list(rows[:1])
         parts.append(f"Have {these} reviewed before anybody shares {'it' if findings.noun == 'image' else 'them'}.")
         parts += [row.says(findings) for row in lead]
     else:
