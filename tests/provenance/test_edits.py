@@ -69,6 +69,7 @@ def modules(root: Path) -> None:
     training, base = (root / "benchmark/memobench" / name for name in ("training", "base"))
     move(root, str(training / "loop.py"), str(training / "inner/loop.py"), (r"training\.loop\b", "training.inner.loop"))
     move(root, str(base / "seeds.py"), str(base / "roles/seeds.py"), (r"base\.seeds\b", "base.roles.seeds"))
+    move(root, str(training / "fitting.py"), str(base / "roles/fits.py"), (r"training\.fitting\b", "base.roles.fits"))
     for package in (training / "inner", base / "roles"):
         (package / "__init__.py").write_text('"""A package."""\n')
 

@@ -80,7 +80,7 @@ def compare(
             if name in old["models"] and here.ledger.stored(kind, name, new[name]) != old["models"][name]
         ]
         asked = [name for name in changed if not models or name in models]
-        before_moves = Digests(Tree.of_checkout(before), older=True)
+        before_moves = Digests(Tree.of_checkout(before))
         moved = {name for name in asked if before_moves.entry(MODELS, name) == new[name]}
         found = [Compared(name, new[name], old["models"][name], ()) for name in asked if name in moved]
         for one in found:

@@ -29,7 +29,13 @@ HARNESS = {  # what an entry of a package is given by those who run it
     MODELS: (*GIVEN, ("memobench.training.fitting", "_fit_context"), ("memobench.training.fitting", "_sample")),
     DETECTORS: GIVEN,
 }
-TRAINING = (*HARNESS[MODELS], ("memobench.generator", "Generator"), ("memobench.training.loop", "train_loop"))
+LOOP = ("train_loop", "Training", "Watch", "batch_indices", "step_generator", "seeded")
+TRAINING = (
+    *HARNESS[MODELS],
+    ("memobench.generator", "Generator"),
+    ("memobench.training.processes", "drawn"),
+    *(("memobench.training.loop", name) for name in LOOP),
+)
 
 
 class Digests:
@@ -37,12 +43,12 @@ class Digests:
 
     Args:
         tree: The sources.
-        older: They are of another revision, where the harness may lie elsewhere: it is looked for by its names.
     """
 
-    def __init__(self, tree: Tree, *, older: bool = False) -> None:
-        self.tree, self._older = tree, older
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
         self._defined: dict[Key, Definition] = {}
+        self._places: dict[str, str | None] = {}
 
     def entry(self, package: str, name: str) -> str:
         """The digest of an entry, by its package and name, as files have it."""
@@ -82,8 +88,10 @@ class Digests:
         return sorted(key for key in found if key not in covered and registry_package(self.tree, key) is None)
 
     def _found(self, module: str, name: str) -> Key:
-        if self._older and self.tree.file(module) is None:
-            module = self._elsewhere(module) or module
+        if self.tree.file(module) is None:  # moved since, or not yet there in an older revision
+            if module not in self._places:
+                self._places[module] = self._elsewhere(module)
+            module = self._places[module] or module
         found = follow(self.tree, Imported(module, name))
         if isinstance(found, Key):
             return found

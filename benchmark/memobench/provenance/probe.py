@@ -42,7 +42,7 @@ def codes() -> dict[str, Any]:
     """The digest under which the present code of each model stores its results, and that of the training."""
     provenance = first_of("memobench.provenance", OLDER + "stages")
     generator = importlib.import_module("memobench.generator")
-    found = {name: provenance.code_digest(generator.GENERATORS.get(name)) for name in generator.GENERATORS.files()}
+    found = {name: provenance.source_digest(file) for name, file in generator.GENERATORS.files().items()}
     code = importlib.util.find_spec(f"{provenance.__name__}.code") if hasattr(provenance, "__path__") else None
     harness = importlib.import_module(code.name).present().of_training() if code is not None else ""
     return {"models": found, "harness": harness}
@@ -83,6 +83,7 @@ def variants(kind: Any) -> dict[str, tuple[tuple[int, ...], dict[str, Any]]]:
 
 def drawn(name: str) -> dict[str, Any]:
     """The samples of a model, and its losses of images, as digests; its fields under every preset."""
+    importlib.import_module("torch").set_num_threads(1)
     generator = importlib.import_module("memobench.generator")
     fitting = first_of("memobench.training.fitting", OLDER + "fitting")
     store = first_of("memobench.base.store", OLDER + "stages")
@@ -120,7 +121,6 @@ def digest(array: Any) -> str:
 
 def main() -> None:
     """Print what is asked for, a line as soon as it is known."""
-    importlib.import_module("torch").set_num_threads(1)
     asked = sys.argv[1:]
     for found in [codes()] if asked == ["--digests"] else map(drawn, asked):
         sys.stdout.write(MARK + json.dumps(found) + "\n")
