@@ -162,6 +162,10 @@ SAME: dict[str, Changes] = {
             ("                train_loop(", "                memobench.training.train_loop("),
         )
     },
+    "what fits the process to its machine": {
+        "__init__.py": "from memobench.base.startup import settle\nsettle()\n",
+        "base/startup.py": "import os\ndef settle(): os.environ['OMP_NUM_THREADS'] = '2'\n",
+    },
     "an import for type checkers": {
         "baselines/first.py": edited(
             FIRST,
@@ -196,6 +200,10 @@ OTHER: dict[str, Changes] = {
     },
     "an effect of importing": {"baselines/_shared.py": SHARED.rstrip() + "\n        np.seterr(all='raise')\n"},
     "an effect of importing a package": {"baselines/__init__.py": "import torch\ntorch.set_num_threads(1)\n"},
+    "an effect of importing the package": {
+        "__init__.py": "from memobench.base.other import settle\nsettle()\n",
+        "base/other.py": "import torch\ndef settle(): torch.manual_seed(0)\n",
+    },
     "an effect of importing what is not used": {
         "baselines/first.py": edited(FIRST, ("from ._shared", "from . import _loud\n        from ._shared")),
         "baselines/_loud.py": "import torch\ntorch.manual_seed(0)\n",

@@ -18,6 +18,9 @@ from memobench.provenance.source import PACKAGE, Functions, Imported, Module, Tr
 Comprehensions = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 WHOLE = "*"  # in the place of a name: everything in the module
 EFFECTS = "!"  # what importing the module does beside defining names
+# Modules that fit a process to its machine: threads, waiting, folders. Like the device, that is no part of what a
+# result is of, and their own tests see to it that they do nothing else.
+MACHINE = {"memobench.base.startup"}
 SKIPPED = {"ctx", "type_comment", "type_ignores", "kind", "type_params", "returns", "decorator_list"}
 
 
@@ -110,7 +113,10 @@ def define(tree: Tree, key: Key) -> Definition:
         return Definition(f"no {key.module}", ())
     writer = _Writer(tree, module)
     if key.name == EFFECTS:
-        writer.block(module.effects)
+        kept = [one for one in module.effects if not _fits_machine(tree, module, one)]
+        if not kept:
+            return Definition("", ())
+        writer.block(kept)
     elif key.name == WHOLE:
         for name in sorted({*module.statements, *module.imports}):
             writer.put(name)
@@ -121,6 +127,15 @@ def define(tree: Tree, key: Key) -> Definition:
         writer.block(module.statements[key.name])
         writer.refer(key)  # which of the names that the statements bind
     return Definition("\x1f".join(writer.text), tuple(writer.uses))
+
+
+def _fits_machine(tree: Tree, module: Module, statement: ast.stmt) -> bool:
+    """Whether a statement only calls a function of :data:`MACHINE`, without arguments."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args or call.keywords:
+        return False
+    found = meaning(tree, module, call.func.id)
+    return isinstance(found, Key) and found.module in MACHINE
 
 
 def _registered(statement: ast.ClassDef) -> set[str]:

@@ -117,7 +117,7 @@ class Digests:
         waiting = [*keys]
         while waiting:
             key = waiting.pop()
-            if key in reached:
+            if key in reached or not self._define(key).text:  # an effect that does not count
                 continue
             reached[key] = self._define(key)
             waiting += reached[key].uses
