@@ -14,7 +14,7 @@ from memobench.detection.parameters import EmbeddingParameters
 from memobench.detection.pool import MatchingPool
 from memobench.generator import Context, Generator
 from memobench.images import Images
-from memobench.measure.measurement import Measured, match_sides, measure
+from memobench.measure.measurement import Ask, Measured, match_sides, measure, measure_copies
 from memobench.task import Splits
 from numpy.typing import NDArray
 
@@ -397,3 +397,36 @@ def test_exact_copies_are_all_called_where_patients_are_few() -> None:
     np.testing.assert_allclose(found.copies.decisions.train_score, exact[: len(few.train)], atol=0.01)
     assert found.metrics["copy_rate"].value == 1
     assert found.metrics["memorized_rate"].value == pytest.approx(1)
+
+
+def test_single_copies_are_certain_and_nothing_else_is(splits: Splits, detector: Detector, copied: Measured) -> None:
+    samples = np.concatenate([patients("n", 12).pixels, splits.train.pixels[:2], splits.holdout.pixels[:1]])
+    evidence = measured(samples, splits, detector).copies.evidence
+    assert np.flatnonzero(evidence.train.certain).tolist() == [12, 13]
+    assert np.flatnonzero(evidence.holdout.certain).tolist() == [14]
+    assert evidence.others is not None
+    assert not evidence.others.certain.any()
+    assert copied.copies.evidence.train.patients == PATIENTS
+
+
+def test_images_of_test_and_dev_patients_are_a_leak(splits: Splits, detector: Detector) -> None:
+    samples = np.concatenate([patients("n", 8).pixels, splits.test.pixels[:3], patients("d", 4).pixels[:2]])
+    with_dev = replace(splits, dev=patients("d", 4))
+    others = measured(samples, with_dev, detector).copies.evidence.others
+    assert others is not None
+    assert np.flatnonzero(others.certain).tolist() == [8, 9, 10, 11, 12]
+    assert others.patients == 5
+    assert others.called == others.clusters == 5
+
+
+def test_a_shifted_holdout_marks_the_p_values_that_need_exchangeability(detector: Detector) -> None:
+    train, other = patients("t", PATIENTS), patients("h", PATIENTS)
+    dark = Images((other.pixels * 0.3).astype(np.float32), other.patients, other.scans)
+    apart = measure_copies(patients("n", 8).pixels, train, dark, detector)
+    assert not apart.evidence.shift.exchangeable
+    assert "not valid" in (apart.metrics["copy_rate"].note or "")
+    assert any("not exchangeable" in note for note in apart.notes)
+    by_design = measure_copies(patients("n", 8).pixels, train, dark, detector, Ask(by_design=True))
+    assert by_design.evidence.shift.exchangeable
+    assert by_design.metrics["copy_rate"].note is None
+    assert by_design.metrics["copy_rate"].value == apart.metrics["copy_rate"].value

@@ -28,7 +28,7 @@ from memobench.generator import Generator
 from memobench.images import Images
 from memobench.measure.counts import Answers, Counts, count_copies
 from memobench.measure.findings import EMPTY, POSED, STRANGE
-from memobench.memorization.certainty import NullScores
+from memobench.memorization.certainty import Further, NullScores, SideEvidence, leak_of
 from memobench.memorization.counted import with_sensitivity
 from memobench.memorization.membership import membership
 from memobench.memorization.other_scores import other_scores
@@ -37,11 +37,14 @@ from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
 from memobench.memorization.repeats import repeats
 from memobench.memorization.shift import Shift, Side, exchangeability
+from memobench.neighbours.nearest import nearest
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
 from memobench.stats.strata import Strata
 from memobench.task import Splits
 
+LEAKS = 64  # samples, at most, that are compared with test and dev
+NEAR = 8  # images of each that every one of them is compared with, by the features
 TESTED = 2048  # images of each side, at most, on which exchangeability is tested
 INVALID = "p-value not valid: train and holdout patients differ"
 SHIFTED = (
@@ -170,6 +173,9 @@ def measure(
             ("test", splits.test.pixels),
         )
     }
+    copies = replace(
+        copies, evidence=replace(copies.evidence, others=_leak(samples, splits, detector, copies, vectors))
+    )
     try:
         metrics |= other_scores(
             vectors["samples"],
@@ -234,6 +240,60 @@ def measure_copies(
         metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
         notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
     return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, upright=seen, blank=blank, notes=notes)
+
+
+def _leak(
+    samples: NDArray[np.float32],
+    splits: Splits,
+    detector: Detector,
+    copies: Copies,
+    vectors: Mapping[str, NDArray[np.float32]],
+) -> SideEvidence | None:
+    """Whether samples reproduce patients of test or dev, whom no generator is shown.
+
+    Compared are the samples that lie nearest to one of their images by the features, for their distance to the nearest
+    image of train and holdout; so that the search costs little however large the sides are. ``fresh`` is left out: a
+    control returns its images.
+
+    Returns:
+        The evidence; None where there are no such patients.
+    """
+    dev = splits.dev
+    sides = [(splits.test, vectors["test"])]
+    if dev is not None and len(dev):
+        sides.append((dev, detector.features(dev.pixels)))
+    sides = [(images, rows) for images, rows in sides if len(images)]
+    if not sides:
+        return None
+    to_others = np.min([nearest(vectors["samples"], rows)[0][:, 0] for _, rows in sides], axis=0)
+    of_pools = np.concatenate([vectors["train"], vectors["holdout"]])
+    ratio = to_others / np.maximum(nearest(vectors["samples"], of_pools)[0][:, 0], 1e-12)
+    ratio[copies.blank] = np.inf
+    asked = np.sort(np.argsort(ratio, kind="stable")[: min(LEAKS, int((~copies.blank).sum()))])
+    if not len(asked):
+        return None
+    score = np.full(len(samples), -np.inf)
+    index = np.zeros(len(samples), dtype=np.int64)
+    owners: list[NDArray[np.str_]] = []
+    for images, rows in sides:
+        chosen = np.unique(nearest(vectors["samples"][asked], rows, k=min(NEAR, len(rows)))[1])
+        found = detector.match(copies.upright.pixels[asked], images.take(chosen))
+        better = found.score[:, 0] > score[asked]
+        score[asked[better]] = found.score[better, 0]
+        index[asked[better]] = sum(map(len, owners)) + chosen[found.index[better, 0]]
+        owners.append(images.patients)
+    patients = np.concatenate(owners)
+    # images of no fold are judged by every verifier, and the strongest opinion counts
+    pools = len(splits.train) + len(splits.holdout)
+    times = len(patients) * len(detector.verifiers) * len(detector.embeddings) / pools
+    return leak_of(
+        Further(score, index, patients),
+        copies.decisions,
+        copies.evidence.tail,
+        copies.threshold.tau,
+        times=times,
+        near=repeats(samples),
+    )
 
 
 def _shift(train: Images, holdout: Images, detector: Detector, null: NullScores, ask: Ask) -> Shift:

@@ -83,6 +83,8 @@ class Evidence:
         holdout: Evidence for copies of holdout: a leak.
         tail: The tail of the null scores.
         shift: Whether train and holdout are exchangeable.
+        others: Evidence for copies of still other patients whom the generator must not have seen, as those of test and
+            dev; None where there are none, or nobody looked (:func:`leak_of`).
     """
 
     p_match: Floats
@@ -92,6 +94,22 @@ class Evidence:
     holdout: SideEvidence
     tail: TailFit
     shift: Shift
+    others: SideEvidence | None = None
+
+
+@dataclass(frozen=True)
+class Further:
+    """The best match of each sample among still other real images.
+
+    Attributes:
+        score: (N,) its score; -inf for a sample that was not compared with them.
+        index: (N,) the image of that score; 0 where there is none.
+        patients: (m,) the patients of the images.
+    """
+
+    score: NDArray[np.floating]
+    index: NDArray[np.int64]
+    patients: NDArray[np.str_]
 
 
 def evidence_of(
@@ -151,6 +169,48 @@ def evidence_of(
             patients=len(np.unique(patient[certain])),
         )
     return Evidence(p_match, adjusted, cluster, sides["train"], sides["holdout"], tail, shift)
+
+
+def leak_of(
+    found: Further, decisions: Decisions, tail: TailFit, tau: float, *, times: float, near: Clusters | None = None
+) -> SideEvidence:
+    """Weigh the matches with patients of neither side: a generator that reproduces them has seen them.
+
+    A match counts where it is stronger than those with train and with holdout, less by how far these lie above the
+    usual. Samples that were not compared count in the number of samples, so that choosing the likeliest ones to be
+    compared makes nothing certain that is not.
+
+    Args:
+        found: What each of the N samples matches among them.
+        decisions: What it matches in train and in holdout.
+        tail: The tail of the null scores.
+        tau: The threshold of a call.
+        times: How many times as many images these are as each null score was compared with.
+        near: (N,) clusters of near-identical samples; None where the pixels are not at hand.
+    """
+    n = len(found.score)
+    near = np.arange(n) if near is None else np.unique(near, return_inverse=True)[1].reshape(-1)
+    rival = np.maximum(decisions.train_score, decisions.holdout_score).astype(np.float64)
+    on_side = found.score > rival
+    score = found.score - np.maximum(rival - float(np.median(tail.ordered)), 0.0)
+    p_match = np.where(on_side, np.minimum(tail.survival(score) * times, 1.0), 1.0)
+    patient = found.patients[found.index]
+    called = on_side & (found.score >= tau)
+    cluster = _joined(near, patient, called)
+    adjusted = holm_over_clusters(p_match, cluster)
+    certain = (adjusted < LEVEL) & on_side
+    trials = int(near.max()) + 1 if n else 0
+    stands_out = called & (score >= tau)
+    clusters = len(np.unique(cluster[stands_out & _mostly(stands_out, near)]))
+    return SideEvidence(
+        called=int(called.sum()),
+        clusters=clusters,
+        expected=trials * min(1.0, times * float(tail.survival(tau))),
+        p_count=tail.reached_by(clusters, trials, tau, times=times),
+        certain=certain,
+        p_set=float(adjusted[on_side].min()) if on_side.any() else 1.0,
+        patients=len(np.unique(patient[certain])),
+    )
 
 
 def specific(decisions: Decisions, tail: TailFit) -> Floats:

@@ -2,8 +2,8 @@
 
 The permutation tests are exact if nothing but copying tells train from holdout. A run draws the sides at random; in an
 audit somebody else chose the holdout, perhaps from another hospital, and then samples lean towards train without any
-copy. So it is tested: three statistics of real images alone, with the labels exchanged by patient, within strata where
-strata are given, and Bonferroni's correction over the three.
+copy. So it is tested: four statistics of real images alone, with the labels exchanged by patient, within strata where
+strata are given, and Bonferroni's correction over the four.
 """
 
 from __future__ import annotations
@@ -77,8 +77,10 @@ def exchangeability(
 
     1. A ridge classifier on the first principal components of the patients' mean features and their squares; its AUC
        on patients left out one at a time.
-    2. The share of the patients' nearest other patients that stand on their own side (Schilling 1986).
-    3. The mean rank of the patients' best scores against other patients, two-sided.
+    2. The largest difference of means in any one of these numbers, which sees a difference that lies in one direction,
+       such as another mixture of sources.
+    3. The share of the patients' nearest other patients that stand on their own side (Schilling 1986).
+    4. The mean rank of the patients' best scores against other patients, two-sided.
 
     Args:
         train: Its images.
@@ -108,20 +110,23 @@ def exchangeability(
                 names,
             )
         )
-        told = _LeftOut.of(np.concatenate([points, points**2 - 1], axis=1))
+        numbers = np.concatenate([points, points**2 - 1], axis=1)
+        told = _LeftOut.of(numbers)
         p_values.append(_permuted(told.aucs, in_train, groups, seed, "features"))
         auc = max(0.5, float(told.aucs(in_train[None])[0]))
+        ranks = rankdata(numbers, axis=0)
+        p_values.append(_permuted(lambda labels: _farthest(labels, ranks, groups), in_train, groups, seed, "means"))
         index = nearest(points, points, k=min(NEIGHBOURS, len(names) - 1), exclude_self=True)[1]
         p_values.append(_permuted(lambda labels: _same_side(labels, index), in_train, groups, seed, "neighbours"))
         near = float(in_train[index[in_train, 0]].mean())
     if null_scores is not None and null_patients is not None:
         asked = np.isin(names, null_patients)
         if in_train[asked].any() and (~in_train[asked]).any():
-            ranks = rankdata(np.asarray(null_scores, dtype=np.float64))
-            means = _patient_means(ranks[:, None], null_patients, names[asked])[:, 0]
+            placed = rankdata(np.asarray(null_scores, dtype=np.float64))
+            means = _patient_means(placed[:, None], null_patients, names[asked])
             some = None if groups is None else groups[asked]
             p_values.append(
-                _permuted(lambda labels: _apart(labels, means, some), in_train[asked], some, seed, "scores")
+                _permuted(lambda labels: _farthest(labels, means, some), in_train[asked], some, seed, "scores")
             )
     p_value = min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
     return Shift(p_value >= LEVEL, p_value, auc, columns, near)
@@ -205,8 +210,14 @@ def _same_side(labels: Labels, index: NDArray[np.int64]) -> Floats:
     return np.array([(one[index] == one[:, None]).mean() for one in labels])
 
 
-def _apart(labels: Labels, ranks: Floats, strata: NDArray[np.int64] | None) -> Floats:
-    """(n,) how far the train patients' sum of ranks lies from what their strata give, under (n, P) labels."""
-    group = np.zeros(len(ranks), dtype=np.int64) if strata is None else strata
-    centred = ranks - (np.bincount(group, ranks) / np.maximum(np.bincount(group), 1))[group]
-    return np.asarray(np.abs(labels.astype(np.float64) @ centred), dtype=np.float64)
+def _farthest(labels: Labels, values: Floats, strata: NDArray[np.int64] | None) -> Floats:
+    """(n,) how far the train patients' sums of (P, K) values lie from what their strata give, at most over the columns.
+
+    Every column counts in units of its spread within the strata.
+    """
+    group = np.zeros(len(values), dtype=np.int64) if strata is None else strata
+    means = np.stack([values[group == one].mean(axis=0) for one in range(int(group.max()) + 1)])
+    centred = values - means[group]
+    spread = centred.std(axis=0)
+    scaled = centred / np.where(spread > 0, spread, 1.0)
+    return np.asarray(np.abs(labels.astype(np.float64) @ scaled).max(axis=1), dtype=np.float64)
