@@ -412,8 +412,10 @@ def test_single_copies_are_certain_and_nothing_else_is(splits: Splits, detector:
 def test_images_of_test_and_dev_patients_are_a_leak(splits: Splits, detector: Detector) -> None:
     samples = np.concatenate([patients("n", 8).pixels, splits.test.pixels[:3], patients("d", 4).pixels[:2]])
     with_dev = replace(splits, dev=patients("d", 4))
-    others = measured(samples, with_dev, detector).copies.evidence.others
+    found = measured(samples, with_dev, detector)
+    others = found.copies.evidence.others
     assert others is not None
+    assert found.metrics["leaked_patients"].value == 5
     assert np.flatnonzero(others.certain).tolist() == [8, 9, 10, 11, 12]
     assert others.patients == 5
     assert others.called == others.clusters == 5

@@ -68,13 +68,14 @@ def measured_findings(
         chance = TAIL * images
         return replace(findings, called=called, held_out_called=held_out, expected=chance, held_out_expected=chance)
     train, holdout, shift = evidence.train, evidence.holdout, evidence.shift
+    leaked = int(metrics["leaked_patients"].value) if "leaked_patients" in metrics else 0  # of test and dev
     return replace(
         findings,
         called=train.called,
         held_out_called=holdout.called,
         certain=int(train.certain.sum()),
         certain_patients=train.patients,
-        held_out_certain=int(holdout.certain.sum()),
+        held_out_certain=int(holdout.certain.sum()) + leaked,
         p_single=train.p_set,
         groups=train.clusters,
         expected=train.expected,

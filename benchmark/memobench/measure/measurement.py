@@ -173,9 +173,16 @@ def measure(
             ("test", splits.test.pixels),
         )
     }
-    copies = replace(
-        copies, evidence=replace(copies.evidence, others=_leak(samples, splits, detector, copies, vectors))
-    )
+    others = _leak(samples, splits, detector, copies, vectors)
+    copies = replace(copies, evidence=replace(copies.evidence, others=others))
+    if others is not None:
+        metrics["leaked_patients"] = Metric(
+            value=others.patients,
+            null=0.0,
+            better="lower",
+            p_value=others.p_set,
+            note="patients of test and dev whom a sample reproduces with certainty; no generator is shown them",
+        )
     try:
         metrics |= other_scores(
             vectors["samples"],

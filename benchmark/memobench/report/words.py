@@ -25,6 +25,7 @@ MEMORIZATION = {
     "memorized_patients": Entry("memorized patients", "training patients with at least one copy", "count"),
     "memorized_rate": Entry("memorized rate", "share of training images with at least one copy", "percent"),
     "memorized_ceiling": Entry("memorized ceiling", "patients that ten times as many samples would show", "count"),
+    "leaked_patients": Entry("leaked patients", "test and dev patients whom samples certainly reproduce", "count"),
     "false_discovery_rate": Entry("false discoveries", "of the patients called copied, share by chance", "percent"),
     "sensitivity": Entry("sensitivity", "share of planted, changed copies that this detector finds here", "percent"),
     "copy_rate_corrected": Entry("copy rate, corrected", "copy rate over sensitivity: missed copies added", "percent"),

@@ -46,6 +46,7 @@ SPANS: Mapping[str, Span] = {
     "memorized_patients": _ANY,
     "memorized_patients_corrected": _ANY,
     "memorized_ceiling": _COUNT,
+    "leaked_patients": _COUNT,
     "copy_evidence": _ANY,
     "copies_of_train": _share("lower"),
     "copies_of_holdout": _share("lower"),
