@@ -225,7 +225,7 @@ def test_a_synthetic_set_that_is_the_training_set_is_nothing_but_copies(write: W
 def test_one_synthetic_image_is_too_little_to_tell(tmp_path: Path) -> None:
     result = audit(OTHER[:1], TRAIN, HOLDOUT, preset="smoke", out=tmp_path).result
     assert result.decision.word == "review"
-    assert any("Too little is known: even 95% of the 1 image could" in reason for reason in result.decision.reasons)
+    assert any("Too little is known" in reason for reason in result.decision.reasons)
 
 
 def test_too_few_patients_are_refused(tmp_path: Path) -> None:
