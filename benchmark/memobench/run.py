@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.clock import Clock, rounded
 from memobench.base.errors import MemobenchError, UsageError
+from memobench.base.place import Place
 from memobench.base.progress import Track, silent
 from memobench.base.store import Store, copy_file, load_arrays, write_json, writing_into
 from memobench.data.public._source import data_kind, named_source
@@ -75,32 +77,22 @@ def run(
         return done, folder
 
     device = device_of_process(device or device_of(settings.device))
+    place = Place(store, device, track, say)
     _meet(settings, True)
     with clock("detector"):
         # of all patients, so that runs with fewer are measured by the same one
         detector_path, clock.stored = fit_detector(whole, identity.detector, store=store, device=device, track=track)
     with accelerated(Acceleration(settings.precision, settings.compiled)):
         with clock("fit"):
-            fit_path, clock.stored = fit_generator(
-                identity, generator, splits, store=store, device=device, track=track, say=say
-            )
+            fit_path, clock.stored = fit_generator(identity, generator, splits, place)
         with clock("sample"):
-            sample_path, clock.stored = draw_samples(identity, generator, fit_path, store=store, device=device)
+            sample_path, clock.stored = draw_samples(identity, generator, fit_path, place)
+    stages = Stages(identity, detector_path, fit_path, sample_path)
     with clock("measure"):
-        measure_path, clock.stored = measure(
-            identity,
-            splits,
-            detector_path,
-            fit_path,
-            sample_path,
-            generator,
-            extra,
-            store=store,
-            device=device,
-            track=track,
-        )
+        measure_path, clock.stored = measure(stages, generator, splits, extra, place)
     with clock("report"):
-        result = sealed(_result(settings, identity, kind, splits, fit_path, measure_path, device, clock.seconds))
+        spent = {"environment": environment(device), "seconds": rounded(clock.seconds)}
+        result = sealed(_result(settings, stages, kind.CONTROL, splits, measure_path, spent))
         with writing_into(settings.out):
             _report(folder, result, splits, sample_path, measure_path)
     return result, folder
@@ -219,31 +211,38 @@ def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, split
     )
 
 
+@dataclass(frozen=True)
+class Stages:
+    """What stands before a run is measured.
+
+    Attributes:
+        identity: What the run depends on.
+        detector: Folder of the detector.
+        fit: Folder of the fitted generator.
+        samples: Folder of the samples.
+    """
+
+    identity: Identity
+    detector: Path
+    fit: Path
+    samples: Path
+
+
 def measure(
-    identity: Identity,
-    splits: Splits,
-    detector_path: Path,
-    fit_path: Path,
-    sample_path: Path,
-    generator: Generator,
-    extra: Mapping[str, Features],
-    *,
-    store: Store,
-    device: str,
-    track: Track,
+    stages: Stages, generator: Generator, splits: Splits, extra: Mapping[str, Features], place: Place
 ) -> tuple[Path, bool]:
     """All metrics (``metrics.json``), per-sample scores (``scores.npz``) and the list of calls (``calls.csv``)."""
-    key = identity.model_dump(mode="json")
+    identity, device = stages.identity, place.device
 
     def write(into: Path, scratch: Path) -> None:
         from memobench.measure import measurement
         from memobench.memorization.calls import calls_csv
 
-        detector = load_detector(detector_path, identity.detector, device=device)
-        generator.restore(load_arrays(fit_path / "state.safetensors"), device=device)
-        samples = _load_samples(sample_path)
+        detector = load_detector(stages.detector, identity.detector, device=device)
+        generator.restore(load_arrays(stages.fit / "state.safetensors"), device=device)
+        samples = _load_samples(stages.samples)
         measured = measurement.measure(
-            samples, splits, detector, generator, extra, null_images=identity.detector["null_images"], track=track
+            samples, splits, detector, generator, extra, null_images=identity.detector["null_images"], track=place.track
         )
         write_json(
             into / "metrics.json",
@@ -258,25 +257,24 @@ def measure(
         np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
         (into / "calls.csv").write_text(calls_csv(measured.copies.calls), encoding="utf-8", newline="")
 
-    return store.get("measure", key, write)
+    return place.store.get("measure", identity.model_dump(mode="json"), write)
 
 
 def _result(
     settings: RunSettings,
-    identity: Identity,
-    kind: type[Generator],
+    stages: Stages,
+    control: bool,
     splits: Splits,
-    fit_path: Path,
     measure_path: Path,
-    device: str,
-    seconds: dict[str, float],
+    spent: Mapping[str, Any],
 ) -> Result:
     from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
     from memobench.memorization.decide import Decisions, Threshold
     from memobench.memorization.rates import Pools
 
+    identity = stages.identity
     measured = json.loads((measure_path / "metrics.json").read_text())
-    training = json.loads((fit_path / "training.json").read_text())
+    training = json.loads((stages.fit / "training.json").read_text())
     metrics = {name: Metric.model_validate(values) for name, values in measured["metrics"].items()}
     sides = {"train": splits.train, "holdout": splits.holdout, "test": splits.test, "fresh": splits.fresh}
     if splits.dev is not None:
@@ -296,15 +294,14 @@ def _result(
         identity=identity,
         preset=settings.preset,
         settings=dict(settings.settings),
-        control=kind.CONTROL,
+        control=control,
         counts=counts,
         threshold=measured["threshold"],
         metrics=metrics,
         challenge=challenge,
         decision=decided_samples(findings, decisions, evidence),
         notes=[*splits.notes, *training["notes"], *measured["notes"]],
-        environment=environment(device),
-        seconds=rounded(seconds),
+        **spent,
         training=TrainingCost.model_validate(training["cost"]),
     )
 

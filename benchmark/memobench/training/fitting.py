@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 
 from memobench.base.cost import NO_TENSORBOARD, Trained, forget_peak, has_tensorboard, losses_csv, peak_memory
 from memobench.base.errors import MemobenchError
-from memobench.base.progress import Track
+from memobench.base.place import Place
 from memobench.base.seeds import derive_seed
-from memobench.base.store import Store, load_arrays, save_arrays, write_json
+from memobench.base.store import load_arrays, save_arrays, write_json
 from memobench.generator import Context, Generator
 from memobench.results import Identity, NetworkCost, TrainingCost
 from memobench.task import Splits
@@ -27,29 +26,20 @@ from memobench.training import acceleration
 from memobench.training.processes import current, together, told
 
 
-def fit_generator(
-    identity: Identity,
-    generator: Generator,
-    splits: Splits,
-    *,
-    store: Store,
-    device: str,
-    track: Track,
-    say: Callable[[str], None],
-) -> tuple[Path, bool]:
+def fit_generator(identity: Identity, generator: Generator, splits: Splits, place: Place) -> tuple[Path, bool]:
     """The generator, fitted to train: ``state.safetensors``.
 
     Beside it lie ``training.json`` (a :class:`memobench.results.TrainingCost` and the generator's notes),
     ``losses.csv`` and ``log``, which TensorBoard reads; while the fit goes on, the log lies in the stage's
     ``.scratch`` folder.
     """
-    key = _fit_key(identity)
+    key, device = _fit_key(identity), place.device
 
     def write(into: Path, scratch: Path) -> None:
         told(scratch)
         trained: list[Trained] = []
         context = _fit_context(identity, generator, splits, scratch, device)
-        context = dataclasses.replace(context, track=track, log=scratch / "log", report=trained.append)
+        context = dataclasses.replace(context, track=place.track, log=scratch / "log", report=trained.append)
         forget_peak(device)
         generator.fit(splits.train, context=context)
         save_arrays(into / "state.safetensors", generator.state())
@@ -59,10 +49,10 @@ def fit_generator(
         if (scratch / "log").exists():
             shutil.copytree(scratch / "log", into / "log")
         if trained and not has_tensorboard():
-            say(NO_TENSORBOARD)
+            place.say(NO_TENSORBOARD)
 
     with together(device):
-        path, stored = store.get("fit", key, write)
+        path, stored = place.store.get("fit", key, write)
         if stored:
             told(None)
     return path, stored
@@ -76,15 +66,13 @@ def join_fit(identity: Identity, generator: Generator, splits: Splits, *, device
             generator.fit(splits.train, context=_fit_context(identity, generator, splits, scratch, device))
 
 
-def draw_samples(
-    identity: Identity, generator: Generator, fit_path: Path, *, store: Store, device: str
-) -> tuple[Path, bool]:
+def draw_samples(identity: Identity, generator: Generator, fit_path: Path, place: Place) -> tuple[Path, bool]:
     """The samples, (N, *S) in ``samples.npz``, checked for shape, type and range."""
     key = {**_fit_key(identity), "samples": identity.samples}
 
     def write(into: Path, scratch: Path) -> None:
         told(fit_path)
-        pixels = _sample(identity, generator, fit_path, device)
+        pixels = _sample(identity, generator, fit_path, place.device)
         wanted = (identity.samples, *identity.shape)
         if pixels.shape != wanted or pixels.dtype != np.float32:
             raise MemobenchError(
@@ -98,8 +86,8 @@ def draw_samples(
             )
         np.savez_compressed(into / "samples.npz", samples=pixels)
 
-    with together(device):
-        path, stored = store.get("sample", key, write)
+    with together(place.device):
+        path, stored = place.store.get("sample", key, write)
         if stored:
             told(None)
     return path, stored
