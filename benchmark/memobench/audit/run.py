@@ -611,7 +611,9 @@ def _prepared(inspection: Inspection, shape: tuple[int, ...], store: Store, trac
     """The images of a folder, kept by the content of their files."""
     sha = hashlib.sha256()
     for item in inspection.items:
-        sha.update("\x1f".join([*item.files, str(item.frame), item.patient, item.scan, ""]).encode())
+        sha.update(
+            "\x1f".join([*item.files, str(item.frame), item.patient, item.scan, ""]).encode(errors="surrogateescape")
+        )
         for file in item.files if not item.frame else ():  # the frames of one file have one content
             sha.update(hashlib.sha256((inspection.root / file).read_bytes()).digest())
 
