@@ -50,6 +50,7 @@ RARE = 1e-4  # p-value of a set in another pose
 MOST = 0.6  # share of a set that lies in another pose, at least, where the set is said to
 FALSE = 0.01  # share of false ones among the images of a part in another pose
 GROUP = 4  # different images in such a part, at least
+TOGETHER = 1024  # images that are asked about the pose of the set, at most
 SAME = 0.95  # correlation at low resolution from which on two synthetic images count as one
 TYPICAL = 0.05  # quantile of the real images' agreement that a set in another pose must reach on average
 STRANGE = 0.01  # quantile of the real images' agreement below which most of a set must lie to be strange
@@ -367,9 +368,14 @@ def _best(
 ) -> NDArray[np.float32]:
     """(2, len(rows)): the best agreement as it is, and inverted."""
     products = _products(images, pool, change, rows)
-    passed = np.zeros(products.shape, dtype=bool) if own is None else own[rows]
+    passed = None if own is None else own[rows]
     if asked is not None and framed is not None:  # where neither has a frame, nothing new is compared
-        passed = passed | ~(asked.framed[rows][:, None] | framed.framed[None])
+        bare = ~(asked.framed[rows][:, None] | framed.framed[None])
+        passed = bare if passed is None else passed | bare
+    if passed is None:
+        best = np.stack([products.max(axis=1), -products.min(axis=1)])
+        plain: NDArray[np.float32] = np.arctanh(np.clip(best, -_EDGE, _EDGE)).astype(np.float32)
+        return plain
     best = np.stack(
         [
             np.where(passed, -np.inf, products).max(axis=1),
@@ -406,7 +412,8 @@ def _compared(made: _Seen, pool: _Seen, real: Images) -> _Choice:
 
 def _chosen(table: NDArray[np.float32], null: NDArray[np.float32], made: _Seen, classes: _Classes) -> _Choice:
     count = table.shape[1]
-    leaders = _different(made.flat)
+    some = np.unique(np.linspace(0, count - 1, min(count, TOGETHER)).astype(np.int64))
+    leaders = some[_different(made.flat[some])]
     real_own = null[classes.own].max(axis=0)
     real_gain, real_best = _gain(null, classes.own)
     typical = float(np.quantile(real_own, TYPICAL))
