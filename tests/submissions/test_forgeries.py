@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from memobench.base.errors import DataError
+from memobench.board.build import build_board
+from memobench.board.rows import LEAK_ASKED, Row
 from memobench.memorization.decide import threshold
 from memobench.submissions.check import check_submission, parse_submission
+from memobench.submissions.records import Level, Verification
 from memobench.submissions.reference import reference_of
 from memobench.submissions.reference_export import make_references
-from memobench.submissions.scores import MOST_BYTES, TYPES
+from memobench.submissions.scores import MOST_BYTES, TYPES, p_values_of
 from memobench.submissions.untrusted import parse_arrays
 from memobench.task import TASKS
 
@@ -223,3 +227,60 @@ def test_the_references_are_those_of_the_listed_controls(tmp_path: Path) -> None
     assert sorted(Path(file).stem for file in written) == sorted(TASKS.files())
     for file in written:
         assert Path(file).read_text() == (BOARD.parents[1] / "tasks" / "reference" / Path(file).name).read_text()
+
+
+def on_the_board(folder: Path, level: Level) -> Row:
+    """The row of a submission that passed at a level, on a board of its own; it is no control any more."""
+    content = (folder / "submission.json").read_bytes()
+    verification = Verification(
+        run_id=folder.name,
+        level=level,
+        submission_sha256=hashlib.sha256(content).hexdigest(),
+        passed=True,
+        verified="2026-01-31",
+        memobench="1",
+        differences=[],
+        submitted_by="github:mallory",
+    )
+    verified = folder.parents[2] / "verified"
+    verified.mkdir(exist_ok=True)
+    (verified / f"{folder.name}.json").write_text(verification.model_dump_json())
+    (board,) = build_board(folder.parents[1], "xray")
+    (entry,) = board.entries
+    assert entry.rank is None
+    return entry.row
+
+
+def test_invented_scores_pass_as_self_reported_and_have_no_rank(listed: Any) -> None:
+    folder = listed.without_copies()
+    assert check_submission(folder).passed
+    row = on_the_board(listed.edit(lambda value: value["result"].update(control=False)), "self-reported")
+    assert row.unranked == "self-reported: nobody has measured it again"
+
+
+def test_half_of_train_and_half_of_holdout_is_a_finding(listed: Any) -> None:
+    """Train minus holdout is zero; that held-out patients are matched is not."""
+
+    def change(arrays: dict[str, np.ndarray]) -> None:
+        train, holdout = arrays["train_score"].copy(), arrays["holdout_score"].copy()
+        arrays["train_score"][::2], arrays["holdout_score"][::2] = holdout[::2], train[::2]
+        arrays["holdout_index"] = np.resize(np.arange(len(arrays["holdout_patient"])), len(train))
+        arrays["p_value"] = p_values_of(arrays, 0.002)
+
+    folder = listed.recount(change)
+    assert check_submission(folder).passed  # its numbers are right
+    assert abs(listed.json["result"]["metrics"]["copy_rate"]["value"]) < 0.05
+    row = on_the_board(listed.edit(lambda value: value["result"].update(control=False)), "rescored")
+    assert row.decision == "do not release"
+    assert row.unranked.startswith("gives away patients that it was not to see: 68")
+    assert row.unranked.endswith("patients of holdout")
+    assert "held-out" in row.seeds[0].decision.sentence
+
+
+def test_test_images_ask_for_the_leak_test_before_they_rank(listed: Any) -> None:
+    def change(value: dict[str, Any]) -> None:
+        value["result"].update(control=False)
+        value["result"]["metrics"]["fd_ssl"].update(value=0.0, low=0.0, high=1.0)
+
+    listed.without_copies()
+    assert on_the_board(listed.edit(change), "rescored").unranked == LEAK_ASKED

@@ -115,6 +115,7 @@ def entry_json(entry: Ranked) -> dict[str, Any]:
         "key": row.key,
         "rank": entry.rank,
         "dominated_by": list(entry.above),
+        "decision": row.decision,
         "standing": row.standing,
         "front": entry.front,
         "model": row.model,

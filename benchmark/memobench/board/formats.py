@@ -16,18 +16,19 @@ from memobench.report.words import MEMORIZATION, OTHER, QUALITY, Entry, entry_of
 
 METRICS = ("fd_ssl", "copy_rate", "memorized_patients", "train_share", "recall", "sensitivity")
 CSV_COLUMNS = (
-    *("task", "rank", "standing", "front", "model", "submitter", "preset", "control", "level", "seeds"),
+    *("task", "rank", "decision", "standing", "front", "model", "submitter", "preset", "control", "level", "seeds"),
     *("remarks", "key"),
 )
 CSV_ENDS = ("value", "low", "high", "null")
 RULE = (
     "Rank: 1 + the number of entries that clearly dominate an entry: not clearly worse in images or in copying, and "
     "clearly better in one of them. Clearly better images: the intervals of the Fréchet distance to test patients do "
-    "not meet (lower is better). Clearly less copying: the intervals of the copy rate do not meet, or one entry copies "
-    "and the other shows no sign of it. Ranks are shared where nothing is clear, and rank 1 does not say that nothing "
-    "was copied: read the remarks. Only entries that somebody measured again have a rank. All intervals are 95%, over "
-    "patients and seeds. Null: the value if nothing was copied; for quality, what real images of other patients get. "
-    "Controls have a known answer and no rank."
+    "not meet (lower is better). Clearly less copying: the intervals of the copy rate do not meet, or the decision on "
+    "one entry is 'do not release' and the other shows no sign of copying. Ranks are shared where nothing is clear. "
+    "Rank 1 does not say that nothing was copied: the decision, of the worst seed, says what to do with the samples. "
+    "Only entries that somebody measured again have a rank. All intervals are 95%, over patients and seeds. Null: the "
+    "value if nothing was copied; for quality, what real images of other patients get. Controls have a known answer "
+    "and no rank."
 )
 EXPLAINED = f"{RULE} Brackets: intervals. * lies on the Pareto front of Fréchet distance and copy rate."
 
@@ -107,7 +108,7 @@ def csv_board(boards: list[TaskBoard]) -> str:
         for entry in board.entries:
             row = entry.row
             numbers = [row.numbers.get(name) for name in names]
-            cells = [board.frame.task, entry.rank, row.standing, entry.front, row.model, row.submitter]
+            cells = [board.frame.task, entry.rank, row.decision, row.standing, entry.front, row.model, row.submitter]
             cells += [row.preset, row.control, row.level, len(row.seeds), "; ".join(remarks(entry)), row.key]
             figures = [getattr(n, end) if n is not None else None for n in numbers for end in CSV_ENDS]
             writer.writerow([_harmless(cell) for cell in cells] + ["" if f is None else f for f in figures])
@@ -119,12 +120,21 @@ def _harmless(cell: object) -> object:
 
 
 def _entries(board: TaskBoard, style: str) -> tuple[list[str], list[list[str]]]:
-    headers = ["rank", "model", "submitter", "level", "seeds", *(known(name).label for name in METRICS), "remarks"]
+    headers = [
+        "rank",
+        "model",
+        "submitter",
+        "level",
+        "seeds",
+        "decision",
+        *(known(name).label for name in METRICS),
+        "remarks",
+    ]
     rows = []
     for entry in board.entries:
         row = entry.row
         model = row.model[:60] + (" (control)" if row.control else "") + (" *" if entry.front else "")
-        cells = [rank_words(entry), model, row.submitter, row.level, str(len(row.seeds))]
+        cells = [rank_words(entry), model, row.submitter, row.level, str(len(row.seeds)), row.decision]
         cells += [_cell(row.numbers.get(name), name) for name in METRICS]
         rows.append([*cells, "; ".join(remarks(entry))])
     return headers, rows

@@ -4,7 +4,8 @@ One entry clearly dominates another where it is not clearly worse in image quali
 one of them (:func:`dominates`):
 
 - *quality*: the intervals of the Fréchet distance to test patients do not meet;
-- *copying*: the intervals of the copy rate do not meet, or one entry copies, as tested, and the other shows none.
+- *copying*: the intervals of the copy rate do not meet, or the decision on one entry is "do not release" and the other
+  shows no sign of copying.
 
 So neither copying nor bad images win over an entry that is good at both, and where nothing is clear a rank is shared.
 An entry that is clearly better than another in both always has the better rank: whoever dominates it dominates the
@@ -54,9 +55,9 @@ def better_images(one: Row, other: Row) -> bool:
 
 def copies_less(one: Row, other: Row) -> bool:
     """Whether a complete row copies clearly less than another."""
-    if one.standing == "" and other.copies:
+    if not one.convicted and not one.standing and other.convicted:
         return True
-    return clearly_below(one.numbers[RATE], other.numbers[RATE]) and not one.copies > other.copies
+    return clearly_below(one.numbers[RATE], other.numbers[RATE]) and not (one.convicted and not other.convicted)
 
 
 def dominates(one: Row, other: Row) -> bool:
@@ -91,7 +92,7 @@ def rank_rows(rows: Sequence[Row]) -> list[Ranked]:
     for row, held in zip(ranked, front, strict=True):
         above = tuple(sorted(other.key for other in ranked if dominates(other, row)))
         board.append(Ranked(row, 1 + len(above), above, held))
-    board.sort(key=lambda one: (len(one.above), one.row.copies, one.row.numbers[QUALITY].value, one.row.key))
+    board.sort(key=lambda one: (len(one.above), one.row.convicted, one.row.numbers[QUALITY].value, one.row.key))
     others = sorted((row for row in marked if row.unranked), key=lambda row: (row.control, row.model, row.key))
     return board + [Ranked(row, None, (), False) for row in others]
 

@@ -12,11 +12,13 @@ from pydantic import ValidationError
 
 from memobench.base.errors import DataError, MemobenchError
 from memobench.challenge.results import ChallengeResult
-from memobench.results import Identity, Strict
+from memobench.results import Decided, Identity, Strict
 from memobench.submissions.attack_rules import attack_id
 from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission, Verification
-from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
+from memobench.submissions.scores import BELOW, MOST_BYTES, OF_ATTACK, TYPES, check_arrays, claimed_threshold
+from memobench.submissions.untrusted import JSON_BYTES, parse_arrays, parse_json, read_bytes
+from memobench.submissions.weigh import Weighed, weigh
 from memobench.task import TASKS
 
 Record = TypeVar("Record", bound=Strict)
@@ -70,6 +72,7 @@ class Listed:
         sha256: Over the bytes of ``submission.json``.
         verification: What a verifier found of this very submission; None where there is none, or it is of another.
         gallery: The file ``gallery.png`` beside it, where there is one.
+        weighed: What its scores are worth; None where they do not lie beside it as it names them.
     """
 
     name: str
@@ -77,6 +80,12 @@ class Listed:
     sha256: str
     verification: Verification | None
     gallery: Path | None
+    weighed: Weighed | None = None
+
+    @property
+    def decision(self) -> Decided:
+        """What to do with its samples: from its scores where they are there, else as its metrics tell."""
+        return self.submission.result.decision if self.weighed is None else self.weighed.decision
 
     @property
     def level(self) -> str:
@@ -161,7 +170,23 @@ def _listed(file: Path, root: Path) -> Listed:
     if verification is not None and (verification.run_id != name or verification.submission_sha256 != sha256):
         verification = None  # of another submission, or of this one before it was edited
     picture = file.parent / "gallery.png"
-    return Listed(name, submission, sha256, verification, picture if picture.is_file() else None)
+    gallery = picture if picture.is_file() else None
+    return Listed(name, submission, sha256, verification, gallery, _weighed(file.parent, submission))
+
+
+def _weighed(folder: Path, submission: Submission) -> Weighed | None:
+    """What the scores say that lie beside a submission; a verifier says why where they cannot be read."""
+    try:
+        packed = read_bytes(folder / "scores.npz", MOST_BYTES)
+        if hashlib.sha256(packed).hexdigest() != submission.scores_sha256:
+            return None
+        wanted = OF_ATTACK if submission.kind == "attack" else TYPES
+        scores = parse_arrays(packed, "scores.npz", wanted, MOST_BYTES, below=BELOW)
+        check_arrays(scores, submission.result.identity.samples)
+        claimed_threshold(submission.result.threshold)
+        return weigh(submission.result, scores)
+    except DataError:
+        return None
 
 
 def _record(file: Path, kind: type[Record]) -> tuple[Record, str]:

@@ -13,12 +13,15 @@ from memobench.board.read import Frame, Listed
 from memobench.report.words import SURE
 from memobench.results import Metric
 from memobench.submissions.ranges import WIDEST, span_of
+from memobench.submissions.weigh import Weighed
 
 MIN_SEEDS = 3
 LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted
 LEAK_ASKED = "images as good as real ones of other patients: the leak test is asked for (bench verify --level rescored)"
 MEASURED = ("rescored", "reproduced")
 QUALITY, RATE, EVIDENCE = "fd_ssl", "copy_rate", "copy_evidence"
+DECISIONS = ("no copies found", "review", "do not release")  # from the mildest to the hardest
+SEEN = 0.01  # p-value of a row below which its generator has seen held-out patients, or copies for certain
 COPIES, LEANS = "copies", "leans towards the training patients"
 
 
@@ -71,8 +74,27 @@ class Row:
 
     @property
     def copies(self) -> bool:
-        """Whether samples are copies: the row is not at zero, and more are called for train than for holdout."""
-        return not self.at_zero and self.numbers[RATE].value > 0
+        """Whether samples are copies.
+
+        The row is not at zero, and more samples are called for train than for holdout; or single matches with train are
+        so certain, or so many, as new patients give once in a hundred rows.
+        """
+        certain = any(w is not None and w.p_copies < SEEN / len(self.seeds) for w in self._weighed)
+        return certain or (not self.at_zero and self.numbers[RATE].value > 0)
+
+    @property
+    def convicted(self) -> bool:
+        """Whether the tests say that training patients are given away, over all seeds or by one of them."""
+        return self.copies or self.decision == DECISIONS[-1]
+
+    @property
+    def decision(self) -> str:
+        """What to do with the samples, by the seed that is worst."""
+        return max((one.decision.word for one in self.seeds), key=DECISIONS.index)
+
+    @property
+    def _weighed(self) -> list[Weighed | None]:
+        return [one.weighed for one in self.seeds]
 
     @property
     def standing(self) -> str:
@@ -233,13 +255,19 @@ def leak_tested(one: Listed) -> bool:
 
 
 def leak_of(group: Sequence[Listed]) -> str:
-    """Which patients outside of train a row gives away, in words; empty for none that is known."""
+    """Which patients outside of train a row gives away, in words; empty for none that is known.
+
+    Those of holdout show in the scores. Those of test, dev and fresh are the verifier's leak test to find.
+    """
     found: dict[str, int] = {}
+    for weighed in (one.weighed for one in group):
+        if weighed is not None and weighed.p_leak < SEEN / len(group):
+            found["holdout"] = max(found.get("holdout", 0), weighed.leaked)
     for one in group:
         for leak in (one.verification.leaks or []) if one.verification is not None else []:
             if leak.found:
                 found[leak.pool] = max(found.get(leak.pool, 0), leak.patients)
-    words = [f"{count} patient{'s' if count > 1 else ''} of {pool}" for pool, count in found.items()]
+    words = [f"{count} patient{'' if count == 1 else 's'} of {pool}" for pool, count in found.items()]
     return f"gives away patients that it was not to see: {', '.join(words)}" if words else ""
 
 

@@ -32,6 +32,7 @@ from memobench.board.read import Frame, Listed
 from memobench.board.rows import LEVELS, RATE, Row
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, shown, stem_of
 from memobench.submissions.check import GALLERY_BYTES
+from memobench.submissions.compare import leak_words
 from memobench.submissions.untrusted import DAMAGED, read_bytes
 
 OWN_PAGES = re.compile(r"^(index|[a-z0-9_-]+)\.html$")
@@ -122,14 +123,19 @@ def entry_page(entry: Ranked, frame: Frame) -> str:
         home="../",
         entry=entry,
         rank=rank_words(entry),
-        remarks=remarks(entry),
+        remarks=[row.decision, *remarks(entry)],
         first=first,
         frame=frame,
         groups=_groups(row),
         challenge=_challenge(row.seeds),
         identity=_identity(first.result.identity.model_dump(mode="json", exclude={"seed"})),
         differences=[
-            {"seed": one.submission.result.identity.seed, "verification": one.verification} for one in row.seeds
+            {
+                "seed": one.submission.result.identity.seed,
+                "verification": one.verification,
+                "leaks": [leak_words(leak) for leak in (one.verification.leaks or [])] if one.verification else [],
+            }
+            for one in row.seeds
         ],
         attacks=[line for one in row.seeds for line in _attacks(one, row.attacks[one.name])],
         galleries=[
@@ -189,7 +195,7 @@ def _line(entry: Ranked) -> dict[str, Any]:
     return {
         "entry": entry,
         "rank": rank_words(entry),
-        "remarks": remarks(entry),
+        "remarks": [row.decision, *remarks(entry)],
         "model": row.model if len(row.model) <= 60 else row.model[:59] + "…",
         "cells": [_figure(row.numbers.get(name), name) for name in METRICS],
         "trust": LEVELS.index(row.level),

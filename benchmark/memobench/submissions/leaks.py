@@ -26,7 +26,7 @@ from memobench.memorization.decide import TAIL, threshold
 from memobench.submissions.records import Leak, LeakPool
 from memobench.task import Splits
 
-LEVEL = 0.01  # of a task, over all pools
+LEVEL = 0.003  # of a task, over all pools; blurred samples, which match many a little, get there more often
 
 
 @dataclass(frozen=True)

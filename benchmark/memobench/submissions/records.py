@@ -153,8 +153,8 @@ class Leak(Strict):
             times.
         patients: Different patients that they match.
         expected: How many such samples chance gives.
-        p_value: P(chance gives matches of so many patients, or one so strong), over all samples.
-        found: Whether that is a leak: chance gives it once in a hundred tasks, over all pools.
+        p_value: P(chance gives matches of so many patients).
+        found: Whether that is a leak: chance gives it three times in a thousand tasks, over all pools.
     """
 
     pool: LeakPool
