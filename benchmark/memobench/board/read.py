@@ -16,7 +16,7 @@ from memobench.results import Decided, Identity, Strict
 from memobench.submissions.attack_rules import attack_id
 from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission, Verification
-from memobench.submissions.scores import BELOW, MOST_BYTES, OF_ATTACK, TYPES, check_arrays, claimed_threshold
+from memobench.submissions.scores import BELOW, MOST_BYTES, OF_ATTACK, TYPES, check_arrays
 from memobench.submissions.untrusted import JSON_BYTES, parse_arrays, parse_json, read_bytes
 from memobench.submissions.weigh import Weighed, weigh
 from memobench.task import TASKS
@@ -183,7 +183,6 @@ def _weighed(folder: Path, submission: Submission) -> Weighed | None:
         wanted = OF_ATTACK if submission.kind == "attack" else TYPES
         scores = parse_arrays(packed, "scores.npz", wanted, MOST_BYTES, below=BELOW)
         check_arrays(scores, submission.result.identity.samples)
-        claimed_threshold(submission.result.threshold)
         return weigh(submission.result, scores)
     except DataError:
         return None

@@ -13,14 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.measure.findings import decided_samples, run_findings
-from memobench.memorization.certainty import NullScores, evidence_of
-from memobench.memorization.decide import TAIL
-from memobench.memorization.shift import Shift
+from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
 from memobench.results import Decided, Result
-from memobench.submissions.scores import decisions_of, pools_of
-
-DRAWN = Shift(exchangeable=True, p_value=1.0, auc=0.5)  # by design: a task's holdout is a random draw of patients
+from memobench.submissions.scores import claimed_threshold, decisions_of, pools_of
 
 
 @dataclass(frozen=True)
@@ -50,13 +45,9 @@ def weigh(result: Result, scores: Mapping[str, NDArray[Any]]) -> Weighed:
     Raises:
         DataError: Too few null scores.
     """
-    tau, tail = float(result.threshold["tau"]), float(result.threshold["tail"])
-    decisions, pools = decisions_of(scores, tau), pools_of(scores)
-    owners = np.concatenate([pools.train, pools.holdout])
-    # an attack's null scores stand in the order of its blind pool
-    known = len(owners) == len(scores["null"]) and "exact" not in scores
-    null = NullScores(scores["null"], owners if known else None, min(1.0, tail / (2 * TAIL)))
-    evidence = evidence_of(decisions, pools, null, tau, shift=DRAWN)
+    limit = claimed_threshold(result.threshold)
+    decisions, pools = decisions_of(scores, limit.tau), pools_of(scores)
+    evidence = evidence_of_scores(decisions, pools, scores["null"], limit, blind="exact" in scores)
     findings = run_findings(
         result.metrics,
         result.challenge,
