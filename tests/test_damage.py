@@ -14,7 +14,8 @@ from memobench.board.local import local_results
 from memobench.results import Result
 from memobench.run import run
 from memobench.settings import RunSettings
-from memobench.submissions.submit import SubmitSettings, submit
+from memobench.submissions.settings import SubmitSettings
+from memobench.submissions.submit import submit
 
 KINDS = {
     "data": {"splits.json", "train/pixels.npy", "train/ids.json", "holdout/pixels.npy", "test/pixels.npy"},

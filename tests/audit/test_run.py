@@ -15,7 +15,8 @@ import memobench
 import numpy as np
 import pytest
 from memobench.audit.results import AuditResult
-from memobench.audit.run import AuditReport, AuditSettings, audit, audit_folders
+from memobench.audit.run import AuditReport, audit, audit_folders
+from memobench.audit.settings import AuditSettings
 from memobench.base.errors import DataError
 from memobench.challenge.perturb import perturb
 from memobench.cli.main import main

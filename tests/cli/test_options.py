@@ -5,12 +5,14 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from memobench.audit.settings import AuditSettings
 from memobench.base.words import command_words, flag_of, helps_of
 from memobench.calibration.settings import CalibrationSettings
 from memobench.challenge.settings import ChallengeSettings
 from memobench.cli.options import settings_options
 from memobench.settings import RunSettings
 from memobench.study.settings import StudySettings
+from memobench.submissions.settings import VerifySettings
 
 RUN = RunSettings("ldm", "xray")
 CHANGED = [
@@ -21,6 +23,8 @@ CHANGED = [
     StudySettings("ct", seeds=(2, 3, 4, 5), jobs=2, kept=Path("kept")),
     ChallengeSettings("mr", detectors=("l2", "ssim"), count=4, again=True),
     CalibrationSettings(draws=7, strength="strong"),
+    AuditSettings(Path("a"), Path("b"), Path("c"), dim=3, strata=("site", "view"), store=False, max_image_gib=0.5),
+    VerifySettings("rescored", samples=Path("samples.npz"), run_their_code=True),
 ]
 
 
@@ -43,7 +47,7 @@ def test_the_words_of_settings_ask_for_these_settings(settings: Any) -> None:
     assert parse(type(settings), command_words(settings)) == settings
 
 
-@pytest.mark.parametrize("kind", [RunSettings, StudySettings, ChallengeSettings, CalibrationSettings])
+@pytest.mark.parametrize("kind", [RunSettings, StudySettings, ChallengeSettings, CalibrationSettings, AuditSettings])
 def test_every_field_has_an_option_with_a_help_text_of_its_own(kind: type) -> None:
     helps = helps_of(kind)
     assert set(helps) == {field.name for field in fields(kind)}

@@ -22,13 +22,14 @@ from memobench.images import Images
 from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
 from memobench.memorization.decide import Threshold
 from memobench.results import DetectorScores, Metric
-from memobench.submissions.attack import AttackSettings, Made, attack, attack_words
+from memobench.submissions.attack import Made, attack, attack_words
 from memobench.submissions.attack_rules import attack_command, attack_id
 from memobench.submissions.changes import verify_changes
 from memobench.submissions.check import Checked, check_submission
 from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission
 from memobench.submissions.scores import decisions_of, pools_of, recomputed, samples_digest
+from memobench.submissions.settings import AttackSettings, VerifySettings
 from memobench.submissions.verify import verify, write_verification
 from memobench.task import TASKS, Splits
 
@@ -202,7 +203,7 @@ def differing(folder: Path) -> set[str]:
 def rescored(scene: Scene, folder: Path | None = None, **more: Any) -> Any:
     with without_phantom():
         more = {"samples": scene.samples, "out": scene.root / "runs", "device": "cpu", **more}
-        return verify(folder or scene.folder, "rescored", practice=True, **more)
+        return verify(folder or scene.folder, VerifySettings("rescored", **more), practice=True)
 
 
 def test_a_stronger_attack_changes_the_rate_of_a_row_and_names_its_source(scene: Scene) -> None:
@@ -398,7 +399,7 @@ def test_other_samples_are_seen_before_they_are_measured(scene: Scene, tmp_path:
 
 def test_an_attack_has_no_higher_level(scene: Scene) -> None:
     with pytest.raises(UsageError, match="rescored is its highest level"):
-        verify(scene.folder, "reproduced", practice=True)
+        verify(scene.folder, VerifySettings("reproduced"), practice=True)
 
 
 def test_a_strangers_detector_is_published_and_executed_only_when_asked(scene: Scene) -> None:

@@ -10,7 +10,8 @@ import pytest
 from memobench.base.errors import MemobenchError
 from memobench.run import run
 from memobench.settings import RunSettings
-from memobench.submissions.submit import SubmitSettings, submit
+from memobench.submissions.settings import SubmitSettings, VerifySettings
+from memobench.submissions.submit import submit
 from memobench.submissions.verify import verify, write_verification
 
 
@@ -34,14 +35,16 @@ def test_a_verification_is_written_beside_the_submissions(forgery: Any) -> None:
 def test_replaced_samples_are_seen_before_they_are_measured(forgery: Any, tmp_path: Path) -> None:
     file = tmp_path / "samples.npz"
     np.savez(file, samples=np.zeros((48, 64, 64), np.float32))
-    found = verify(forgery.folder, "rescored", samples=file, out=tmp_path / "runs", device="cpu", practice=True)
+    found = verify(
+        forgery.folder, VerifySettings("rescored", samples=file, out=tmp_path / "runs", device="cpu"), practice=True
+    )
     assert not found.passed
     assert "digest differs" in found.problems[0]
 
 
 def test_without_samples_nothing_is_said(forgery: Any, tmp_path: Path) -> None:
     with pytest.raises(MemobenchError, match="--samples FILE"):
-        verify(forgery.folder, "rescored", out=tmp_path, device="cpu", practice=True)
+        verify(forgery.folder, VerifySettings("rescored", out=tmp_path, device="cpu"), practice=True)
 
 
 @pytest.mark.slow
@@ -53,7 +56,9 @@ def test_a_real_run_is_submitted_and_rescored(finished: Path, tmp_path: Path) ->
     with pytest.raises(MemobenchError, match="stands already"):
         submit(asked, practice=True)
     found = verify(
-        folder, "rescored", samples=finished / "samples.npz", out=finished.parent, device="cpu", practice=True
+        folder,
+        VerifySettings("rescored", samples=finished / "samples.npz", out=finished.parent, device="cpu"),
+        practice=True,
     )
     assert found.passed, found
     assert {"fd_ssl", "samples with the same called"} <= {row.metric for row in found.differences}
@@ -71,7 +76,9 @@ def test_scores_that_agree_with_each_other_are_caught_by_measuring_again(
     forgery.edit(lambda value: value["samples"].update(sha256=digest))
     assert verify(folder, practice=True).passed
     found = verify(
-        folder, "rescored", samples=finished / "samples.npz", out=finished.parent, device="cpu", practice=True
+        folder,
+        VerifySettings("rescored", samples=finished / "samples.npz", out=finished.parent, device="cpu"),
+        practice=True,
     )
     assert not found.passed
     assert "copy_rate" in {row.metric for row in found.differences if not row.agrees}
@@ -79,9 +86,11 @@ def test_scores_that_agree_with_each_other_are_caught_by_measuring_again(
 
 @pytest.mark.slow
 def test_training_again_meets_an_honest_result_and_not_a_forged_one(forgery: Any, tmp_path: Path) -> None:
-    honest = verify(forgery.folder, "reproduced", out=tmp_path / "runs", device="cpu", practice=True)
+    honest = verify(forgery.folder, VerifySettings("reproduced", out=tmp_path / "runs", device="cpu"), practice=True)
     assert honest.passed, honest
     assert "copy_rate" in {row.metric for row in honest.differences}
-    forged = verify(forgery.without_copies(), "reproduced", out=tmp_path / "runs", device="cpu", practice=True)
+    forged = verify(
+        forgery.without_copies(), VerifySettings("reproduced", out=tmp_path / "runs", device="cpu"), practice=True
+    )
     assert not forged.passed
     assert "copy_rate" in {row.metric for row in forged.differences if not row.agrees}

@@ -38,6 +38,7 @@ from memobench.audit.public import Public, public_files, sha256_of
 from memobench.audit.remember import RememberingDetector
 from memobench.audit.report import Pair, html_report, images_csv
 from memobench.audit.results import AffectedPatient, AuditedImage, AuditResult, PolicyOutcome, guarantee_words
+from memobench.audit.settings import AuditSettings
 from memobench.audit.strata import strata_of
 from memobench.base.clock import Clock, rounded
 from memobench.base.errors import DataError
@@ -47,7 +48,6 @@ from memobench.base.store import Store, digest_of, load_arrays, save_arrays, wri
 from memobench.data.arrays import Range, Reading, images_of, same_shape
 from memobench.data.files.archives import folder_of
 from memobench.data.files.inspect import Inspection, inspect_folder
-from memobench.data.files.limits import MAX_IMAGE_GIB
 from memobench.data.files.picture import SCALING_VERSION
 from memobench.data.files.prepare import common_shape, prepare
 from memobench.data.files.walk import shown
@@ -66,45 +66,6 @@ from memobench.stats.strata import Strata
 from memobench.training.acceleration import device_of
 
 PAIRS = 12  # in the gallery
-
-
-@dataclass(frozen=True)
-class AuditSettings:
-    """What an audit is asked to do: the words of ``bench audit``.
-
-    Attributes:
-        synthetic: Folder of the synthetic images.
-        train: Folder of the images that the generator learned from.
-        holdout: Folder of other patients' images; None where there are none.
-        dim: 2 or 3; None to find it from the data.
-        size: Longest side that images are brought to; None for the common ground of the folders.
-        patient_regex: Where a path names the patient.
-        skip_unreadable: Go on without files that cannot be read.
-        max_image_gib: A file that declares more pixels is refused.
-        preset: The detector's.
-        device: "auto", or a torch device.
-        out: Folder of the report.
-        clean: Where to write the cleaned set; None not to.
-        strata: Columns of ``manifest.csv`` in train and holdout within whose values the two can be exchanged.
-        policy: TOML file of limits (:mod:`memobench.audit.policy`); None for none.
-        store: Whether stages, which hold the real images, stay in ``out/.stages`` so that a repeated audit is quick.
-    """
-
-    synthetic: Path
-    train: Path
-    holdout: Path | None = None
-    dim: int | None = None
-    size: int | None = None
-    patient_regex: str | None = None
-    skip_unreadable: bool = False
-    max_image_gib: float = MAX_IMAGE_GIB
-    preset: str = "quick"
-    device: str = "auto"
-    out: Path = Path("audit")
-    clean: Path | None = None
-    policy: Path | None = None
-    strata: tuple[str, ...] = ()
-    store: bool = True
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,9 @@ def spelling_of(field: dataclasses.Field[Any]) -> Spelling:
 
 
 def flag_of(field: dataclasses.Field[Any]) -> str:
-    """The option of a field, for example ``--train-patients``."""
-    return "--" + (spelling_of(field).flag or field.name).replace("_", "-")
+    """The option of a field, for example ``--train-patients``; of one that is on by default, ``--no-store``."""
+    name = (spelling_of(field).flag or field.name).replace("_", "-")
+    return f"--no-{name}" if field.default is True else f"--{name}"
 
 
 def types_of(kind: type) -> Mapping[str, tuple[Any, bool]]:

@@ -22,14 +22,14 @@ plugin_option = click.option(
 )
 
 
-def settings_options(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+def settings_options(kind: type, *, argument: str = "") -> Callable[[Command], Command]:
     """Give a command one option for each field of a settings dataclass; it is called with the dataclass first.
 
     Args:
         kind: The dataclass.
-        without: Fields that the command sets itself.
+        argument: The field that is written without an option, a path; empty for none.
     """
-    fields = [field for field in dataclasses.fields(kind) if field.name not in without]
+    fields = dataclasses.fields(kind)
     types, helps = types_of(kind), helps_of(kind)
 
     def decorate(command: Command) -> Command:
@@ -40,6 +40,9 @@ def settings_options(kind: type, *, without: tuple[str, ...] = ()) -> Callable[[
 
         wrapped: Command = called
         for field in reversed(fields):
+            if field.name == argument:
+                wrapped = click.argument(argument, type=click.Path(path_type=Path))(wrapped)
+                continue
             wrapped = _option(field, types[field.name][0], helps.get(field.name, ""))(wrapped)
         return wrapped
 
@@ -83,7 +86,9 @@ def _value(field: dataclasses.Field[Any], kind: Any, given: Any) -> Any:
     spelling, origin = spelling_of(field), typing.get_origin(kind)
     if given is None and origin is tuple:
         return ()
-    if given is None or kind is bool:
+    if kind is bool:
+        return given is not field.default
+    if given is None:
         return given
     if spelling.joined:
         if not all(part.strip() for part in given.split(",")):

@@ -8,100 +8,41 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from memobench.submissions.records import Level
+from memobench.cli.options import settings_options
+from memobench.submissions.settings import AttackSettings, SubmitSettings, VerifySettings
 
-LEVELS = ("self-reported", "rescored", "reproduced")
+if TYPE_CHECKING:
+    pass
 
 
 @click.command("submit")
-@click.argument("run_folder", type=click.Path(path_type=Path))
-@click.option("--name", required=True, help="Who submits: a person or a group.")
-@click.option("--contact", default="", help="Where questions go.")
-@click.option("--link", default="", help="A page about the method (https).")
-@click.option("--other-training-data", default="", metavar="TEXT", help="What else it learned from, weights too.")
-@click.option("--tuned-on-test", is_flag=True, help="Some choice was made by looking at numbers measured on test.")
-@click.option("--comment", default="", help="Anything else that a reader should know.")
-@click.option("--samples-at", default="", metavar="URL", help="Where samples.npz can be had (https).")
-@click.option("--plugin", type=click.Path(path_type=Path), help="The file that registers the model, if it is yours.")
-@click.option("--into", type=click.Path(path_type=Path), default="leaderboard/submissions", show_default=True)
-def submit_command(
-    run_folder: Path,
-    name: str,
-    contact: str,
-    link: str,
-    other_training_data: str,
-    tuned_on_test: bool,
-    comment: str,
-    samples_at: str,
-    plugin: Path | None,
-    into: Path,
-) -> None:
-    """Make a submission to the leaderboard of a finished run (runs/<run_id>)."""
-    from memobench.submissions.submit import SubmitSettings, next_steps, submit
+@settings_options(SubmitSettings, argument="run")
+def submit_command(settings: SubmitSettings) -> None:
+    """Make a submission to the leaderboard of a finished run (runs/<run_id>).
 
-    asked = SubmitSettings(
-        run=run_folder,
-        name=name,
-        contact=contact,
-        link=link,
-        other_training_data=other_training_data,
-        tuned_on_test=tuned_on_test,
-        comment=comment,
-        samples_at=samples_at,
-        plugin=plugin,
-        into=into,
-    )
-    click.echo(next_steps(submit(asked)[1]))
+    Example: bench submit runs/xray-mine-0123456789abcdef --name "Your group" --plugin mine.py
+    """
+    from memobench.submissions.submit import next_steps, submit
+
+    click.echo(next_steps(submit(settings)[1]))
 
 
 @click.command("attack")
-@click.argument("submission", type=click.Path(path_type=Path))
-@click.option("--detector", required=True, help="One of `bench list detectors`, or of your plug-in.")
-@click.option("--samples", type=click.Path(path_type=Path), help="The attacked samples.npz. [default: fetched]")
-@click.option("--name", required=True, help="Who submits the attack: a person or a group.")
-@click.option("--contact", default="", help="Where questions go.")
-@click.option("--link", default="", help="A page about the detector (https).")
-@click.option("--description", default="", metavar="TEXT", help="How the detector works.")
-@click.option("--plugin", type=click.Path(path_type=Path), help="The file that registers the detector, if it is yours.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
-def attack_command(
-    submission: Path,
-    detector: str,
-    samples: Path | None,
-    name: str,
-    contact: str,
-    link: str,
-    description: str,
-    plugin: Path | None,
-    device: str,
-    out: Path,
-) -> None:
-    """Look for copies in a listed SUBMISSION's samples with another detector; what it finds is written beside."""
-    from memobench.base.terminal import say, track
-    from memobench.submissions.attack import AttackSettings, attack, attack_words
+@settings_options(AttackSettings, argument="against")
+def attack_command(settings: AttackSettings) -> None:
+    """Look for copies in a listed SUBMISSION's samples with another detector; what it finds is written beside.
 
-    asked = AttackSettings(
-        against=submission,
-        detector=detector,
-        name=name,
-        contact=contact,
-        link=link,
-        description=description,
-        samples=samples,
-        plugin=plugin,
-        out=out,
-        device=device,
-    )
-    click.echo(attack_words(attack(asked, track=track, say=say)))
+    Example: bench attack leaderboard/submissions/xray/xray-ldm-0123456789abcdef --detector ssim --name "Your group"
+    """
+    from memobench.base.terminal import say, track
+    from memobench.submissions.attack import attack, attack_words
+
+    click.echo(attack_words(attack(settings, track=track, say=say)))
 
 
 @click.command("verify")
 @click.argument("submission", type=click.Path(path_type=Path), required=False)
-@click.option("--level", type=click.Choice(LEVELS), default="self-reported", show_default=True)
-@click.option("--samples", type=click.Path(path_type=Path), help="For rescored: samples.npz. [default: fetched]")
-@click.option("--run-their-code", is_flag=True, help="For reproduced runs and rescored attacks: execute the plug-in.")
+@settings_options(VerifySettings)
 @click.option("--write", is_flag=True, help="Write leaderboard/verified/<run_id>.json.")
 @click.option(
     "--submitted-by",
@@ -116,21 +57,18 @@ def attack_command(
     help="Check a change: `git diff --name-status` output.",
 )
 @click.option("--root", type=click.Path(path_type=Path), default=".", help="With --changed: the changed checkout.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
-@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
 def verify_command(
+    settings: VerifySettings,
     submission: Path | None,
-    level: Level,
-    samples: Path | None,
-    run_their_code: bool,
     write: bool,
     submitted_by: str,
     changed: Path | None,
     root: Path,
-    device: str,
-    out: Path,
 ) -> None:
-    """Verify a SUBMISSION (leaderboard/submissions/<task>/<run_id>), or all that a change adds."""
+    """Verify a SUBMISSION (leaderboard/submissions/<task>/<run_id>), or all that a change adds.
+
+    Example: bench verify leaderboard/submissions/xray/xray-ldm-0123456789abcdef --level rescored
+    """
     from memobench.base.errors import UsageError
     from memobench.base.terminal import say, track
     from memobench.submissions.changes import verify_changes
@@ -145,16 +83,7 @@ def verify_command(
         sys.exit(1 if problems else 0)
     if submission is None or changed is not None:
         raise UsageError("give one SUBMISSION, or --changed FILE")
-    found = verify(
-        submission,
-        level,
-        samples=samples,
-        out=out,
-        device=device,
-        run_their_code=run_their_code,
-        track=track,
-        say=say,
-    )
+    found = verify(submission, settings, track=track, say=say)
     for problem in found.problems:
         click.echo(f"- {problem}")
     click.echo(differences_text(found.differences))

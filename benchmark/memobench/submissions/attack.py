@@ -31,6 +31,7 @@ from memobench.submissions.check import check_submission
 from memobench.submissions.records import Attack, Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.samples import OTHER_SAMPLES, read_samples
 from memobench.submissions.scores import pool_arrays, samples_digest
+from memobench.submissions.settings import AttackSettings
 from memobench.submissions.untrusted import check_values
 from memobench.training.acceleration import device_of
 
@@ -50,35 +51,6 @@ class Made:
     submission: Submission
     attacked: Submission
     folder: Path
-
-
-@dataclass(frozen=True)
-class AttackSettings:
-    """What ``bench attack`` is asked to do.
-
-    Attributes:
-        against: The attacked submission, ``.../submissions/<task>/<run_id>``.
-        detector: Name of a detector.
-        name: Of the submitter.
-        contact: Where questions go.
-        link: An https page about the detector.
-        description: How it works, and where its code is.
-        samples: The attacked samples; None to fetch them from where the submission says.
-        plugin: The file that registers the detector, where memobench has no such entry.
-        out: Where stages are stored.
-        device: A torch device, or "auto".
-    """
-
-    against: Path
-    detector: str
-    name: str
-    contact: str = ""
-    link: str = ""
-    description: str = ""
-    samples: Path | None = None
-    plugin: Path | None = None
-    out: Path = Path("runs")
-    device: str = "auto"
 
 
 def attack(

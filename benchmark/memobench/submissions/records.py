@@ -21,11 +21,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from memobench.results import Finite, Result, Strict
+from memobench.submissions.settings import Level
 
 SUBMISSION_SCHEMA_VERSION = 1
 
 LeakPool = Literal["test", "dev", "fresh"]
-Level = Literal["self-reported", "rescored", "reproduced"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Line = Annotated[str, Field(max_length=200)]
 Paragraph = Annotated[str, Field(max_length=2000)]

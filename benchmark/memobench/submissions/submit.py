@@ -8,7 +8,6 @@ import io
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,37 +22,9 @@ from memobench.submissions.check import check_submission
 from memobench.submissions.records import Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.rules import code_problems, command_of, result_problems, source_of
 from memobench.submissions.scores import OF_SAMPLES, pool_arrays, samples_digest
+from memobench.submissions.settings import SubmitSettings
 from memobench.submissions.untrusted import DAMAGED, check_values
 from memobench.task import TASKS
-
-
-@dataclass(frozen=True)
-class SubmitSettings:
-    """What ``bench submit`` is asked to do.
-
-    Attributes:
-        run: Folder of a finished run.
-        name: Of the submitter.
-        contact: Where questions go.
-        link: An https page about the method.
-        other_training_data: What else the generator learned from.
-        tuned_on_test: Whether any choice was made by looking at test.
-        comment: Anything else.
-        samples_at: Where the samples can be had: an https address, or a file name.
-        plugin: The file that registers the generator, where memobench has no such entry.
-        into: Folder of all submissions.
-    """
-
-    run: Path
-    name: str
-    contact: str = ""
-    link: str = ""
-    other_training_data: str = ""
-    tuned_on_test: bool = False
-    comment: str = ""
-    samples_at: str = ""
-    plugin: Path | None = None
-    into: Path = Path("leaderboard/submissions")
 
 
 def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission, Path]:

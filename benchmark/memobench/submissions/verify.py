@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.errors import DataError, UsageError
+from memobench.base.place import nobody
 from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import Store, write_json
@@ -26,10 +27,11 @@ from memobench.settings import RunSettings
 from memobench.submissions.check import Checked, check_submission
 from memobench.submissions.compare import OF_INTERVAL, differences, overlaps, remeasured
 from memobench.submissions.leaks import leak_test
-from memobench.submissions.records import Difference, Level, Submission, Verification
+from memobench.submissions.records import Difference, Submission, Verification
 from memobench.submissions.reference import Reference, null_problems
 from memobench.submissions.samples import OTHER_SAMPLES, read_samples
 from memobench.submissions.scores import samples_digest
+from memobench.submissions.settings import VerifySettings
 from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.task import TASKS
 from memobench.training.acceleration import device_of
@@ -38,27 +40,22 @@ ACCOUNT = re.compile(r"[a-z][a-z0-9.-]{0,40}:[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
 CALLS = 0.05  # share of samples that a detector trained anew may call otherwise
 
 
+BY_ITS_OWN_WORDS = VerifySettings()
+
+
 def verify(
     folder: Path,
-    level: Level = "self-reported",
+    asked: VerifySettings = BY_ITS_OWN_WORDS,
     *,
-    samples: Path | None = None,
-    out: Path = Path("runs"),
-    device: str = "auto",
-    run_their_code: bool = False,
     practice: bool = False,
     track: Track = silent,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = nobody,
 ) -> Verification:
     """Verify a submission: as self-reported first, then at the level that is asked for.
 
     Args:
         folder: ``.../submissions/<task>/<run_id>``.
-        level: How far to go.
-        samples: The samples, for "rescored"; None to fetch them from where the submission says.
-        out: Where stages are stored.
-        device: A torch device, or "auto".
-        run_their_code: For "reproduced", and for "rescored" attacks: a plug-in file of the submission may be executed.
+        asked: How far to go, and with what.
         practice: Accept the preset "smoke" and fewer samples, as tests and tutorials do.
         track: Shows progress within a stage.
         say: Is told one line per stage.
@@ -69,16 +66,16 @@ def verify(
     """
     checked = check_submission(folder, practice=practice)
     submission = checked.submission
-    if level != "self-reported" and checked.passed and submission is not None:
+    if asked.level != "self-reported" and checked.passed and submission is not None:
         if submission.attack is not None:
-            checked = _attacked_again(checked, submission, folder, level, samples, out, device, run_their_code, track)
-        elif level == "rescored":
-            checked = _rescored(checked, submission, samples, out, device, track)
+            checked = _attacked_again(checked, submission, folder, asked, track)
+        elif asked.level == "rescored":
+            checked = _rescored(checked, submission, asked, track)
         else:
-            checked = _reproduced(checked, submission, folder, out, device, run_their_code, track, say)
+            checked = _reproduced(checked, submission, folder, asked, track, say)
     return Verification(
         run_id=folder.name[:200],
-        level=level,
+        level=asked.level,
         submission_sha256=checked.sha256,
         passed=checked.passed,
         verified=datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -115,17 +112,15 @@ def write_verification(verification: Verification, folder: Path, submitted_by: s
     return file
 
 
-def _rescored(
-    checked: Checked, submission: Submission, samples: Path | None, out: Path, device: str, track: Track
-) -> Checked:
+def _rescored(checked: Checked, submission: Submission, asked: VerifySettings, track: Track) -> Checked:
     """Measure the samples again, with the task's own detector."""
     from memobench.measure import measurement
 
     identity = submission.result.identity
-    pixels = read_samples(submission, samples)
+    pixels = read_samples(submission, asked.samples)
     if samples_digest(pixels) != submission.samples.sha256:
         return replace(checked, problems=[OTHER_SAMPLES])
-    device, store = device_of(device), Store(out / ".stages")
+    device, store = device_of(asked.device), Store(asked.out / ".stages")
     splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
     detector = load_detector(path, identity.detector, device=device)
@@ -134,8 +129,8 @@ def _rescored(
         pixels, splits, detector, None, extra, null_images=identity.detector["null_images"], track=track
     )
     # older results do not count leaked patients; the leak test below looks for them in any case
-    asked = {n: m for n, m in measured.metrics.items() if n != "leaked_patients" or n in submission.result.metrics}
-    rows = differences(submission.result.metrics, asked, remeasured)
+    found = {n: m for n, m in measured.metrics.items() if n != "leaked_patients" or n in submission.result.metrics}
+    rows = differences(submission.result.metrics, found, remeasured)
     scores = checked.scores or {}
     rows += _tau_again(submission.result.threshold["tau"], measured.copies.threshold.tau, measured.copies.null_scores)
     for name in ("side", "called"):
@@ -162,30 +157,22 @@ def _tau_again(claimed: float, found: float, null: NDArray[np.float32]) -> list[
 
 
 def _attacked_again(
-    checked: Checked,
-    submission: Submission,
-    folder: Path,
-    level: Level,
-    samples: Path | None,
-    out: Path,
-    device: str,
-    run_their_code: bool,
-    track: Track,
+    checked: Checked, submission: Submission, folder: Path, asked: VerifySettings, track: Track
 ) -> Checked:
     """Ask the attack's detector again, as blind as before."""
     from memobench.measure.attack import measure_again
 
-    if level == "reproduced":
+    if asked.level == "reproduced":
         raise UsageError("an attack is about given samples, so rescored is its highest level; reproduce the run")
     attack, result = submission.attack, submission.result
     if submission.source_file:
-        if not run_their_code:
+        if not asked.run_their_code:
             raise UsageError("this would execute the attack's own detector; read it, then add --run-their-code")
         load_plugin(folder / submission.source_file)
-    pixels = read_samples(submission, samples)
+    pixels = read_samples(submission, asked.samples)
     if samples_digest(pixels) != submission.samples.sha256 or attack is None:
         return replace(checked, problems=[OTHER_SAMPLES])
-    measured = measure_again(pixels, result, attack.detector, out=out, device=device, track=track)
+    measured = measure_again(pixels, result, attack.detector, out=asked.out, device=asked.device, track=track)
     rows = differences(result.metrics, measured.metrics, remeasured)
     rows += _tau_again(attack.tau, measured.threshold.tau, measured.null_scores)
     scores = checked.scores or {}
@@ -204,38 +191,36 @@ def _reproduced(
     checked: Checked,
     submission: Submission,
     folder: Path,
-    out: Path,
-    device: str,
-    run_their_code: bool,
+    asked: VerifySettings,
     track: Track,
     say: Callable[[str], None],
 ) -> Checked:
     """Train and sample again with the same seed, and see whether the intervals meet."""
     result = submission.result
     if submission.source_file:
-        if not run_their_code:
+        if not asked.run_their_code:
             raise UsageError("this would execute the submission's own code; read it, then add --run-their-code")
         load_plugin(folder / submission.source_file)
     identity = result.identity
-    asked = RunSettings(
+    settings = RunSettings(
         model=identity.model,
         task=identity.task,
         preset=result.preset,
         settings=result.settings,
         samples=identity.samples,
         seed=identity.seed,
-        device=device,
+        device=asked.device,
         features=identity.features,
-        out=out / "reproduced",
+        out=asked.out / "reproduced",
     )
-    again, made = run(asked, track=track, say=say)
+    again, made = run(settings, track=track, say=say)
     claimed: dict[str, Metric] = result.metrics
     rows = overlaps(claimed, again.metrics)
     problems = [] if again.run_id == result.run_id else [f"the same command gives another run, {again.run_id}"]
     pixels = read_samples(submission, made / "samples.npz")
-    store = Store(asked.out / ".stages")
+    store = Store(settings.out / ".stages")
     splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
-    path, _ = fit_detector(splits, identity.detector, store=store, device=device_of(device), track=track)
-    detector = load_detector(path, identity.detector, device=device_of(device))
+    path, _ = fit_detector(splits, identity.detector, store=store, device=device_of(asked.device), track=track)
+    detector = load_detector(path, identity.detector, device=device_of(asked.device))
     leaks = leak_test(pixels, splits, detector, most=identity.detector["null_images"], track=track)
     return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)

@@ -1,0 +1,49 @@
+"""What an audit is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from memobench.base.words import word
+
+MAX_IMAGE_GIB = 4.0
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    r"""What an audit is asked to do: the words of ``bench audit``.
+
+    Attributes:
+        synthetic: Folder of the synthetic images.
+        train: Folder of the images that the generator learned from.
+        holdout: Folder of images of patients whom the generator never saw.
+        dim: 2 for images, 3 for volumes; by default it is found from the data.
+        size: Longest side that images are brought to; by default 64, volumes 32, or less where images are smaller.
+        patient_regex: Where a file's path names the patient, for example 'p(\d+)_'.
+        skip_unreadable: Go on without files that cannot be read, and say so.
+        max_image_gib: Refuse files that declare more pixels than this.
+        preset: How much the detector is trained.
+        device: auto, cpu, cuda, cuda:1, ...
+        out: Folder of the report.
+        clean: Copy the images that match nobody into this new folder.
+        policy: TOML file of limits that decide pass or fail; exit status 1 on a fail.
+        strata: Columns of manifest.csv that explain how train and holdout differ, for example site,view.
+        store: Delete the stored stages, which hold the real images, at the end; a repeated audit is slower then.
+    """
+
+    synthetic: Path
+    train: Path
+    holdout: Path | None = None
+    dim: int | None = word(None, least=2, most=3)
+    size: int | None = None
+    patient_regex: str | None = None
+    skip_unreadable: bool = False
+    max_image_gib: float = word(MAX_IMAGE_GIB, least=1e-6)
+    preset: str = "quick"
+    device: str = "auto"
+    out: Path = Path("audit")
+    clean: Path | None = None
+    policy: Path | None = None
+    strata: tuple[str, ...] = word((), joined=True, metavar="COLUMN,COLUMN")
+    store: bool = True

@@ -1,0 +1,89 @@
+"""What ``bench submit``, ``attack`` and ``verify`` are asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from memobench.base.words import word
+
+Level = Literal["self-reported", "rescored", "reproduced"]
+LEVELS: tuple[Level, ...] = ("self-reported", "rescored", "reproduced")
+
+
+@dataclass(frozen=True)
+class SubmitSettings:
+    """What ``bench submit`` is asked to do.
+
+    Attributes:
+        run: Folder of a finished run.
+        name: Who submits: a person or a group.
+        contact: Where questions go.
+        link: A page about the method (https).
+        other_training_data: What else it learned from, weights too.
+        tuned_on_test: Some choice was made by looking at numbers measured on test.
+        comment: Anything else that a reader should know.
+        samples_at: Where samples.npz can be had (https), or a file name.
+        plugin: The file that registers the model, if it is yours.
+        into: Folder of all submissions.
+    """
+
+    run: Path
+    name: str
+    contact: str = ""
+    link: str = ""
+    other_training_data: str = word("", metavar="TEXT")
+    tuned_on_test: bool = False
+    comment: str = ""
+    samples_at: str = word("", metavar="URL")
+    plugin: Path | None = None
+    into: Path = Path("leaderboard/submissions")
+
+
+@dataclass(frozen=True)
+class AttackSettings:
+    """What ``bench attack`` is asked to do.
+
+    Attributes:
+        against: The attacked submission, ``.../submissions/<task>/<run_id>``.
+        detector: One of `bench list detectors`, or of your plug-in.
+        name: Who submits the attack: a person or a group.
+        contact: Where questions go.
+        link: A page about the detector (https).
+        description: How the detector works, and where its code is.
+        samples: The attacked samples.npz; by default they are fetched from where the submission says.
+        plugin: The file that registers the detector, if it is yours.
+        out: Folder of all runs.
+        device: auto, cpu, cuda, cuda:1, ...
+    """
+
+    against: Path
+    detector: str
+    name: str
+    contact: str = ""
+    link: str = ""
+    description: str = word("", metavar="TEXT")
+    samples: Path | None = None
+    plugin: Path | None = None
+    out: Path = Path("runs")
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class VerifySettings:
+    """What a verification is asked to do.
+
+    Attributes:
+        level: How far to go.
+        samples: For rescored: samples.npz; by default they are fetched from where the submission says.
+        run_their_code: For reproduced runs and rescored attacks: execute the plug-in file.
+        device: auto, cpu, cuda, cuda:1, ...
+        out: Folder of all runs.
+    """
+
+    level: Level = word("self-reported", choices=LEVELS)
+    samples: Path | None = None
+    run_their_code: bool = False
+    device: str = "auto"
+    out: Path = Path("runs")
