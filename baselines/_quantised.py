@@ -33,7 +33,7 @@ class QuantisedAutoencoder(nn.Module):
         decay: Of the codebook's moving averages per step.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the hyper-parameters of a network
         self,
         dimensions: int,
         *,

@@ -250,7 +250,7 @@ def _real_names(found: Mapping[str, Inspection]) -> RealNames:
     return RealNames(patients | people, files)
 
 
-def audit(
+def audit(  # noqa: PLR0913  the words of a call from Python, each with its default
     synthetic: Any,
     train: Any,
     holdout: Any = None,

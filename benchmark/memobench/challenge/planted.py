@@ -267,7 +267,7 @@ def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorSco
     return DetectorScores(rows=rows, thresholds=thresholds, summary=summary, other_scans=len(plan.scan_rows))
 
 
-def challenge(
+def challenge(  # noqa: PLR0913  a small challenge in one call; each word has a default
     match: Match,
     splits: Splits,
     *,

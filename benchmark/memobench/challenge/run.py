@@ -95,7 +95,7 @@ def run_challenge(
     return result, folder
 
 
-def ask(
+def ask(  # noqa: PLR0913  what is asked, of whom, and where the answer is kept
     detector: CopyDetector,
     name: str,
     identity: ChallengeIdentity,

@@ -15,7 +15,7 @@ from memobench.detection.retrieve import Prepared, PreparedSome, candidates, reg
 from memobench.detection.verify import Verifier, compare
 
 
-def pair_scores(
+def pair_scores(  # noqa: PLR0913  the data of a search, of which most are optional
     queries: Prepared,
     real: Prepared | PreparedSome,
     verifiers: Sequence[tuple[Verifier, Tensor]],

@@ -357,7 +357,7 @@ def _products(
     return np.asarray(some @ pool.T)
 
 
-def _best(
+def _best(  # noqa: PLR0913  the data of a comparison
     images: NDArray[np.float32],
     pool: NDArray[np.float32],
     change: Change,

@@ -167,7 +167,7 @@ def _joined(parts: list[Candidates]) -> Candidates:
     return Candidates(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Candidates)))
 
 
-def _searched(
+def _searched(  # noqa: PLR0913  the data of a search
     grid: SearchGrid,
     wanted: int,
     queries: Prepared,

@@ -121,7 +121,7 @@ def knowing(metrics: Mapping[str, Metric]) -> str | None:
     return None
 
 
-def fit_blind(
+def fit_blind(  # noqa: PLR0913  what is fitted, and where it is kept
     kind: type[CopyDetector], pool: BlindPool, splits: Splits, *, preset: str, store: Store, device: str, track: Track
 ) -> tuple[CopyDetector, bool]:
     """A detector that learned without knowing who is a member, trained now unless what it learned is stored.
@@ -169,7 +169,7 @@ def _sides(
     return train.max(axis=1), train.argmax(axis=1), holdout.max(axis=1), holdout.argmax(axis=1)
 
 
-def measure_again(
+def measure_again(  # noqa: PLR0913  what is measured, and where
     samples: NDArray[np.float32],
     result: Result,
     detector: str,

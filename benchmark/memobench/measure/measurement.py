@@ -129,7 +129,7 @@ class Measured:
         return {"null": copies.null_scores, **asdict(copies.decisions), "p_value": copies.calls.p_value, **apart}
 
 
-def measure(
+def measure(  # noqa: PLR0913  what is measured, with what
     samples: NDArray[np.float32],
     splits: Splits,
     detector: Detector,
@@ -346,7 +346,7 @@ def match_sides(
     return found.score[:, 0], index[:, 0], found.score[:, 1], index[:, 1]
 
 
-def _match_content(
+def _match_content(  # noqa: PLR0913  what is matched, with what
     detector: Detector,
     samples: NDArray[np.float32],
     blank: NDArray[np.bool_],

@@ -64,7 +64,7 @@ def true_positive_rate(members: ArrayLike, others: ArrayLike, false_positive_rat
     return float(_found(members, others, false_positive_rate).mean())
 
 
-def membership(
+def membership(  # noqa: PLR0913  three sets, each with its patients
     train_losses: ArrayLike,
     holdout_losses: ArrayLike,
     test_losses: ArrayLike,

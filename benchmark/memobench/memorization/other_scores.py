@@ -27,7 +27,7 @@ FLD_BLOCKS = 10  # each block of generated images asks for a new fit
 Rows = NDArray[np.float64]
 
 
-def other_scores(
+def other_scores(  # noqa: PLR0913  four sets, three of them with their patients
     generated: ArrayLike,
     train: ArrayLike,
     holdout: ArrayLike,

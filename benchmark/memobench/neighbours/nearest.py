@@ -188,7 +188,7 @@ def _ranked(point: Integers, *keys: NDArray[Any]) -> tuple[Integers, Integers]:
     return order, rank
 
 
-def nearest(
+def nearest(  # noqa: PLR0913  two sets, each with its groups; each word has a default
     queries: ArrayLike,
     pool: ArrayLike,
     *,

@@ -196,7 +196,7 @@ def _limits(radii: Floats, same: float) -> Floats:
     return np.maximum(np.square(radii) * (1 - TIE), np.nextafter(same * same, np.inf))
 
 
-def _inside(
+def _inside(  # noqa: PLR0913  a block of a matrix, and its limits
     bounds: SquaredDistances,
     values: Singles,
     threshold: Singles,

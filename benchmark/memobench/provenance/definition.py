@@ -211,7 +211,7 @@ class _Writer:
                 self.node(statement)
         self.put("]")
 
-    def node(self, node: ast.AST) -> None:
+    def node(self, node: ast.AST) -> None:  # noqa: C901  one case for each kind of node
         """Any node."""
         if isinstance(node, Functions | ast.Lambda):
             self._function(node)

@@ -41,7 +41,7 @@ class Quality:
     deviations: dict[str, Floats]
 
 
-def measure_quality(
+def measure_quality(  # noqa: PLR0913  three sets, and what is known of them
     fake_features: ArrayLike,
     real_features: ArrayLike,
     real_patients: NDArray[Any],

@@ -255,7 +255,7 @@ def _attacked(submission: Submission, beside: Path) -> Submission | None:
     return parse_submission(read_bytes(beside / name / "submission.json", JSON_BYTES))
 
 
-def score_problems(submission: Submission, scores: Scores) -> tuple[list[Difference], list[str]]:
+def score_problems(submission: Submission, scores: Scores) -> tuple[list[Difference], list[str]]:  # noqa: C901  one rule after the other
     """What of the result does not follow from the scores, or is not what the task fixes.
 
     Tail, pools, null scores, threshold and the sensitivity to planted copies belong to the task: they are compared with

@@ -128,7 +128,7 @@ class Watch:
     patience: int
 
 
-def train_loop(
+def train_loop(  # noqa: C901, PLR0913  one loop, to be read from top to bottom; what is optional has a default
     model: nn.Module,
     loss: Callable[[int], Tensor],
     training: Training,
@@ -292,7 +292,7 @@ def _kept(model: nn.Module) -> dict[str, Tensor]:
     return {**frozen, **dict(model.named_buffers())}
 
 
-def _save(
+def _save(  # noqa: PLR0913  all that the next step depends on
     file: Path,
     identity: str,
     progress: _Progress,

@@ -40,7 +40,7 @@ _APPLE = b"\0\x05\x16\x07"
 _PLAIN_DICOM = (b"\x08\0", b"\x02\0", b"\0\x08")  # group 0008 or 0002 without a preamble, both byte orders
 
 
-def kind_of(file: Path) -> str:
+def kind_of(file: Path) -> str:  # noqa: C901  one rule after the other, in the order in which they must be tried
     """PNG, JPEG, TIFF, NPY, NPZ, DICOM or NIfTI.
 
     Raises:

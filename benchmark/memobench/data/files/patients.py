@@ -120,7 +120,7 @@ def stand_in(patient: str) -> bool:
     return not plain or plain in _STAND_INS or (len(plain) > 1 and len(set(plain)) == 1 and not plain.isalpha())
 
 
-def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str, ...]]:  # noqa: C901  one pass from ids to patients; each odd thing is noted where it is seen
     """The patient of each file: its PatientID, made consistent within series and studies; and what was odd."""
     notes = []
     ids = {file: "" if stand_in(head.patient) else head.patient for file, head in headers.items()}

@@ -310,7 +310,7 @@ def fill(tubes: Tubes, axes: tuple[Floats, Floats, Floats], blur: float) -> tupl
     return whole, core
 
 
-def grow(
+def grow(  # noqa: PLR0913  the numbers of a tree
     stream: Stream, roots: Floats, directions: Floats, *, length: float, radius: float, generations: int, spread: float
 ) -> Tubes:
     """A tree that forks in two at every generation, with density 1.

@@ -62,7 +62,7 @@ def subject(scan: str) -> str:
     return f"{stem}_s{(int(number) + 1) // 2:03d}"
 
 
-def decathlon(
+def decathlon(  # noqa: PLR0913  a data set's publisher, layout and recipe
     name: str,
     folder: str,
     modality: str,

@@ -15,7 +15,7 @@ from memobench.data.public._source import SOURCES, Download, Recipe, Source
 _ZENODO = "https://zenodo.org/records/10519652/files"
 
 
-def medmnist(
+def medmnist(  # noqa: PLR0913  a data set's publisher, layout and recipe
     name: str, title: str, modality: str, tasks: tuple[str, ...], patients: str, images: int, md5: str, stands_for: str
 ) -> Source:
     """Register a MedMNIST set of side 64."""
