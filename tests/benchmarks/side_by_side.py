@@ -3,8 +3,9 @@
     python tests/benchmarks/side_by_side.py [--pairs 5] [--steps 40]
 
 Prints medians of wall-clock seconds of the training, without imports; "unchanged" is the runtime's own policy. On a
-machine that does other work too, only the ratios say something. Measured with 2 cores (AMD EPYC, torch 2.15, GNU
-OpenMP), for ``GOMP_SPINCOUNT``:
+machine that does other work too, only the ratios say something. Seen with 2 cores (AMD EPYC, torch 2.15, GNU OpenMP)
+beside other work, the median of three alone and one pair at once, for ``GOMP_SPINCOUNT`` (another session saw 1,000 up
+to 30% slower alone, so measure it where it matters):
 
     setting        alone   two at once
     300,000 (GNU)  4.4 s   39 s each
