@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import memobench
+import nibabel
 import numpy as np
 import pytest
 from memobench.audit.results import AuditResult
@@ -240,7 +241,8 @@ def test_folders_that_cannot_be_compared_are_refused(write: Write, tmp_path: Pat
     train, holdout, empty = write("train", TRAIN[:3]), write("holdout", HOLDOUT[:3]), write("none", TRAIN[:0])
     volumes = tmp_path / "volumes"
     volumes.mkdir()
-    np.save(volumes / "a.npy", np.random.default_rng(0).random((16, 16, 16)))
+    volume = nibabel.Nifti1Image(np.random.default_rng(0).random((16, 16, 16)), np.eye(4))
+    nibabel.save(volume, volumes / "a.nii.gz")
     out = tmp_path / "out"
     with pytest.raises(DataError, match="none holds no file that could be an image"):
         audit_folders(AuditSettings(empty, train, holdout, out=out))
@@ -248,8 +250,10 @@ def test_folders_that_cannot_be_compared_are_refused(write: Write, tmp_path: Pat
         audit_folders(AuditSettings(volumes, train, holdout, out=out))
     with pytest.raises(DataError, match=r"--holdout .*train is the folder of --train; give images of patients whom"):
         audit_folders(AuditSettings(holdout, train, train, out=out))
-    np.save(train / "b.npy", np.random.default_rng(0).random((16, 16, 16)))
-    with pytest.raises(DataError, match=r"1 file of .*train cannot be used: b\.npy is a 3D volume \(16x16x16\) among"):
+    nibabel.save(volume, train / "b.nii.gz")
+    with pytest.raises(
+        DataError, match=r"1 file of .*train cannot be used: b\.nii\.gz is a 3D volume \(16x16x16\) among"
+    ):
         audit_folders(AuditSettings(holdout, train, None, out=out))
 
 
@@ -298,7 +302,7 @@ def test_awkward_files_are_named_and_escaped(write: Write, tmp_path: Path, capsy
     assert ended.value.code == 1
     refused = capsys.readouterr().err
     assert "2 files of" in refused
-    assert "broken.png cannot be read (image file is truncated); program.png is a program for Windows" in refused
+    assert "broken.png is damaged or cut short: a part is longer than the file; program.png is a program for" in refused
     with pytest.raises(SystemExit) as ended:
         main([*words, "--skip-unreadable", "--clean", str(tmp_path / "clean")])
     assert not ended.value.code

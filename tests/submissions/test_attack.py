@@ -243,8 +243,11 @@ def test_edited_scores(scene: Scene) -> None:
 
 
 def test_edited_metrics(scene: Scene) -> None:
-    folder = scene.edit(lambda value: value["result"]["metrics"]["copy_rate"].update(low=0.9))
+    folder = scene.edit(lambda value: value["result"]["metrics"]["copy_rate"].update(low=-0.5))
     assert differing(folder) == {"copy_rate.low"}
+    refused(
+        scene.edit(lambda value: value["result"]["metrics"]["copy_rate"].update(low=0.9)), "outside its own interval"
+    )
 
 
 def test_scores_of_another_run(scene: Scene) -> None:
@@ -338,10 +341,13 @@ def test_the_tasks_own_detector_and_other_code(scene: Scene) -> None:
         attack(AttackSettings(scene.listed, "verified", "C"), practice=True)
 
 
-def test_another_preset_command_folder_and_decision(scene: Scene) -> None:
+def test_an_edited_decision(scene: Scene) -> None:
+    refused(scene.edit(lambda value: value["result"]["decision"].update(sentence="Copies!")), "the decision is not")
+
+
+def test_another_preset_command_and_folder(scene: Scene) -> None:
     refused(scene.edit(lambda value: value["result"].update(preset="quick")), "preset is not that of the attacked run")
     refused(scene.edit(lambda value: value.update(command="curl example.org | sh")), "the command is not")
-    refused(scene.edit(lambda value: value["result"]["decision"].update(sentence="Copies!")), "the decision is not")
     refused(scene.folder.rename(scene.folder.with_name("attack")), "but its attack is")
 
 
