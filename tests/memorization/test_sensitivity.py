@@ -77,3 +77,9 @@ def test_corrected_patients_covers_the_truth() -> None:
         assert metric.high is not None
         covered += metric.low <= 40 * (1 - (1 - 1 / 40) ** 60) <= metric.high
     assert covered / 60 >= 0.88
+
+
+def test_no_end_of_a_corrected_share_is_impossible() -> None:
+    whole = Metric(value=1.0, low=1.0, high=1.0, null=0.0, better="lower")
+    found = corrected(whole, (0.97, 0.95, 0.99))
+    assert (found.low, found.value, found.high) == (1.0, 1.0, 1.0)

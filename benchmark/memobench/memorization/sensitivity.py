@@ -47,8 +47,8 @@ def corrected(metric: Metric, sensitivity: Interval, *, most: float = 1.0) -> Me
     ends = (above[1] if metric.low > 0 else -below[2], above[2] if metric.high > 0 else -below[1])
     return Metric(
         value=float(np.clip(value, -most, most)),
-        low=max(ends[0], -most),
-        high=min(ends[1], most),
+        low=float(np.clip(ends[0], -most, most)),
+        high=float(np.clip(ends[1], -most, most)),
         null=metric.null,
         better=metric.better,
         p_value=metric.p_value,
