@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memobench.base.store import Store
 from memobench.calibration import situations as module
-from memobench.calibration.settings import CalibrationSettings
 from memobench.calibration.situations import Outcome, Scene, Situation, run_situations, situations, situations_text
+from memobench.data.splits import load_splits
 from memobench.images import Images
-from memobench.task import Splits
+from memobench.task import TASKS, Splits
 
 MakeImages = Callable[..., Images]
 
@@ -58,10 +59,12 @@ def test_an_error_in_one_line_is_a_decision_too(scene: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_the_fast_situations_get_the_decision_that_they_must(tmp_path: Path) -> None:
-    from memobench.calibration.run import judge_situations
-
-    outcomes = judge_situations(CalibrationSettings("xray", situations="fast", out=tmp_path))
+    """On small radiographs of few patients, so that it takes minutes; the command takes those of the task itself."""
+    splits, _, _ = load_splits(TASKS.get("xray"), "phantom", 32, store=Store(tmp_path / "data"))
+    chosen = [one for one in situations(2) if one.fast]
+    outcomes = run_situations(Scene.of(splits.limited(40)), chosen, out=tmp_path)
     assert [f"{one.situation.name}: {one.given}" for one in outcomes if not one.right] == []
 
 
