@@ -112,7 +112,7 @@ def test_a_run_of_two_processes_writes_one_result(
     words = ["run", "--model", model, "--task", "xray", "--preset", "smoke", "--size", "32", "--samples", "24"]
     words += ["--data", str(data), "--device", "cpu", "--set", "accumulate=2", "--out"]
     main, other = together_in(2, BENCH, [*words, str(out)])
-    assert "Verdict" in main.stdout
+    assert "Decision: " in main.stdout
     assert other.stdout == ""
     (file,) = out.glob("*/result.json")
     result = json.loads(file.read_text())

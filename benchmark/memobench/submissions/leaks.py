@@ -47,7 +47,13 @@ class Found:
 
 
 def leak_test(
-    samples: NDArray[np.float32], splits: Splits, detector: Detector, *, most: int, track: Track = silent
+    samples: NDArray[np.float32],
+    splits: Splits,
+    detector: Detector,
+    *,
+    most: int,
+    control: bool = False,
+    track: Track = silent,
 ) -> list[Leak]:
     """Look for images of test, dev and fresh patients among samples.
 
@@ -56,9 +62,13 @@ def leak_test(
         splits: The task's images.
         detector: The task's own.
         most: Real images, at most, that tell what new patients reach.
+        control: Whether a control of memobench made the samples: some are given the fresh patients, who are then left
+            out.
         track: Shows progress.
     """
-    pools: dict[LeakPool, Images] = {"test": splits.test, "fresh": splits.fresh}
+    pools: dict[LeakPool, Images] = {"test": splits.test}
+    if not control:
+        pools["fresh"] = splits.fresh
     if splits.dev is not None:
         pools["dev"] = splits.dev
     pools = {name: images for name, images in pools.items() if len(images)}

@@ -145,7 +145,8 @@ def _rescored(checked: Checked, submission: Submission, asked: VerifySettings, t
     copies = measured.copies
     own = Reference(copies.null_scores, copies.threshold.tau, copies.threshold.capped, 0.0, {})
     problems += null_problems(scores["null"], own)
-    leaks = leak_test(pixels, splits, detector, most=identity.detector["null_images"], track=track)
+    most, control = identity.detector["null_images"], submission.result.control
+    leaks = leak_test(pixels, splits, detector, most=most, control=control, track=track)
     return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
 
 
@@ -222,5 +223,6 @@ def _reproduced(
     splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device_of(asked.device), track=track)
     detector = load_detector(path, identity.detector, device=device_of(asked.device))
-    leaks = leak_test(pixels, splits, detector, most=identity.detector["null_images"], track=track)
+    most, control = identity.detector["null_images"], submission.result.control
+    leaks = leak_test(pixels, splits, detector, most=most, control=control, track=track)
     return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
