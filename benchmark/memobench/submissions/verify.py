@@ -128,8 +128,7 @@ def _rescored(checked: Checked, submission: Submission, asked: VerifySettings, t
     measured = measurement.measure(
         pixels, splits, detector, None, extra, null_images=identity.detector["null_images"], track=track
     )
-    # older results do not count leaked patients; the leak test below looks for them in any case
-    found = {n: m for n, m in measured.metrics.items() if n != "leaked_patients" or n in submission.result.metrics}
+    found = _asked_for(measured.metrics, submission.result.metrics)
     rows = differences(submission.result.metrics, found, remeasured)
     scores = checked.scores or {}
     rows += _tau_again(submission.result.threshold["tau"], measured.copies.threshold.tau, measured.copies.null_scores)
@@ -183,6 +182,11 @@ def _attacked_again(
     return replace(checked, differences=[*checked.differences, *rows], problems=problems)
 
 
+def _asked_for(found: dict[str, Metric], claimed: dict[str, Metric]) -> dict[str, Metric]:
+    """Without leaked patients where an older result does not count them; the leak test looks for them in any case."""
+    return {name: metric for name, metric in found.items() if name != "leaked_patients" or name in claimed}
+
+
 def _share(name: str, claimed: NDArray[np.generic], found: NDArray[np.generic]) -> Difference:
     same = float(np.mean(claimed == found))
     return Difference(metric=name, claimed=1.0, found=same, tolerance=CALLS, agrees=same >= 1 - CALLS)
@@ -216,7 +220,7 @@ def _reproduced(
     )
     again, made = run(settings, track=track, say=say)
     claimed: dict[str, Metric] = result.metrics
-    rows = overlaps(claimed, again.metrics)
+    rows = overlaps(claimed, _asked_for(again.metrics, claimed))
     problems = [] if again.run_id == result.run_id else [f"the same command gives another run, {again.run_id}"]
     pixels = read_samples(submission, made / "samples.npz")
     store = Store(settings.out / ".stages")
