@@ -30,6 +30,8 @@ SMALL = 2**20
 
 def _refused(file: Path, reason: str, limit: int = gib(4)) -> None:
     """The header refuses it, for that reason, and takes next to no memory."""
+    with pytest.raises(Unreadable, match=reason):  # loads the modules that it needs
+        header(file, limit)
     tracemalloc.start()
     try:
         with pytest.raises(Unreadable, match=reason):
