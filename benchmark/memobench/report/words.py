@@ -66,7 +66,7 @@ SURE = 0.05  # p-values below it count as evidence
 def shown_value(name: str, metric: Metric) -> str:
     """The value of a metric for people; a count of copies that chance exceeds is "none", never a number below zero.
 
-    >>> shown_value("copy_rate", Metric(value=-0.7, low=-0.9, high=0.1, better="lower"))
+    >>> shown_value("copy_rate", Metric(value=-0.7, low=-0.9, high=0.1, null=0.0, better="lower"))
     'none'
     """
     if name in COUNTS and metric.value <= 0 and metric.null == 0:

@@ -77,7 +77,7 @@ def hidden(text: str) -> str:
 
     Line breaks and tabs are seen.
 
-    >>> hidden("a\\n\\tb"), hidden("abc\\u202egnp.exe"), hidden("\\ud800"), hidden("\\u2028"), hidden("\\0")
+    >>> hidden("a\n\tb"), hidden("abc\u202egnp.exe"), hidden("\ud800"), hidden("\u2028"), hidden("\0")
     ('', 'U+202E', 'U+D800', 'U+2028', 'U+0000')
     """
     for letter in text:

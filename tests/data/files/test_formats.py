@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -211,6 +212,9 @@ def test_every_format_gives_the_same_verdict(
     first = results[0]
     assert first.decision.word == "do not release"
     for other in results[1:]:
-        assert (other.decision, other.guarantee) == (first.decision, first.guarantee)
+        names = re.compile(r"(\d+)(\.\w+)+")  # the files' endings differ, and nothing else
+        assert names.sub(r"\1", other.decision.sentence) == names.sub(r"\1", first.decision.sentence)
+        assert (other.decision.word, other.decision.reasons) == (first.decision.word, first.decision.reasons)
+        assert other.guarantee == first.guarantee
         assert (other.counts, other.affected, other.metrics) == (first.counts, first.affected, first.metrics)
         assert [one.copy_of for one in other.images] == [one.copy_of for one in first.images]
