@@ -1,4 +1,34 @@
-"""memobench: how good a generative model's medical images are, and how many of them are copies of patients."""
+"""memobench: how good a generative model's medical images are, and how many of them are copies of patients.
+
+Hospitals share synthetic images instead of patients' images, but the models that make them often store patients. Two
+questions, one call each:
+
+Are these synthetic images safe to share? Compare them with the images that their generator learned from, and with
+images of other patients, drawn alike, which it never saw::
+
+    report = memobench.audit(synthetic, train, holdout)     # arrays, tensors, lists of PIL images; or folders
+    report.result.decision.word                             # "no copies found", "review" or "do not release"
+
+How good is my generator, and how much does it copy? Train it on a task's images, draw samples, measure them::
+
+    task = memobench.load_task("xray")                      # task.train.pixels: (N, H, W) float32 in [0, 1]
+    run = memobench.measure(samples, task="xray", trained_on="task")
+    print(run)                                              # every metric with interval, null and p-value
+    run = memobench.measure(samples, train=a, holdout=b, test=c)    # or on images of your own
+    memobench.load("runs/xray-ldm-...")                     # a run of the command line
+
+Parts of it, on arrays::
+
+    detector = memobench.CopyDetector().fit(train, holdout)
+    detector.match(images).is_copy                          # of which training image, and how strongly
+    memobench.copy_rate(images, train, holdout)             # with its interval
+    memobench.frechet_distance(a, b)                        # features (N, F), or images and features=
+    memobench.kernel_distance(a, b)
+    memobench.precision_recall(a, b)
+
+Whatever an array does not say by itself is asked for in one line: ``axes="NCHW"``, ``value_range=(-1, 1)``. Errors are
+:class:`memobench.base.errors.MemobenchError`. The command line is ``bench``; ``bench --help`` shows what it does.
+"""
 
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +39,23 @@ from memobench.base.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from memobench.audit.run import audit
+    from memobench.face.copies import CopyDetector, copy_rate
+    from memobench.face.distances import frechet_distance, kernel_distance, precision_recall
+    from memobench.face.measured import load, measure
+    from memobench.face.tasks import load_task
 
-__all__ = ["__version__", "audit"]
+__all__ = [
+    "CopyDetector",
+    "__version__",
+    "audit",
+    "copy_rate",
+    "frechet_distance",
+    "kernel_distance",
+    "load",
+    "load_task",
+    "measure",
+    "precision_recall",
+]
 
 settle()  # before torch is imported, which reads these settings once
 
@@ -21,8 +66,27 @@ if (_root / "benchmark" / "memobench").is_dir() and (_root / "pyproject.toml").i
     __path__.append(str(_root))
 
 
+_CALLED = ("audit", "measure")  # packages that can be called
+_PLACES = {
+    "CopyDetector": "memobench.face.copies",
+    "copy_rate": "memobench.face.copies",
+    "frechet_distance": "memobench.face.distances",
+    "kernel_distance": "memobench.face.distances",
+    "load": "memobench.face.measured",
+    "load_task": "memobench.face.tasks",
+    "precision_recall": "memobench.face.distances",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """``memobench.audit``, a package that can be called, imported when it is asked for."""
-    if name == "audit":
-        return import_module("memobench.audit")
+    """What stands in ``__all__``, imported when it is asked for: torch takes seconds to load."""
+    if name in _CALLED:
+        return import_module(f"memobench.{name}")
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What can be asked for."""
+    return sorted({*globals(), *__all__})

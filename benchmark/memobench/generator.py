@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from memobench.base.errors import UsageError, suggest
 from memobench.base.progress import Track, silent
 from memobench.base.registry import Registry
 from memobench.images import Images
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,23 @@ def build(kind: type[Generator], name: str, preset: str, settings: Mapping[str, 
     """
     if preset not in kind.PRESETS:
         raise UsageError(f'model "{name}" has no preset "{preset}"; {suggest(preset, kind.PRESETS)}')
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    values = dict(kind.PRESETS[preset])
+    return made_of(kind, name, kind.PRESETS[preset], settings)
+
+
+def made_of(kind: type[Made], name: str, given: Mapping[str, Any], settings: Mapping[str, str]) -> Made:
+    """A dataclass from values and ``--set`` words, which come last.
+
+    Args:
+        kind: The dataclass.
+        name: Of the model, for messages.
+        given: Field names with their values.
+        settings: Field names with their values as text.
+
+    Raises:
+        UsageError: Unknown field (naming those that exist), or a value of the wrong type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cast(Any, kind))}
+    values = dict(given)
     for key, text in settings.items():
         if key not in fields:
             shown = ", ".join(f"{f.name} ({_type_name(f)})" for f in fields.values()) or "none"

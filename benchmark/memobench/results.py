@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from memobench.base.store import digest_of
 from memobench.base.terminal import say as say_on_stderr
@@ -60,6 +60,38 @@ class Decided(Strict):
     reasons: list[str]
 
 
+TASK_IMAGES = "task"  # declared of a generator that learned from the task's training images
+
+
+class Origin(Strict):
+    """Where a generator comes from that was not trained here.
+
+    Attributes:
+        kind: "samples": they alone are known. "checkpoint": memobench drew the samples from trained weights.
+        digest: SHA-256 of the samples, or of the checkpoint's files.
+        trained_on: What was declared of its training images: "task" for those of the task (``bench data export``), a
+            description of others, or "" where nothing was declared. Nobody can check it.
+    """
+
+    kind: Literal["samples", "checkpoint"]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    trained_on: Annotated[str, Field(max_length=200)] = ""
+
+    @property
+    def elsewhere(self) -> str | None:
+        """What it was declared to be trained on instead of the task's images, "" for nothing; None for the task's."""
+        return None if self.trained_on == TASK_IMAGES else self.trained_on
+
+    @property
+    def words(self) -> str:
+        """Where it comes from, in words."""
+        what = "samples only" if self.kind == "samples" else "a checkpoint"
+        if self.elsewhere is None:
+            return f"{what}: trained elsewhere, as declared on the task's training images"
+        declared = f"on {self.elsewhere!r}" if self.elsewhere else "on images that were not declared"
+        return f"{what}: trained elsewhere, {declared}"
+
+
 class Identity(Strict):
     """Everything that the numbers depend on, and nothing else: not the device, not the path.
 
@@ -67,7 +99,8 @@ class Identity(Strict):
         version: Version of this identity; a change of the harness that changes numbers raises it.
         split_digest: SHA-256 over all images and ids, side by side.
         parameters: Every field of the generator, resolved.
-        generator_code: SHA-256 of the generator's source.
+        generator_code: SHA-256 of the generator's source; empty where samples alone are known.
+        origin: Where the generator comes from, where it was not trained here; left out of the JSON where it was.
     """
 
     version: int
@@ -85,6 +118,15 @@ class Identity(Strict):
     measure_version: str
     detector: dict[str, Any]
     features: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As JSON: results of generators that were trained here stay what they were."""
+        found: dict[str, Any] = write(self)
+        if found.get("origin", self) is None:
+            del found["origin"]
+        return found
 
     @property
     def run_id(self) -> str:

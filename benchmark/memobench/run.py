@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +22,23 @@ from memobench.base.errors import MemobenchError, UsageError
 from memobench.base.place import Place
 from memobench.base.progress import Track, silent
 from memobench.base.store import Store, copy_file, load_arrays, write_json, writing_into
+from memobench.checkpoints.named import EXAMPLES, find_checkpoint, is_checkpoint
 from memobench.data.public._source import data_kind, named_source
 from memobench.data.splits import load_splits
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES, Features
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, environment
-from memobench.results import DetectorScores, Identity, Metric, Result, TrainingCost, finished, sealed
+from memobench.results import DetectorScores, Identity, Metric, Origin, Result, TrainingCost, finished, sealed
 from memobench.settings import RunSettings
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
 from memobench.training.fitting import draw_samples, fit_generator, join_fit, join_samples
 from memobench.training.processes import device_of_process, launched, together, told
 
-if TYPE_CHECKING:
-    pass
-
 IDENTITY_VERSION = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a generator that was trained elsewhere
+LONGEST = 200  # characters of what is declared of its training
 
 
 def run(
@@ -58,26 +59,46 @@ def run(
         DataError: The data cannot be used.
         MemobenchError: A stage failed; what was finished is kept.
     """
-    task, kind, generator = _entries(settings)
-    device = device_of(settings.device) if settings.features else ""
-    extra = {name: _features(name, task, device) for name in settings.features}
+    asked = _entries(settings)
+    extra = features_of(settings, asked.task)
     store = Store(settings.out / ".stages", settings.again, say)
     clock = Clock(say)
-
     with clock("data"):
         whole, _, clock.stored = load_splits(
-            task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=track
+            asked.task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=track
         )
-        splits = _limited(settings, whole)
-    identity = _identity(settings, task, generator, splits)
+    return carry_out(settings, asked, whole, extra, Place(store, "", track, say), clock)
+
+
+def carry_out(
+    settings: RunSettings,
+    asked: Asked,
+    whole: Splits,
+    extra: Mapping[str, Features],
+    place: Place,
+    clock: Clock,
+) -> tuple[Result, Path]:
+    """All of a run behind its data: detector, fit, sample, measure, report.
+
+    Args:
+        settings: What to do.
+        asked: The task and the generator.
+        whole: All images of the task.
+        extra: From :func:`features_of`.
+        place: Store and progress; the device is found here.
+        clock: Has timed how the data were had.
+    """
+    generator, store, say, track = asked.generator, place.store, place.say, place.track
+    splits = _limited(settings, whole)
+    identity = _identity(settings, asked, splits)
     folder = settings.out / identity.run_id
     if not settings.again and (done := finished(folder, identity, Result, say)):
         say("all stages are stored: nothing to do (--fresh does them again)")
         _meet(settings, False)
         return done, folder
 
-    device = device_of_process(device or device_of(settings.device))
-    place = Place(store, device, track, say)
+    device = device_of_process(device_of(settings.device))
+    place = dataclasses.replace(place, device=device)
     _meet(settings, True)
     with clock("detector"):
         # of all patients, so that runs with fewer are measured by the same one
@@ -92,7 +113,7 @@ def run(
         measure_path, clock.stored = measure(stages, generator, splits, extra, place)
     with clock("report"):
         spent = {"environment": environment(device), "seconds": rounded(clock.seconds)}
-        result = sealed(_result(settings, stages, kind.CONTROL, splits, measure_path, spent))
+        result = sealed(_result(settings, stages, generator.CONTROL, splits, measure_path, spent))
         with writing_into(settings.out):
             _report(folder, result, splits, sample_path, measure_path)
     return result, folder
@@ -100,16 +121,16 @@ def run(
 
 def follow(settings: RunSettings) -> None:
     """What a process that is not the main one does while that one is in :func:`run`: help to fit and to sample."""
-    task, _, generator = _entries(settings)
+    asked = _entries(settings)
     if not _meet(settings, False):  # the main process says whether there is anything to do; its data are stored now
         return
     device = device_of_process(device_of(settings.device))
     store = Store(settings.out / ".stages")
     whole, _, _ = load_splits(
-        task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=silent
+        asked.task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=silent
     )
     splits = _limited(settings, whole)
-    identity = _identity(settings, task, generator, splits)
+    identity, generator = _identity(settings, asked, splits), asked.generator
     with accelerated(Acceleration(settings.precision, settings.compiled)):
         join_fit(identity, generator, splits, device=device)
         join_samples(identity, generator, device=device)
@@ -131,13 +152,13 @@ def identity_of(settings: RunSettings, whole: Splits) -> Identity:
     Raises:
         UsageError: An unknown name, field or value.
     """
-    task, _, generator = _named(settings)
-    return _identity(settings, task, generator, _limited(settings, whole))
+    return _identity(settings, _named(settings), _limited(settings, whole))
 
 
 def plan(settings: RunSettings) -> str:
     """What a run would do, after checking its words; nothing is drawn, read or trained."""
-    task, _, generator = _entries(settings)
+    asked = _entries(settings)
+    task, generator = asked.task, asked.generator
     shape = task.shape_at(settings.size)
     if named := named_source(settings.data):
         from memobench.data.public._prepare import list_all
@@ -164,17 +185,88 @@ def plan(settings: RunSettings) -> str:
     return "\n".join(lines)
 
 
-def _entries(settings: RunSettings) -> tuple[TaskInfo, type[Generator], Generator]:
-    """The task, the generator's class and the generator that the settings name, which can run here."""
-    task, kind, generator = _named(settings)
-    if reason := kind.skip(task.shape_at(settings.size)):
-        raise MemobenchError(f'model "{settings.model}" cannot model task {task.name}: {reason}')
-    return task, kind, generator
+@dataclass(frozen=True)
+class Asked:
+    """Which generator on which task.
+
+    Attributes:
+        task: The task.
+        generator: Unfitted; or trained elsewhere, and then fitting does nothing.
+        name: Of the generator, as results have it.
+        origin: Where it comes from, where it was trained elsewhere.
+    """
+
+    task: TaskInfo
+    generator: Generator
+    name: str
+    origin: Origin | None = None
 
 
-def _named(settings: RunSettings) -> tuple[TaskInfo, type[Generator], Generator]:
+def _entries(settings: RunSettings) -> Asked:
+    """The task and the generator that the settings name, which can run here."""
+    asked = _named(settings)
+    if reason := asked.generator.skip(asked.task.shape_at(settings.size)):
+        raise MemobenchError(f'model "{settings.model}" cannot model task {asked.task.name}: {reason}')
+    return asked
+
+
+def _named(settings: RunSettings) -> Asked:
+    if is_checkpoint(settings.model):
+        return _checkpoint(settings)
+    if settings.weights or settings.name or settings.trained_on or settings.run_their_code:
+        raise UsageError(
+            f'"{settings.model}" is trained here; --weights, --name, --trained-on and --run-their-code are for '
+            f"checkpoints: --model {EXAMPLES}"
+        )
     kind = GENERATORS.get(settings.model)
-    return TASKS.get(settings.task), kind, build(kind, settings.model, settings.preset, settings.settings)
+    generator = build(kind, settings.model, settings.preset, settings.settings)
+    return Asked(TASKS.get(settings.task), generator, settings.model)
+
+
+def _checkpoint(settings: RunSettings) -> Asked:
+    task = TASKS.get(settings.task)
+    found = find_checkpoint(
+        settings.model,
+        settings.settings,
+        task.shape_at(settings.size),
+        weights=settings.weights,
+        run_their_code=settings.run_their_code,
+    )
+    name = checked_name(settings.name or found.name)
+    return Asked(task, found.generator, name, origin_of("checkpoint", found.digest, settings.trained_on))
+
+
+def checked_name(name: str) -> str:
+    """The name of a generator that was trained elsewhere.
+
+    Raises:
+        UsageError: It is no name, or is that of a model of memobench, which drew none of its samples.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(f'--name "{name}" is no name; use letters, digits, _, . and -, 64 at most')
+    if name in GENERATORS.files():
+        raise UsageError(f'--name {name} is a model of memobench; choose another name, for example "my-{name}"')
+    return name
+
+
+def origin_of(kind: Literal["samples", "checkpoint"], digest: str, trained_on: str) -> Origin:
+    """Where a generator comes from.
+
+    Raises:
+        UsageError: What was declared of its training images is too long, or holds characters that nobody sees.
+    """
+    declared = " ".join(trained_on.split())
+    if len(declared) > LONGEST or not declared.isprintable():
+        raise UsageError(
+            f"--trained-on takes {LONGEST} characters at most that can be printed, not {declared[:40]!a}..."
+        )
+    return Origin(kind=kind, digest=digest, trained_on=declared)
+
+
+def features_of(settings: RunSettings, task: TaskInfo) -> dict[str, Features]:
+    """The further features on which quality is measured, by name, made before any work is done."""
+    device = device_of(settings.device) if settings.features else ""
+    return {name: _features(name, task, device) for name in settings.features}
 
 
 def _features(name: str, task: TaskInfo, device: str) -> Features:
@@ -188,10 +280,11 @@ def _limited(settings: RunSettings, whole: Splits) -> Splits:
     return whole if settings.train_patients is None else whole.limited(settings.train_patients)
 
 
-def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, splits: Splits) -> Identity:
+def _identity(settings: RunSettings, asked: Asked, splits: Splits) -> Identity:
     from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 
     detector = EmbeddingParameters.preset(settings.preset)
+    task, origin = asked.task, asked.origin
     return Identity(
         version=IDENTITY_VERSION,
         task=task.name,
@@ -199,15 +292,16 @@ def _identity(settings: RunSettings, task: TaskInfo, generator: Generator, split
         data=data_kind(settings.data),
         shape=splits.train.shape,
         split_digest=splits.digest,
-        model=settings.model,
-        parameters=json.loads(json.dumps(dataclasses.asdict(generator))),
-        generator_code=code_digest(type(generator)),
+        model=asked.name,
+        parameters=json.loads(json.dumps(dataclasses.asdict(asked.generator))),
+        generator_code="" if origin is not None and origin.kind == "samples" else code_digest(type(asked.generator)),
         seed=settings.seed,
         samples=settings.samples or task.samples,
         detector_version=DETECTOR_VERSION,
         measure_version=MEASURE_VERSION,
         features=settings.features,
         detector=json.loads(json.dumps(dataclasses.asdict(detector))),
+        origin=origin,
     )
 
 
@@ -288,21 +382,30 @@ def _result(
         null = archive["null"]
     pools, limit = Pools.of(splits.train, splits.holdout), Threshold(**measured["threshold"])
     evidence = evidence_of_scores(decisions, pools, null, limit)
-    findings = run_findings(metrics, challenge, counts, preset=settings.preset, data=identity.data, evidence=evidence)
+    findings = run_findings(
+        metrics,
+        challenge,
+        counts,
+        preset=settings.preset,
+        data=identity.data,
+        origin=identity.origin,
+        evidence=evidence,
+    )
+    origin = [] if identity.origin is None else [identity.origin.words]
     return Result(
         run_id=identity.run_id,
         identity=identity,
         preset=settings.preset,
-        settings=dict(settings.settings),
+        settings={} if identity.origin is not None else dict(settings.settings),
         control=control,
         counts=counts,
         threshold=measured["threshold"],
         metrics=metrics,
         challenge=challenge,
         decision=decided_samples(findings, decisions, evidence),
-        notes=[*splits.notes, *training["notes"], *measured["notes"]],
+        notes=[*origin, *splits.notes, *training["notes"], *measured["notes"]],
         **spent,
-        training=TrainingCost.model_validate(training["cost"]),
+        training=None if identity.origin is not None else TrainingCost.model_validate(training["cost"]),
     )
 
 

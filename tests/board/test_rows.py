@@ -93,6 +93,21 @@ def test_what_cannot_be_compared_is_not_ranked(shelf: Shelf, identity: dict[str,
     assert reason in _rows(shelf)[0].unranked
 
 
+def test_seeds_from_elsewhere_join_and_rank_only_where_trained_on_the_task(shelf: Shelf) -> None:
+    for seed in range(3):
+        told = {"kind": "samples", "digest": f"{seed}" * 64, "trained_on": "task"}
+        shelf.put("mine", seed, identity={"origin": told, "generator_code": "", "parameters": {}})
+    (row,) = _rows(shelf)
+    assert len(row.seeds) == 3
+    assert row.marks[0] == "samples only: trained elsewhere, as declared on the task's training images"
+    assert "trained" not in row.unranked
+    for declared in ("", "other patients"):
+        origin = {"kind": "checkpoint", "digest": "a" * 64, "trained_on": declared}
+        shelf.put("other", 0, identity={"origin": origin})
+        row = next(one for one in _rows(shelf) if one.model == "other")
+        assert "not declared to be trained on the task's" in row.unranked
+
+
 @pytest.mark.parametrize("lost", ["copy_rate", "copy_evidence", "fd_ssl"])
 def test_missing_metrics_make_a_row_incomplete(shelf: Shelf, lost: str) -> None:
     shelf.put("ldm", 0)

@@ -57,6 +57,12 @@ CASES = [
         "About 5% of the 300 images are copies of about 12 training patients (95% interval 2% to 8%)",
     ),
     ("preset smoke", {"preset": "smoke"}, LOOK, "only tested the path"),
+    (
+        "trained elsewhere",
+        {"elsewhere": "others"},
+        LOOK,
+        'trained on "others", and copies of those images cannot be seen',
+    ),
     ("called", {"called": 1, "groups": 1}, LOOK, "1 of the 300 images matches a training patient as closely as a copy"),
     ("called of held-out patients", {"held_out_called": 2, "held_out_groups": 2}, LOOK, "match a held-out patient"),
     ("shifted holdout", {"shifted": 0.9}, LOOK, "--strata site,view"),

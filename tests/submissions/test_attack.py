@@ -17,6 +17,7 @@ from memobench.board.build import build_board
 from memobench.board.read import frame_of
 from memobench.board.site import entry_page
 from memobench.data.phantom import scan_count
+from memobench.data.samples import samples_digest
 from memobench.detection.detectors import DETECTORS
 from memobench.images import Images
 from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
@@ -28,7 +29,7 @@ from memobench.submissions.changes import verify_changes
 from memobench.submissions.check import Checked, check_submission
 from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission
-from memobench.submissions.scores import decisions_of, pools_of, recomputed, samples_digest
+from memobench.submissions.scores import decisions_of, pools_of, recomputed
 from memobench.submissions.settings import AttackSettings, VerifySettings
 from memobench.submissions.verify import verify, write_verification
 from memobench.task import TASKS, Splits

@@ -68,7 +68,7 @@ def test_a_real_run_is_submitted_and_rescored(finished: Path, tmp_path: Path) ->
 def test_scores_that_agree_with_each_other_are_caught_by_measuring_again(
     forgery: Any, finished: Path, tmp_path: Path
 ) -> None:
-    from memobench.submissions.scores import samples_digest
+    from memobench.data.samples import samples_digest
 
     folder = forgery.without_copies()
     with np.load(finished / "samples.npz") as archive:

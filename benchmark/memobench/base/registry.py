@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from memobench.base.errors import UsageError, suggest
@@ -99,9 +100,22 @@ def load_plugin(path: Path) -> None:
     Raises:
         UsageError: The file is missing, or fails while it is imported (with its reason).
     """
+    module_of(path, "plugin")
+
+
+def module_of(path: Path, kind: str) -> ModuleType:
+    """A Python file, imported now.
+
+    Args:
+        path: The file.
+        kind: What it is taken for; part of the module's name.
+
+    Raises:
+        UsageError: The file is missing, or fails while it is imported (with its reason).
+    """
     if not path.is_file():
         raise UsageError(f"plug-in {path} is no file; give the path of a Python file")
-    name = f"memobench_plugin_{path.stem}"
+    name = f"memobench_{kind}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"plug-in {path} is no Python file; its name must end in .py")
@@ -112,6 +126,7 @@ def load_plugin(path: Path) -> None:
     except Exception as error:
         del sys.modules[name]
         raise UsageError(f"plug-in {path} fails on import: {type(error).__name__}: {error}") from error
+    return module
 
 
 def _origin(thing: object) -> tuple[str, str]:

@@ -9,6 +9,7 @@ says what each is for, and :func:`word` adds what neither can say. From these co
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -166,3 +167,34 @@ def spell_seeds(seeds: Sequence[int]) -> str:
     ('0-2', '4')
     """
     return f"{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+
+
+def range_of(words: str) -> tuple[float, float] | str:
+    """LOW,HIGH to the two numbers; the word "each" stays.
+
+    Raises:
+        UsageError: It is neither.
+
+    >>> range_of("-1,1"), range_of("each")
+    ((-1.0, 1.0), 'each')
+    """
+    if words == "each":
+        return words
+    try:
+        low, high = (float(part) for part in words.split(","))
+        if not low < high or not math.isfinite(high - low):
+            raise ValueError(words)
+    except ValueError as error:
+        raise UsageError(
+            f'--value-range takes LOW,HIGH or each, not "{words}"; for example --value-range -1,1'
+        ) from error
+    return low, high
+
+
+def spell_range(values: Sequence[float] | str) -> str:
+    """The word for a range.
+
+    >>> spell_range((-1.0, 1.0)), spell_range("each")
+    ('-1,1', 'each')
+    """
+    return values if isinstance(values, str) else ",".join(f"{value:g}" for value in values)

@@ -230,6 +230,9 @@ def _unranked(
         return misfit
     if group[0].submission.result.control:
         return "control"
+    origin = group[0].submission.result.identity.origin
+    if origin is not None and origin.elsewhere is not None:
+        return "not declared to be trained on the task's training images, so its copies of others cannot be seen"
     if missing:
         return f"incomplete: {', '.join(missing)}"
     if level not in MEASURED:
@@ -288,6 +291,9 @@ def _missing(group: Sequence[Listed]) -> tuple[str, ...]:
 def _marks(group: Sequence[Listed], numbers: dict[str, Number]) -> tuple[str, ...]:
     seeds = [one.submission.result.identity.seed for one in group]
     marks = []
+    origin = group[0].submission.result.identity.origin
+    if origin is not None:
+        marks.append(origin.words)
     if QUALITY in numbers and as_good_as_real(numbers[QUALITY]) and all(map(leak_tested, group)):
         marks.append("images as good as real ones of other patients; the leak test found none of test, dev and fresh")
     if len(seeds) < MIN_SEEDS:
@@ -304,6 +310,8 @@ def _marks(group: Sequence[Listed], numbers: dict[str, Number]) -> tuple[str, ..
 def _key(one: Listed) -> str:
     identity = one.submission.result.identity
     content = identity.model_dump(mode="json", exclude={"seed"})
+    if identity.origin is not None:  # each seed has samples, or weights, of its own
+        del content["origin"]["digest"]
     digest = digest_of({"identity": content, "submitter": _submitter_of(one)})
     word = re.sub(r"[^a-z0-9]+", "-", identity.model.lower())[:40].strip("-")
     return f"{identity.task}-{word or 'model'}-{digest}"

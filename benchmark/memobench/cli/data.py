@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from memobench.cli.options import settings_options
+from memobench.settings import ExportSettings
+
 
 @click.group("data")
 def data_group() -> None:
@@ -62,22 +65,13 @@ def data_check_command(
 
 
 @data_group.command("export")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--task", required=True, help="A task of `bench list tasks`.")
-@click.option("--data", default="phantom", show_default=True, help='"phantom", or a folder with a manifest.csv.')
-@click.option("--run", type=click.Path(path_type=Path), help="Folder of a finished run, whose samples are written too.")
-@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Folder of all runs.")
-def data_export_command(folder: Path, task: str, data: str, run: Path | None, out: Path) -> None:
-    """Write a task's images into FOLDER as files, a folder each for train, holdout and test, with manifests."""
-    from memobench.base.store import Store
-    from memobench.base.terminal import say, track
-    from memobench.data.export import export_images, export_samples
-    from memobench.data.splits import load_splits
-    from memobench.task import TASKS
+@settings_options(ExportSettings, argument="folder")
+def data_export_command(settings: ExportSettings) -> None:
+    """Write a task's images into FOLDER, with their licence: train a model of your own on FOLDER/train.
 
-    if run is not None:
-        export_samples(run, folder / "synthetic")
-    splits, _, _ = load_splits(TASKS.get(task), data, store=Store(out / ".stages"), track=track)
-    for name in ("train", "holdout", "test"):
-        export_images(getattr(splits, name), folder / name)
-    say(f"Files: {folder}/ (train, holdout, test{', synthetic' if run else ''})")
+    Example: bench data export xray --task xray
+    """
+    from memobench.base.terminal import say, track
+    from memobench.data.export import export
+
+    say(f"Files: {settings.folder}/ ({', '.join(export(settings, track=track))})")

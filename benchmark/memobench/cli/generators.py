@@ -1,4 +1,4 @@
-"""``bench run``, ``check`` and ``study``: generators, trained and measured."""
+"""``bench run``, ``measure``, ``check`` and ``study``: generators, trained and measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from memobench.base.words import seeds_of
 from memobench.cli.options import as_json_option, plugin_option, settings_options
-from memobench.settings import RunSettings
+from memobench.settings import MeasureSettings, RunSettings
 from memobench.study.settings import StudySettings
 
 
@@ -45,6 +45,27 @@ def run_command(settings: RunSettings, seeds: str | None, plugin: tuple[Path, ..
             continue
         result, folder = run(asked, track=track, say=say)
         click.echo(summary(result))
+        click.echo(f"Files: {folder}/ (result.json, gallery.png, samples.png, calls.csv, samples.npz, scores.npz)")
+
+
+@click.command("measure")
+@settings_options(MeasureSettings)
+@as_json_option
+def measure_command(settings: MeasureSettings, as_json: bool) -> None:
+    """Measure images that you drew from a model of your own, as if the model had run here.
+
+    Example: bench measure --task xray --samples made/ --name mine --trained-on task
+
+    Images of another size are resampled to the task's, whole, and all are rounded to 8 bit. `bench data export` gives
+    out the training images.
+    """
+    from memobench.base.terminal import say, track
+    from memobench.outside import measure_samples
+    from memobench.report.tables import summary
+
+    result, folder = measure_samples(settings, track=track, say=say)
+    click.echo(result.model_dump_json(indent=1) if as_json else summary(result))
+    if not as_json:
         click.echo(f"Files: {folder}/ (result.json, gallery.png, samples.png, calls.csv, samples.npz, scores.npz)")
 
 

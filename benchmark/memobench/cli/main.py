@@ -21,7 +21,7 @@ from memobench.cli.audits import audit_command
 from memobench.cli.boards import leaderboard_command
 from memobench.cli.data import data_group
 from memobench.cli.detectors import calibrate_command, challenge_command
-from memobench.cli.generators import check_command, run_command, study_command
+from memobench.cli.generators import check_command, measure_command, run_command, study_command
 from memobench.cli.submissions import attack_command, submit_command, verify_command
 
 KINDS = ("models", "tasks", "data", "detectors", "features")
@@ -46,6 +46,7 @@ def list_command(kind: str | None, as_json: bool) -> None:
 
 for command in (
     run_command,
+    measure_command,
     check_command,
     study_command,
     challenge_command,

@@ -85,7 +85,7 @@ def _value(field: dataclasses.Field[Any], kind: Any, given: Any) -> Any:
     """A field's value from what click read."""
     spelling, origin = spelling_of(field), typing.get_origin(kind)
     if given is None and origin is tuple:
-        return ()
+        return None if field.default is None else ()
     if kind is bool:
         return given is not field.default
     if given is None:

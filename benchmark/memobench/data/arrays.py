@@ -89,7 +89,14 @@ def pixels_of(given: Any, name: str, reading: Reading = AS_THEY_ARE) -> NDArray[
     return _scaled(values, kind, name, reading.range_of(name))
 
 
-def images_of(given: Any, name: str, patients: Sequence[str] | None = None, reading: Reading = AS_THEY_ARE) -> Images:
+def images_of(
+    given: Any,
+    name: str,
+    patients: Sequence[str] | None = None,
+    reading: Reading = AS_THEY_ARE,
+    *,
+    stretch: bool = True,
+) -> Images:
     """Images as an audit compares them: each scaled by its own percentile range, as if it had come as a file.
 
     Args:
@@ -97,12 +104,15 @@ def images_of(given: Any, name: str, patients: Sequence[str] | None = None, read
         name: What they are, for messages.
         patients: (N,) whose each is; None if each is of another patient.
         reading: What the arrays do not say.
+        stretch: Whether each is scaled by its own range; else one range holds for all.
 
     Raises:
         DataError: They are no images, have to be explained, or there is not one patient for each.
     """
     pixels = pixels_of(given, name, reading)
     scans = np.array([f"{name} {k}" for k in range(len(pixels))], dtype=np.str_)
+    if not stretch:
+        return Images(pixels, _patients(patients, scans, name), scans)
     scaled = [image if image.min() == image.max() else stretched(image) for image in pixels]
     return Images(np.stack(scaled) if scaled else pixels, _patients(patients, scans, name), scans)
 

@@ -67,6 +67,8 @@ class Findings:
         unmet: Which limits of the policy the set does not keep, in words.
         noun: What one image is called.
         real: Whether the patients are real people.
+        elsewhere: What the generator was declared to be trained on instead of these training images, "" for nothing;
+            None where it learned from these.
     """
 
     images: int
@@ -104,6 +106,7 @@ class Findings:
     unmet: tuple[str, ...] = ()
     noun: str = "image"
     real: bool = True
+    elsewhere: str | None = None
 
     @property
     def all_called(self) -> int:
@@ -397,6 +400,14 @@ def _few(findings: Findings) -> str:
     )
 
 
+def _elsewhere(findings: Findings) -> str:
+    declared = f'on "{findings.elsewhere}"' if findings.elsewhere else "on images that were not declared"
+    return (
+        f"The generator was trained {declared}, and copies of those images cannot be seen here: compare with the "
+        "images that it learned from, or say --trained-on task if they are the training images of the task."
+    )
+
+
 def _too_few(findings: Findings) -> bool:
     train, held_out = findings.train_patients, findings.holdout_patients
     return (train is not None and train < FEW_PATIENTS) or 0 < held_out < FEW_PATIENTS
@@ -440,6 +451,7 @@ TABLE: tuple[Row, ...] = (
             "whether the images can be shared. Use preset quick or above."
         ),
     ),
+    Row("trained elsewhere", "review", lambda f: f.elsewhere is not None, _elsewhere),
     Row("called", "review", lambda f: f.called > 0, _called),
     Row("called of held-out patients", "review", lambda f: f.held_out_called > 0, _held_out_called),
     Row("shifted holdout", "review", lambda f: f.shifted is not None, _shift),
@@ -505,4 +517,8 @@ TABLE: tuple[Row, ...] = (
         lambda f: f"The policy is not met: {'; '.join(f.unmet)}.",
     ),
 )
-FIRST = ("preset smoke", "shifted holdout")  # reasons that every first paragraph gives where they hold
+FIRST = (
+    "preset smoke",
+    "trained elsewhere",
+    "shifted holdout",
+)  # reasons that every first paragraph gives where they hold

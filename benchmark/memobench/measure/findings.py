@@ -14,7 +14,7 @@ from memobench.memorization.certainty import Evidence, NullScores, evidence_of
 from memobench.memorization.decide import TAIL, Decisions, Threshold
 from memobench.memorization.rates import Pools
 from memobench.memorization.shift import Shift
-from memobench.results import Decided, DetectorScores, Metric
+from memobench.results import Decided, DetectorScores, Metric, Origin
 
 # counts of a result that stand there only where they are not 0
 POSED, EMPTY, STRANGE = "samples_in_another_pose", "samples_with_nothing_to_compare", "samples_unlike_any"
@@ -99,13 +99,14 @@ def _pose(counts: Mapping[str, int]) -> str:
     return "; ".join(parts)
 
 
-def run_findings(
+def run_findings(  # noqa: PLR0913  what is known of a run, each by its name
     metrics: Mapping[str, Metric],
     challenge: DetectorScores,
     counts: Mapping[str, int],
     *,
     preset: str,
     data: str,
+    origin: Origin | None = None,
     evidence: Evidence | None = None,
 ) -> Findings:
     """What the numbers of a run, or of an attack on one, say.
@@ -116,10 +117,12 @@ def run_findings(
         counts: As in the result.
         preset: As in the result.
         data: Kind of the task's images: "phantom" shows no real patients.
+        origin: Of a generator that was trained elsewhere.
         evidence: Of the samples; None where it was not weighed.
     """
     findings = measured_findings(metrics, challenge, counts, evidence=evidence)
-    return replace(findings, preset=preset, noun="sample", real=data != "phantom")
+    elsewhere = None if origin is None else origin.elsewhere
+    return replace(findings, preset=preset, noun="sample", real=data != "phantom", elsewhere=elsewhere)
 
 
 def decided_samples(findings: Findings, decisions: Decisions, evidence: Evidence | None = None) -> Decided:

@@ -20,6 +20,7 @@ from memobench.base.errors import MemobenchError, UsageError
 from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import write_json, writing_into
+from memobench.data.samples import samples_digest
 from memobench.detection.detectors import DETECTORS
 from memobench.measure.attack import Attacked, knowing, measure_again
 from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
@@ -30,7 +31,7 @@ from memobench.submissions.attack_rules import OWN, attack_command, attack_name,
 from memobench.submissions.check import check_submission
 from memobench.submissions.records import Attack, Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.samples import OTHER_SAMPLES, read_samples
-from memobench.submissions.scores import pool_arrays, samples_digest
+from memobench.submissions.scores import pool_arrays
 from memobench.submissions.settings import AttackSettings
 from memobench.submissions.untrusted import check_values
 from memobench.training.acceleration import device_of
@@ -97,7 +98,7 @@ def attack(
     final = against.parent / attack_name(run_id, asked.detector, kind.VERSION, code, target.samples.sha256)
     if final.exists():
         raise MemobenchError(f"{final} stands already; the same detector on the same samples is one attack")
-    pixels = read_samples(target, asked.samples)
+    pixels = read_samples(target, asked.samples, against)
     if samples_digest(pixels) != target.samples.sha256:
         raise MemobenchError(OTHER_SAMPLES)
     clock = Clock(say)
@@ -178,6 +179,7 @@ def _result(target: Result, measured: Attacked, device: str, seconds: dict[str, 
         target.counts,
         preset=target.preset,
         data=target.identity.data,
+        origin=target.identity.origin,
         evidence=evidence,
     )
     return target.model_copy(

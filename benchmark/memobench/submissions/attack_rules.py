@@ -120,6 +120,8 @@ def _detector_problems(submission: Submission, attack: Attack, file: Path | None
         return ["the detector's name is no name; use letters, digits, _, . and -, 64 at most"]
     if attack.detector == OWN:
         return [f'"{OWN}" is the detector by which the board measures every run; attack with another one']
+    if submission.source == "samples":
+        return ["an attack's detector is code, never samples alone; attack again"]
     if (submission.source == "entry") != (attack.detector in DETECTORS.files()):
         return [
             f'the detector "{attack.detector}" and the source "{submission.source}" disagree; entries of memobench '

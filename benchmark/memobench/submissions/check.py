@@ -34,6 +34,8 @@ from memobench.submissions.reference import (
     threshold_problems,
 )
 from memobench.submissions.rules import code_problems, command_of, pool_patients, result_problems
+from memobench.submissions.samples import NAME as CARRIED
+from memobench.submissions.samples import carried_samples
 from memobench.submissions.scores import (
     BELOW,
     MOST_BYTES,
@@ -167,6 +169,9 @@ def _check_files(folder: Path, submission: Submission) -> None:
     if submission.source_file:
         wanted.add(submission.source_file)
         read_bytes(folder / submission.source_file, SOURCE_BYTES)
+    if submission.samples.carried_sha256:
+        wanted.add(CARRIED)
+        carried_samples(submission, folder)
     if submission.gallery_sha256:
         wanted.add("gallery.png")
         picture = read_bytes(folder / "gallery.png", GALLERY_BYTES)
@@ -233,13 +238,16 @@ def submission_problems(
     problems += result_problems(result, practice=practice)
     file = folder / submission.source_file if submission.source_file else None
     if submission.kind == "attack":
-        problems += attack_problems(submission, _attacked(submission, beside or folder.resolve().parent), file)
+        problems += attack_problems(submission, attacked(submission, beside or folder.resolve().parent), file)
     elif submission.attack is not None:
         problems.append("a run describes an attack; submit the run alone, and the attack by bench attack")
     else:
         problems += code_problems(result, submission.source, file)
         if submission.command != (command := command_of(result, submission.source_file)):
             problems.append(f"the command is not the one that the identity gives: {command}")
+    origin = result.identity.origin
+    if origin is not None and origin.kind == "samples" and origin.digest != submission.samples.sha256:
+        problems.append("the samples are not those that the identity names: their digest differs")
     if submission.samples.count != result.identity.samples:
         problems.append(f"{submission.samples.count} samples are named, and {result.identity.samples} were drawn")
     if not LOCATION.fullmatch(submission.samples.location):
@@ -247,7 +255,7 @@ def submission_problems(
     return problems
 
 
-def _attacked(submission: Submission, beside: Path) -> Submission | None:
+def attacked(submission: Submission, beside: Path) -> Submission | None:
     """The submission that an attack names, of those that lie beside it; None where there is none."""
     name = "" if submission.attack is None else submission.attack.against
     if not NAMED.fullmatch(name) or not (beside / name / "submission.json").is_file():
@@ -318,6 +326,7 @@ def _decided(result: Result, metrics: Mapping[str, Metric], scores: Scores, clai
         result.counts,
         preset=result.preset,
         data=result.identity.data,
+        origin=result.identity.origin,
         evidence=evidence,
     )
     return decided_samples(found, decisions, evidence)

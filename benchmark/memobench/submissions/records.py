@@ -7,6 +7,7 @@ A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``, or of 
 |---|---|
 | ``submission.json`` | a :class:`Submission` |
 | ``scores.npz`` | per sample: what it matches, and how strongly; and who stands in the pools, as numbers |
+| ``samples.npz`` | the samples as 8-bit images, where they are that and few bytes |
 | ``gallery.png`` | the strongest matches as the run drew them, where there is one |
 | ``<name>.py`` | the plug-in file of generator or detector under its own name, which its digest holds; if any |
 
@@ -60,17 +61,19 @@ class Disclosures(Strict):
 
 
 class SamplesRecord(Strict):
-    """The samples, which do not lie in the submission.
+    """The samples; where they are 8-bit images and few bytes, ``samples.npz`` in the submission holds them as such.
 
     Attributes:
         sha256: Over the shape, and the values as little-endian float32 in C order.
         count: How many.
         location: Where ``samples.npz`` can be had: an https URL, or a file name; empty where nowhere.
+        carried_sha256: Over the bytes of the ``samples.npz`` in the submission; empty where it carries none.
     """
 
     sha256: Digest
     count: Annotated[int, Field(ge=1)]
     location: Annotated[str, Field(max_length=500)] = ""
+    carried_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 class Attack(Strict):
@@ -101,7 +104,8 @@ class Submission(Strict):
         submitted: The day, as YYYY-MM-DD.
         command: What reproduces the result, to be typed as it stands.
         source: Where the generator, or an attack's detector, comes from: "entry" of memobench, "package" (an entry
-            point; ``command`` needs it installed), or "file" (a plug-in file beside).
+            point; ``command`` needs it installed), "file" (a plug-in file beside), or "samples" (it was trained
+            elsewhere, as the result's ``identity.origin`` says; ``command`` measures its samples again).
         source_file: The name of that file, where it is one.
         result: The run's result, unchanged. Of an attack: whose samples they are, as in the attacked run's result, and
             what the attack's detector found on them.
@@ -116,7 +120,7 @@ class Submission(Strict):
     submitter: Submitter
     disclosures: Disclosures
     command: Paragraph
-    source: Literal["entry", "package", "file"]
+    source: Literal["entry", "package", "file", "samples"]
     source_file: Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9][A-Za-z0-9_]*\.py)?$")] = ""
     result: Result
     samples: SamplesRecord

@@ -18,11 +18,12 @@ from memobench.data.phantom import scan_count
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, source_digest
-from memobench.results import SCHEMA_VERSION, Result
+from memobench.results import SCHEMA_VERSION, Origin, Result
 from memobench.run import IDENTITY_VERSION
+from memobench.submissions.untrusted import hidden
 from memobench.task import TASKS, TaskInfo
 
-Source = Literal["entry", "package", "file"]
+Source = Literal["entry", "package", "file", "samples"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 SCHEMAS = (2, SCHEMA_VERSION)  # version 2 lacks the decision alone, which its metrics give
 AGAIN = "run it again with this version of memobench"
@@ -39,6 +40,8 @@ def result_problems(result: Result, *, practice: bool = False) -> list[str]:
     if result.schema_version not in SCHEMAS:
         known = " or ".join(map(str, SCHEMAS))
         problems.append(f"the result is of schema version {result.schema_version}, not {known}; {AGAIN}")
+    if identity.origin is not None and result.schema_version < 3:
+        problems.append("results of that schema version have no origin; measure the samples again")
     if not NAME.fullmatch(identity.model):
         problems.append("the model's name is no name; use letters, digits, _, . and -, 64 at most")
     if result.run_id != identity.run_id:
@@ -74,7 +77,8 @@ def _data_problems(result: Result, task: TaskInfo, practice: bool) -> list[str]:
             "fewer patients; run without --train-patients"
         )
     if identity.samples != task.samples and not (practice and 1 <= identity.samples < task.samples):
-        problems.append(f"it drew {identity.samples} samples, the task asks for {task.samples}; run without --samples")
+        fix = "run without --samples" if identity.origin is None else f"draw {task.samples}, or measure --count of them"
+        problems.append(f"there are {identity.samples} samples, the task asks for {task.samples}; {fix}")
     expected = {name: task.split.train for name in ("train_patients", "holdout_patients")}
     expected |= {"test_patients": task.split.test, "dev_patients": task.split.dev, "fresh_patients": task.split.fresh}
     for name, count in {**expected, "samples": identity.samples}.items():
@@ -103,8 +107,11 @@ def as_json(parameters: Any) -> dict[str, Any]:
     return found
 
 
-def source_of(model: str) -> Source:
-    """Where a generator of this name comes from when no plug-in is loaded; "file" where memobench has none."""
+def source_of(result: Result) -> Source:
+    """Where a result's generator comes from when no plug-in is loaded; "file" where memobench has none of its name."""
+    model = result.identity.model
+    if result.identity.origin is not None:
+        return "samples"
     if model in GENERATORS.files():
         return "entry"
     return "package" if model in GENERATORS.names() else "file"
@@ -121,6 +128,10 @@ def code_problems(result: Result, source: Source, file: Path | None) -> list[str
         file: The plug-in file, where it is one.
     """
     identity = result.identity
+    if (source == "samples") != (identity.origin is not None):
+        return ['the source is "samples" where the identity has an origin, and there alone; submit it again']
+    if identity.origin is not None:
+        return _origin_problems(result, identity.origin)
     if (source == "entry") != (identity.model in GENERATORS.files()):
         return [
             f'the model "{identity.model}" and the source "{source}" disagree; entries of memobench alone are "entry"'
@@ -140,6 +151,20 @@ def code_problems(result: Result, source: Source, file: Path | None) -> list[str
     if code_digest(kind) != identity.generator_code:
         return [f"generator_code is not that of the present {identity.model}; {AGAIN}"]
     return _kind_problems(result, kind)
+
+
+def _origin_problems(result: Result, origin: Origin) -> list[str]:
+    """What is wrong with a generator that was trained elsewhere."""
+    identity, problems = result.identity, []
+    if identity.model in GENERATORS.files():
+        problems.append(f"{identity.model} is a model of memobench, which drew none of these; name it otherwise")
+    if result.control:
+        problems.append("control is true, but controls are memobench's own; submit it as a generator")
+    if origin.kind == "samples" and (identity.generator_code or identity.parameters or result.settings):
+        problems.append("of samples alone neither code nor parameters are known; measure them again")
+    if origin.trained_on and hidden(origin.trained_on):
+        problems.append("what it was trained on holds characters that nobody sees; say it again")
+    return problems
 
 
 def _kind_problems(result: Result, kind: type[Generator]) -> list[str]:
@@ -163,6 +188,9 @@ def command_of(result: Result, source_file: str = "") -> str:
         source_file: Name of the plug-in file beside the submission, where there is one.
     """
     identity = result.identity
+    if identity.origin is not None:  # trained elsewhere: what can be had again are the numbers
+        place = f"leaderboard/submissions/{identity.task}/{result.run_id}"
+        return shlex.join(["bench", "verify", place, "--level", "rescored"])
     words = ["bench", "run", "--model", identity.model, "--task", identity.task, "--preset", result.preset]
     for name, value in sorted(result.settings.items()):
         words += ["--set", f"{name}={value}"]

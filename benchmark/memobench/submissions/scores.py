@@ -7,7 +7,6 @@ numbered by the order of their names, which is the order in which labels are dea
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -200,14 +199,3 @@ def p_values_of(arrays: Arrays, tail: float) -> NDArray[np.float64] | None:
         return None
     times = len(pools.train) / (tail / (2 * TAIL) * len(owners))
     return sample_p_values(arrays["train_score"], arrays["null"], owners, times)
-
-
-def samples_digest(samples: NDArray[np.float32]) -> str:
-    """SHA-256 over the shape, as a JSON list, and the values as little-endian float32 in C order.
-
-    >>> samples_digest(np.zeros((1, 2, 2), np.float32)) == samples_digest(np.zeros((1, 4, 1), np.float32))
-    False
-    """
-    sha = hashlib.sha256(json.dumps(list(samples.shape)).encode())
-    sha.update(np.ascontiguousarray(samples, dtype="<f4").tobytes())
-    return sha.hexdigest()

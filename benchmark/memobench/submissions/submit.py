@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from pydantic import ValidationError
 
 from memobench.base.errors import DataError, MemobenchError, UsageError
 from memobench.base.store import Store, write_json, writing_into
+from memobench.data.samples import samples_digest
 from memobench.data.splits import load_splits
 from memobench.memorization.rates import Pools
 from memobench.results import Result, was_changed
 from memobench.submissions.check import check_submission
 from memobench.submissions.records import Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.rules import code_problems, command_of, result_problems, source_of
-from memobench.submissions.scores import OF_SAMPLES, pool_arrays, samples_digest
+from memobench.submissions.samples import NAME as CARRIED
+from memobench.submissions.samples import packed_samples
+from memobench.submissions.scores import OF_SAMPLES, pool_arrays
 from memobench.submissions.settings import SubmitSettings
 from memobench.submissions.untrusted import DAMAGED, check_values
 from memobench.task import TASKS
@@ -42,7 +46,7 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
         MemobenchError: The run cannot stand on the board; every reason is named with its fix.
     """
     result = _finished(asked.run)
-    source = source_of(result.identity.model)
+    source = source_of(result)
     problems = result_problems(result, practice=practice)
     if not problems:
         problems = code_problems(result, source, asked.plugin if source == "file" else None)
@@ -53,6 +57,7 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
     np.savez_compressed(packed, **scores)  # type: ignore[arg-type]  # no key is allow_pickle
     drawn = asked.run / "gallery.png"  # of phantoms: no other data are accepted
     gallery = drawn.read_bytes() if drawn.is_file() else b""
+    carried = packed_samples(samples)
     source_file = asked.plugin.name if source == "file" and asked.plugin is not None else ""
     try:
         submission = Submission(
@@ -67,7 +72,12 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
             source=source,
             source_file=source_file,
             result=result,
-            samples=SamplesRecord(sha256=samples_digest(samples), count=len(samples), location=asked.samples_at),
+            samples=SamplesRecord(
+                sha256=samples_digest(samples),
+                count=len(samples),
+                location=asked.samples_at,
+                carried_sha256=hashlib.sha256(carried).hexdigest() if carried else "",
+            ),
             scores_sha256=hashlib.sha256(packed.getvalue()).hexdigest(),
             gallery_sha256=hashlib.sha256(gallery).hexdigest() if gallery else "",
         )
@@ -75,7 +85,8 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; change that word") from error
     check_values(submission.model_dump(mode="json"))
-    return submission, _write(asked, submission, packed.getvalue(), gallery, practice)
+    files = {"scores.npz": packed.getvalue(), "gallery.png": gallery, CARRIED: carried}
+    return submission, _write(asked, submission, files, practice)
 
 
 def next_steps(folder: Path) -> str:
@@ -116,7 +127,7 @@ def _arrays(folder: Path, result: Result) -> tuple[np.ndarray, dict[str, np.ndar
     return samples, {**scores, **pool_arrays(Pools.of(splits.train, splits.holdout))}
 
 
-def _write(asked: SubmitSettings, submission: Submission, scores: bytes, gallery: bytes, practice: bool) -> Path:
+def _write(asked: SubmitSettings, submission: Submission, files: Mapping[str, bytes], practice: bool) -> Path:
     """Write beside the place, check there as the board will, then move: what stands under its name is whole."""
     result = submission.result
     final = asked.into / result.identity.task / result.run_id
@@ -127,9 +138,9 @@ def _write(asked: SubmitSettings, submission: Submission, scores: bytes, gallery
         with tempfile.TemporaryDirectory(prefix=".submit.", dir=asked.into) as scratch:
             partial = Path(scratch) / "submissions" / result.identity.task / result.run_id
             partial.mkdir(parents=True)
-            (partial / "scores.npz").write_bytes(scores)
-            if gallery:
-                (partial / "gallery.png").write_bytes(gallery)
+            for name, content in files.items():
+                if content:
+                    (partial / name).write_bytes(content)
             if asked.plugin is not None and submission.source_file:
                 shutil.copyfile(asked.plugin, partial / submission.source_file)
             write_json(partial / "submission.json", submission.model_dump(mode="json"))

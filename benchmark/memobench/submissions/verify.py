@@ -17,6 +17,7 @@ from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import Store, write_json
 from memobench.base.version import VERSION
+from memobench.data.samples import samples_digest
 from memobench.data.splits import load_splits
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES
@@ -24,13 +25,12 @@ from memobench.measure.attack import knowing
 from memobench.results import Metric
 from memobench.run import run
 from memobench.settings import RunSettings
-from memobench.submissions.check import Checked, check_submission
+from memobench.submissions.check import Checked, attacked, check_submission
 from memobench.submissions.compare import OF_INTERVAL, differences, overlaps, remeasured
 from memobench.submissions.leaks import leak_test
 from memobench.submissions.records import Difference, Submission, Verification
 from memobench.submissions.reference import Reference, null_problems
 from memobench.submissions.samples import OTHER_SAMPLES, read_samples
-from memobench.submissions.scores import samples_digest
 from memobench.submissions.settings import VerifySettings
 from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.task import TASKS
@@ -70,7 +70,7 @@ def verify(
         if submission.attack is not None:
             checked = _attacked_again(checked, submission, folder, asked, track)
         elif asked.level == "rescored":
-            checked = _rescored(checked, submission, asked, track)
+            checked = _rescored(checked, submission, folder, asked, track)
         else:
             checked = _reproduced(checked, submission, folder, asked, track, say)
     return Verification(
@@ -112,12 +112,12 @@ def write_verification(verification: Verification, folder: Path, submitted_by: s
     return file
 
 
-def _rescored(checked: Checked, submission: Submission, asked: VerifySettings, track: Track) -> Checked:
+def _rescored(checked: Checked, submission: Submission, folder: Path, asked: VerifySettings, track: Track) -> Checked:
     """Measure the samples again, with the task's own detector."""
     from memobench.measure import measurement
 
     identity = submission.result.identity
-    pixels = read_samples(submission, asked.samples)
+    pixels = read_samples(submission, asked.samples, folder)
     if samples_digest(pixels) != submission.samples.sha256:
         return replace(checked, problems=[OTHER_SAMPLES])
     device, store = device_of(asked.device), Store(asked.out / ".stages")
@@ -169,8 +169,11 @@ def _attacked_again(
         if not asked.run_their_code:
             raise UsageError("this would execute the attack's own detector; read it, then add --run-their-code")
         load_plugin(folder / submission.source_file)
-    pixels = read_samples(submission, asked.samples)
-    if samples_digest(pixels) != submission.samples.sha256 or attack is None:
+    if attack is None:
+        return replace(checked, problems=["it is no attack"])
+    beside = folder.resolve().parent
+    pixels = read_samples(attacked(submission, beside) or submission, asked.samples, beside / attack.against)
+    if samples_digest(pixels) != submission.samples.sha256:
         return replace(checked, problems=[OTHER_SAMPLES])
     measured = measure_again(pixels, result, attack.detector, out=asked.out, device=asked.device, track=track)
     rows = differences(result.metrics, measured.metrics, remeasured)
@@ -202,6 +205,8 @@ def _reproduced(
 ) -> Checked:
     """Train and sample again with the same seed, and see whether the intervals meet."""
     result = submission.result
+    if result.identity.origin is not None:
+        raise UsageError("it was trained elsewhere, so rescored is its highest level; give --level rescored")
     if submission.source_file:
         if not asked.run_their_code:
             raise UsageError("this would execute the submission's own code; read it, then add --run-their-code")

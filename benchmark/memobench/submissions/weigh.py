@@ -54,6 +54,7 @@ def weigh(result: Result, scores: Mapping[str, NDArray[Any]]) -> Weighed:
         result.counts,
         preset=result.preset,
         data=result.identity.data,
+        origin=result.identity.origin,
         evidence=evidence,
     )
     held_out = decisions.called & (decisions.side < 0)

@@ -125,7 +125,7 @@ def training_cost(trained: list[Trained], device: str) -> TrainingCost:
 
 
 def _fit_key(identity: Identity) -> dict[str, Any]:
-    names = ("task", "split_digest", "model", "parameters", "generator_code", "seed", "shape")
+    names = ("task", "split_digest", "model", "parameters", "generator_code", "seed", "shape", "origin")
     return {name: value for name, value in identity.model_dump(mode="json").items() if name in names}
 
 

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from memobench.data.files.limits import DEFLATE, check_size, product
-from memobench.data.files.picture import Header, Raw, Unreadable, grey
+from memobench.data.files.picture import Header, Raw, Unreadable, grey, type_limits
 
 _CHANNELS = (3, 4)
 _PATIENTS = ("patient_id", "patient_ids", "patient", "patients", "subject", "subjects", "subject_id", "subject_ids")
@@ -105,7 +105,7 @@ def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
         values, colour = grey(np.moveaxis(values, layout.channel, -1))
     if values.ndim != dim:
         raise Unreadable(f"holds an array of shape {_by(found.shape)}, which is no {dim}D image")
-    return Raw(np.asarray(values), colour=colour)
+    return Raw(np.asarray(values), colour=colour, limits=type_limits(whole.dtype))
 
 
 def read_row(file: Path, name: str, row: int, limit: int) -> Raw:

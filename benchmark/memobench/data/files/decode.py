@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from memobench.data.files.picture import Header, Picture, Raw, Unreadable, pictu
 
 _LONGEST = 200  # characters of another library's message
 _LIMIT = gib(MAX_IMAGE_GIB)
+Scale = Callable[[Raw], Picture]
 
 
 def header(file: Path, limit: int = _LIMIT) -> Header | None:
@@ -89,15 +90,15 @@ def _read(files: Sequence[Path], frame: int | None, dim: int, limit: int) -> tup
         raise Unreadable(_reason(error)) from error
 
 
-def decode(files: Sequence[Path], frame: int | None, dim: int, limit: int = _LIMIT) -> Picture:
-    """As :func:`read`, scaled to [0, 1].
+def decode(files: Sequence[Path], frame: int | None, dim: int, limit: int = _LIMIT, scale: Scale = picture) -> Picture:
+    """As :func:`read`, scaled to [0, 1], by its own percentiles unless ``scale`` says otherwise.
 
     Raises:
         Unreadable: It is broken, or its values are no image.
     """
     raw, kind = _read(files, frame, dim, limit)
     try:
-        return replace(picture(raw), kind=kind)
+        return replace(scale(raw), kind=kind)
     except MemoryError as error:
         raise Unreadable(_reason(error)) from error
 

@@ -16,10 +16,10 @@ from memobench.base.errors import DataError, UsageError
 from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.data.files.archives import folder_of
-from memobench.data.files.decode import decode, header
+from memobench.data.files.decode import Scale, decode, header
 from memobench.data.files.limits import MAX_IMAGE_GIB, gib
 from memobench.data.files.patients import Owners, owners
-from memobench.data.files.picture import Header, Unreadable
+from memobench.data.files.picture import Header, Unreadable, picture
 from memobench.data.files.series import Part, likely_dim, parts
 from memobench.data.files.walk import files_in, shown
 from memobench.data.manifest import read_manifest
@@ -79,6 +79,7 @@ class Inspection:
         other_dim: How many of the unreadable files are whole, but of the other dimension.
         guessed: Whether the patients are a guess from names.
         limit: Bytes of pixels that one file may declare.
+        scale: How values become [0, 1].
     """
 
     root: Path
@@ -92,6 +93,7 @@ class Inspection:
     other_dim: int = 0
     guessed: bool = False
     limit: int = gib(MAX_IMAGE_GIB)
+    scale: Scale = picture
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,20 @@ def inspect_folder(
         DataError: There is no folder, no image in it, or a file that cannot be used; three are named.
     """
     found = survey(root, dim=dim, patient_regex=patient_regex, max_image_gib=max_image_gib, track=track)
+    return usable(found, root, skip_unreadable=skip_unreadable)
+
+
+def usable(found: Inspection, root: Path, *, skip_unreadable: bool = False) -> Inspection:
+    """What was found, unless files cannot be used and are not to be left out.
+
+    Args:
+        found: By :func:`survey`.
+        root: As it was asked for.
+        skip_unreadable: See :func:`inspect_folder`.
+
+    Raises:
+        DataError: There is no image, or a file that cannot be used; three are named.
+    """
     if not found.unreadable:
         return found
     folder, count = shown(str(root)), len(found.unreadable)
@@ -161,9 +177,12 @@ def survey(
     dim: int | None = None,
     patient_regex: str | None = None,
     max_image_gib: float = MAX_IMAGE_GIB,
+    scale: Scale = picture,
     track: Track = silent,
 ) -> Inspection:
     """As :func:`inspect_folder`, but what cannot be read is only listed, even if it is everything.
+
+    ``scale`` says how values become [0, 1].
 
     Raises:
         UsageError: The dimension or the pattern is wrong.
@@ -209,7 +228,7 @@ def survey(
     unreadable |= other
     other_dim = sum(headers[file].dim != chosen and not headers[file].series for file in other)
     facts: list[tuple[Part, _Facts]] = []
-    looked = threaded(partial(_look, root, chosen, limit), pieces, "reading images", chosen, track)
+    looked = threaded(partial(_look, root, chosen, limit, scale), pieces, "reading images", chosen, track)
     for part, fact in zip(pieces, looked, strict=True):
         if isinstance(fact, str):
             where = "" if part.frame is None else f"(frame {part.frame + 1}) "
@@ -222,7 +241,9 @@ def survey(
     named = whose.known or any(headers[item.file].patients for item in items)
     how = whose.how if whose.known or not named else "the arrays of each batch that name them"
     kinds = _kinds(facts)
-    return Inspection(root, items, left_out, chosen, named, how, tuple(notes), kinds, other_dim, whose.guessed, limit)
+    return Inspection(
+        root, items, left_out, chosen, named, how, tuple(notes), kinds, other_dim, whose.guessed, limit, scale
+    )
 
 
 def _item(part: Part, head: Header, whose: Owners, shape: tuple[int, ...]) -> Item:
@@ -278,10 +299,10 @@ def _headers(root: Path, names: Sequence[str], limit: int, track: Track) -> tupl
     return headers, unreadable
 
 
-def _look(root: Path, dim: int, limit: int, part: Part) -> _Facts | str:
+def _look(root: Path, dim: int, limit: int, scale: Scale, part: Part) -> _Facts | str:
     files = [root / file for file in part.files]
     try:
-        seen = decode(files, part.frame, dim, limit)
+        seen = decode(files, part.frame, dim, limit, scale)
     except Unreadable as error:
         return str(error)
     shape = seen.pixels.shape

@@ -24,6 +24,8 @@ PERCENTILES = (0.5, 99.5)
 BY_PERCENTILES = "scaled by the 0.5 to 99.5 percentile range of each"
 IN_WINDOW = "shown in its DICOM window"
 SCALING_VERSION = 3  # of the rule above; what was stored under another is read again
+_LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0), "bool": (0.0, 1.0)}
+_SLACK = 1e-6  # of a range: what rounding in float32 adds
 _LEVELS = 2**20  # of brightness: coarser than rounding in float64, so that equal images are equal to the bit
 
 
@@ -77,6 +79,7 @@ class Raw:
         inverted: Whether the smallest value means white.
         colour: Whether these are the luminances of a colour image.
         background: Where the values are padding (as ``values``, bool); None where nothing is.
+        limits: Black and white, where the stored type says them (8 and 16 bit); else None.
     """
 
     values: NDArray[Any]
@@ -85,6 +88,16 @@ class Raw:
     inverted: bool = False
     colour: bool = False
     background: NDArray[np.bool_] | None = None
+    limits: tuple[float, float] | None = None
+
+
+def type_limits(dtype: np.dtype[Any]) -> tuple[float, float] | None:
+    """Black and white of a type that says them itself.
+
+    >>> type_limits(np.dtype(np.uint8)), type_limits(np.dtype(np.float32))
+    ((0.0, 255.0), None)
+    """
+    return _LIMITS.get(dtype.name)
 
 
 @dataclass(frozen=True)
@@ -140,6 +153,46 @@ def picture(raw: Raw, within: str = IN_WINDOW) -> Picture:
     else:
         pixels = stretched(np.where(padding, real.min(), drawn))
     return Picture(pixels, low, high, scaling, raw.colour)
+
+
+def as_it_is(raw: Raw, value_range: tuple[float, float] | None = None) -> Picture:
+    """Grey values as [0, 1] by one black and one white for all images; nothing is stretched, and even images may be.
+
+    For synthetic images, which come as their generator drew them: an image of 8 bit is v / 255 to the bit. A window and
+    padding are not regarded.
+
+    Args:
+        raw: The values as they are stored.
+        value_range: Black and white; None for those of the type (8 and 16 bit), and 0 and 1 of floating point.
+
+    Raises:
+        Unreadable: NaN, infinite, or values outside; or nothing says which are black and white.
+
+    >>> as_it_is(Raw(np.array([[-1, 0, 1]])), (-1, 1)).pixels.tolist()
+    [[0.0, 0.5, 1.0]]
+    """
+    values = raw.values
+    if not values.size or values.dtype.kind not in "biuf":
+        raise Unreadable(f"holds {values.size} values of type {values.dtype}, no image")
+    if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
+        raise Unreadable(f"holds {int((~finite).sum())} NaN or infinite values")
+    low, high = float(values.min()), float(values.max())
+    known = value_range or raw.limits or ((0.0, 1.0) if values.dtype.kind == "f" else None)
+    if known is None or not _within(low, high, known):
+        outside = "" if known is None else f", outside {known[0]:g} to {known[1]:g}"
+        raise Unreadable(
+            f"holds {values.dtype} values from {low:g} to {high:g}{outside}; say which are black and white, "
+            "--value-range -1,1 for example, or scale each image by its own range with --value-range each"
+        )
+    black, white = known
+    unit = np.clip((values.astype(np.float64) - black) / (white - black), 0, 1).astype(np.float32)
+    scaling = f"{black:g} is black, {white:g} white"
+    return Picture(1 - unit if raw.inverted else unit, low, high, scaling, raw.colour)
+
+
+def _within(low: float, high: float, limits: tuple[float, float]) -> bool:
+    slack = _SLACK * (limits[1] - limits[0])
+    return limits[0] - slack <= low and high <= limits[1] + slack
 
 
 def stretched(values: NDArray[Any], counted: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:

@@ -102,7 +102,8 @@ def contrast_agrees(a: Images, b: Images) -> bool:
 def _fill(inspection: Inspection, job: tuple[NDArray[np.float32], Item]) -> None:
     target, item = job
     try:
-        seen = decode([inspection.root / file for file in item.files], item.frame, inspection.dim, inspection.limit)
+        files = [inspection.root / file for file in item.files]
+        seen = decode(files, item.frame, inspection.dim, inspection.limit, inspection.scale)
     except Unreadable as error:
         raise DataError(f"{shown(item.file)} {error}; it was changed while it was looked at, start again") from error
     target[...] = resize(seen.pixels, target.shape)

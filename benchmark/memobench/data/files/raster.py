@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from memobench.data.files.limits import DEFLATE, check_size
-from memobench.data.files.picture import Header, Raw, Unreadable, grey
+from memobench.data.files.picture import Header, Raw, Unreadable, grey, type_limits
 from memobench.data.files.tiff import count_pages
 
 Image.init()  # Pillow looks up the formats that it is asked for only among those that it has loaded
@@ -57,12 +57,18 @@ def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
             _check_sums(content)
         if dim == 2:
             values, inverted, colour = _page(image, frame or 0)
-            return Raw(values, inverted=inverted, colour=colour)
+            return Raw(values, inverted=inverted, colour=colour, limits=_limits(values, colour))
         pages = [_page(image, page) for page in range(count)]
     if len({(values.shape, values.dtype.kind, values.dtype.itemsize, inverted) for values, inverted, _ in pages}) > 1:
         raise Unreadable("has pages of different size or type, so they are no slices of one volume")
     volume = np.stack([values for values, *_ in pages])
-    return Raw(volume, inverted=pages[0][1], colour=any(colour for *_, colour in pages))
+    colour = any(colour for *_, colour in pages)
+    return Raw(volume, inverted=pages[0][1], colour=colour, limits=_limits(volume, colour))
+
+
+def _limits(values: NDArray[Any], colour: bool) -> tuple[float, float] | None:
+    """Black and white of a page: a luminance is one of 8-bit colours."""
+    return type_limits(np.dtype(np.uint8)) if colour else type_limits(values.dtype)
 
 
 def _pages(start: bytes, file: Path, limit: int) -> int:

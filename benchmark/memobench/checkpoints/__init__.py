@@ -1,0 +1,1 @@
+"""Generators that were trained elsewhere: samples alone, or a checkpoint that memobench can sample. Never a pickle."""
