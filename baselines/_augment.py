@@ -19,7 +19,7 @@ from ._nets import WIDTHS
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn anew for each image and each step.
+    """What is drawn for each image in each step.
 
     Attributes:
         flip: Probability of a mirror image.

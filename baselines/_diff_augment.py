@@ -1,4 +1,4 @@
-"""Differentiable augmentation of what a discriminator sees, real and generated alike.
+"""Differentiable augmentation of what a discriminator sees, real or generated.
 
 Zhao et al., Differentiable Augmentation for Data-Efficient GAN Training, NeurIPS 2020: with few images a discriminator
 learns them by heart; if it only ever sees them recoloured, moved and with a hole, it cannot. The gradient flows back

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
-from memobench.training.loop import step_generator
+from memobench.training.loop import Training, Watch, step_generator, train_loop
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ._device import autocast
+from ._frame import Fit
 
 LOSS_TIMES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # where the loss of an image is taken, as shares of the time
 MOST_WEIGHT = 5.0  # as the largest signal-to-noise ratio that Hang et al. count in full
@@ -18,8 +22,66 @@ MOST_WEIGHT = 5.0  # as the largest signal-to-noise ratio that Hang et al. count
 Errors = Callable[[Tensor, Tensor, Tensor], Tensor]  # errors(clean (N, C, *S), noise (N, C, *S), times (N,)): (N,)
 
 
+@dataclass(frozen=True)
+class Denoiser:
+    """A network that is trained on data mixed with noise at random times, and judges data in the same way.
+
+    Attributes:
+        net: The network, on its device.
+        errors: The error of what it predicts of each member at its time.
+        times: Evenly spread shares (B,) in [0, 1] to the times (B,) of one minibatch.
+        loss_times: The times at which :meth:`losses` takes the errors.
+        batch: Members of a minibatch.
+    """
+
+    net: nn.Module
+    errors: Errors
+    times: Callable[[Tensor], Tensor]
+    loss_times: Sequence[int | float]
+    batch: int
+
+    def train(
+        self, data: Callable[[int], Tensor], training: Training, fit: Fit, *, name: str, held_out: Tensor | None = None
+    ) -> NDArray[np.float32]:
+        """Minimise the mean error at random times.
+
+        Args:
+            data: ``data(k)`` is minibatch k, (B, C, *S), on the device.
+            training: Steps, learning rate and so on.
+            fit: The fit that this is part of.
+            name: Of the network, in progress and checkpoints.
+            held_out: Data that the network is not trained on, whose mean loss says when to stop as ``fit`` demands;
+                None: do all steps.
+
+        Returns:
+            The loss of each step.
+        """
+        watch = None
+        if held_out is not None and fit.held_out is not None:
+            unseen, seed = held_out, fit.seed("held out")
+            watch = Watch(
+                lambda: float(self.losses(unseen, seed=seed).mean()), fit.held_out.every, fit.held_out.patience
+            )
+        return train_loop(
+            self.net,
+            objective(self.errors, data, self.times, seed=fit.seed("diffusion")),
+            training,
+            name=name,
+            context=fit.context,
+            identity=fit.identity,
+            batch=self.batch,
+            compiled=[self.net],
+            watch=watch,
+        )
+
+    @torch.no_grad()
+    def losses(self, data: Tensor, *, seed: int) -> Tensor:
+        """The mean error of each member of (N, C, *S) over ``loss_times``, (N,)."""
+        return mean_errors(self.errors, data, self.loss_times, batch=self.batch, seed=seed)
+
+
 def even_shares(count: int, random: torch.Generator) -> Tensor:
-    """One number from each of ``count`` equal strata of [0, 1], in random order, all shifted alike at random: (count,).
+    """One number from each of ``count`` equal strata of [0, 1], in random order, with one random shift: (count,).
 
     A quieter loss than independent times (Kingma et al., Variational Diffusion Models, NeurIPS 2021, appendix I.1).
 
@@ -87,19 +149,6 @@ def loss_steps(timesteps: int) -> list[int]:
     return [round(share * (timesteps - 1)) for share in LOSS_TIMES]
 
 
-def velocity_errors(net: nn.Module, schedule: DDPMScheduler, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-    """Squared error (N,) of the predicted velocity v = a_t noise - s_t clean at a_t clean + s_t noise.
-
-    Salimans & Ho, Progressive Distillation for Fast Sampling of Diffusion Models, ICLR 2022, section 4.
-    """
-    noisy = schedule.add_noise(clean, noise, times)
-    with autocast(clean.device):
-        predicted = net(noisy, times)
-    target: Tensor = schedule.get_velocity(clean, noise, times)
-    errors: Tensor = (predicted.float() - target) ** 2
-    return errors.flatten(1).mean(dim=1)
-
-
 def image_errors(net: nn.Module, schedule: DDPMScheduler, clean: Tensor, noise: Tensor, times: Tensor) -> Tensor:
     """Squared error (N,) of the velocity that follows from the predicted clean data, capped where noise is faint.
 
@@ -107,12 +156,24 @@ def image_errors(net: nn.Module, schedule: DDPMScheduler, clean: Tensor, noise: 
     that of p over s_t^2 = 1 + SNR. This weight is cut at ``MOST_WEIGHT`` (Hang et al., Efficient Diffusion Training via
     Min-SNR Weighting Strategy, ICCV 2023).
     """
-    noisy = schedule.add_noise(clean, noise, times)
+    a, s = amplitudes(schedule, times, clean.ndim)
     with autocast(clean.device):
-        predicted = net(noisy, times)
+        predicted = net(a * clean + s * noise, times)
     errors: Tensor = ((predicted.float() - clean) ** 2).flatten(1).mean(dim=1)
     noise_variance: Tensor = 1 - schedule.alphas_cumprod.to(clean.device)[times]
     return errors * (1 / noise_variance).clamp(max=MOST_WEIGHT)
+
+
+def amplitudes(schedule: DDPMScheduler, times: Tensor, axes: int) -> tuple[Tensor, Tensor]:
+    """The shares a_t of the data and s_t of the noise in data mixed with noise; a_t^2 + s_t^2 = 1.
+
+    Args:
+        schedule: Knows a_t^2 of each time step.
+        times: (N,) time steps.
+        axes: Of the data, to whose form (N, 1, ...) both are brought.
+    """
+    kept: Tensor = schedule.alphas_cumprod.to(times.device)[times].reshape(-1, *[1] * (axes - 1))
+    return kept**0.5, (1 - kept) ** 0.5
 
 
 @torch.no_grad()

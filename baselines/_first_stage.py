@@ -1,37 +1,26 @@
-"""A KL autoencoder and the frame of a model of its latents: what `ldm` and `flow` have in common.
+"""The first stage of the models of latents: a KL autoencoder, and latents of mean 0 and standard deviation 1.
 
-Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022, section 3.1. A subclass says
-how noise and latents are mixed (:meth:`LatentGenerator._errors`) and how noise becomes a latent
-(:meth:`LatentGenerator._solve`). Under one seed all subclasses have the same autoencoder, minibatches and noise, so
-that a comparison of two is one of their objectives and samplers alone.
+Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022, section 3.1. Under one seed
+`ldm` and `flow` have the same autoencoder and minibatches, so that a comparison of the two is one of their objectives
+and samplers alone.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from memobench.base.errors import MemobenchError
-from memobench.base.seeds import derive_seed
-from memobench.generator import Context, Generator
-from memobench.images import Images
-from memobench.training.loop import Training, Watch, batch_indices, seeded, step_generator, train_loop
-from memobench.training.processes import drawn
+from memobench.training.loop import step_generator, train_loop
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._augment import augmented
-from ._device import autocast, load_weights, place, reproducible, to_images, to_pixels, weights
-from ._diffusion import mean_errors, objective
+from ._device import autocast
 from ._fields import autoencoder_levels, check_fields, check_levels
-from ._nets import autoencoder, from_patches, scaled, to_patches, unet
+from ._frame import Fit, augmented_views, minibatch, training_of
+from ._nets import autoencoder, from_patches, scaled, to_patches
 
 LATENT_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "smoke": {
@@ -75,346 +64,152 @@ LATENT_PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Images that tell when to stop training, and how.
+class LatentFields(Protocol):
+    """The fields of a model of latents that its first stage is made and trained by; `ldm` describes them."""
+
+    downsampling: tuple[int, ...]
+    patch: tuple[int, ...]
+    channels: tuple[int, ...]
+    autoencoder_blocks: int
+    latent_channels: int
+    kl: float
+    gradient: float
+    autoencoder_steps: int
+    autoencoder_batch: tuple[int, ...]
+    autoencoder_rate: float
+    width: str
+    augment: str
+    views: int
+    unet_channels: tuple[int, ...]
+
+
+def check_latent_fields(fields: LatentFields) -> None:
+    """Refuse settings that no model of latents can have, and make tuples of the lists that JSON gives.
+
+    Raises:
+        ValueError: A count is below 1, a patch does not divide the downsampling, or too few channels are given.
+    """
+    pairs = ("downsampling", "patch", "autoencoder_batch", "batch")
+    check_fields(fields, lists=("channels", "unet_channels"), pairs=pairs)
+    check_levels(fields.downsampling, fields.patch, fields.channels)
+
+
+class FirstStage:
+    """A KL autoencoder for images of one shape, with the mean and standard deviation of its latents.
+
+    To train on CPUs it works on patches folded into channels, which spares it the finest levels.
+
+    Args:
+        fields: Of the model that it belongs to.
+        shape: Of the images.
+        device: Where the images of a minibatch are brought.
 
     Attributes:
-        images: What the model is not trained on.
-        every: Steps from one look at their loss to the next.
-        patience: Looks without a new lowest loss after which training stops.
+        net: MONAI's AutoencoderKL.
+        scale: Latents to mean 0 and standard deviation 1, and back.
+        multiple: What the sides of padded images are multiples of, so that autoencoder and U-Net can halve them.
+        latent_shape: (C, *S / downsampling), of the latent of a padded image.
     """
 
-    images: Images
-    every: int
-    patience: int
+    def __init__(self, fields: LatentFields, shape: tuple[int, ...], device: torch.device) -> None:
+        self.fields, self.device = fields, device
+        dimensions = len(shape)
+        which = dimensions - 2  # of the values for 2D and for 3D
+        downsampling, self.patch = fields.downsampling[which], fields.patch[which]
+        self.batch = fields.autoencoder_batch[which]
+        self.multiple = downsampling << (len(fields.unet_channels) - 1)
+        sides = [-(-side // self.multiple) * self.multiple // downsampling for side in shape]
+        self.latent_shape = (fields.latent_channels, *sides)
+        channels = scaled(fields.channels[-autoencoder_levels(downsampling, self.patch) :], fields.width)
+        self.net = autoencoder(dimensions, channels, fields.latent_channels, fields.autoencoder_blocks, self.patch)
+        self.scale = Scale(fields.latent_channels, dimensions)
 
-
-@dataclass
-class LatentGenerator(Generator):
-    """A KL autoencoder, and a U-Net that turns noise into its latents; abstract.
-
-    Images are padded inside to sides that both networks can halve, and samples are cropped back; sides from 32 to 128
-    are what the presets are meant for. To train on CPUs the autoencoder works on patches folded into channels, which
-    spares it the finest levels. Where 2D and 3D differ, a field holds two values, the first for 2D: a level or an
-    image of a batch costs several times more in 3D.
-
-    Attributes:
-        downsampling: Side of an image divided by side of its latent, a power of two; in 2D and in 3D.
-        patch: Side of the folded patches, a power of two up to ``downsampling``, 1 folds nothing; in 2D and in 3D.
-        channels: Autoencoder's feature channels, finest level first. Of these the coarsest are used: one more than
-            the times a patch grid must be halved to reach the latent.
-        autoencoder_blocks: Residual blocks per level of the autoencoder.
-        latent_channels: Channels of a latent.
-        kl: Weight of the latents' Kullback-Leibler divergence from a standard normal, per latent value.
-        gradient: Weight of the L1 difference of image gradients beside that of the pixels (Mathieu et al., ICLR 2016).
-        autoencoder_steps: Optimizer steps of the autoencoder.
-        autoencoder_batch: Images per minibatch of the autoencoder; in 2D and in 3D.
-        autoencoder_rate: Highest learning rate of the autoencoder.
-        width: "small", "base" or "large": half, once or twice the channels of both networks.
-        augment: "none", "study" or "strong": what is done to training images (:mod:`_augment`).
-        views: Augmented versions of each training image that are encoded; of no consequence without augmentation.
-        unet_channels: U-Net's feature channels, finest level first.
-        blocks: Residual blocks per level of the U-Net.
-        steps: Optimizer steps of the model of latents.
-        batch: Latents per minibatch of the model of latents; in 2D and in 3D.
-        learning_rate: Highest learning rate of the model of latents.
-        weight_decay: AdamW's decoupled weight decay, for both.
-        warm_up: Share of the steps over which the learning rate rises.
-        ema: Decay of the averaged weights, for both.
-        accumulate: Minibatches per optimizer step, for both.
-        NAME: The registry's name, for messages.
-        STAGE: What the model of latents is called in progress, checkpoints and ``history_``.
-    """
-
-    downsampling: tuple[int, ...] = (8, 8)
-    patch: tuple[int, ...] = (4, 4)
-    channels: tuple[int, ...] = (64, 64)
-    autoencoder_blocks: int = 1
-    latent_channels: int = 4
-    kl: float = 1e-4
-    gradient: float = 0.5
-    autoencoder_steps: int = 2000
-    autoencoder_batch: tuple[int, ...] = (8, 4)
-    autoencoder_rate: float = 3e-3
-    width: str = "base"
-    augment: str = "none"
-    views: int = 16
-    unet_channels: tuple[int, ...] = (64, 128)
-    blocks: int = 1
-    steps: int = 1650
-    batch: tuple[int, ...] = (32, 16)
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    warm_up: float = 0.05
-    ema: float = 0.995
-    accumulate: int = 1
-
-    NAME: ClassVar[str]
-    STAGE: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        """Refuse settings that no network can have.
-
-        Raises:
-            ValueError: A count is below 1, a patch does not divide the downsampling, or too few channels are given.
-        """
-        pairs = ("downsampling", "patch", "autoencoder_batch", "batch")
-        check_fields(self, lists=("channels", "unet_channels"), pairs=pairs)
-        check_levels(self.downsampling, self.patch, self.channels)
-
-    # ------------------------------------------------------------------------------------------ what a subclass gives
-
-    @abstractmethod
-    def _errors(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-        """The squared error (N,) of what the U-Net predicts of normalised latents mixed with noise (N, C, *S)."""
-
-    @abstractmethod
-    def _training_times(self, shares: Tensor) -> Tensor:
-        """Evenly spread shares (B,) in [0, 1] to the times (B,) at which one minibatch is trained."""
-
-    @abstractmethod
-    def _loss_times(self) -> Sequence[int | float]:
-        """The times at which :meth:`loss` looks."""
-
-    @abstractmethod
-    def _solve(self, noise: Tensor) -> Tensor:
-        """Noise (N, C, *S) to normalised latents."""
-
-    # ------------------------------------------------------------------------------------------------------------ fit
-
-    def fit(self, images: Images, *, context: Context, held_out: HeldOut | None = None) -> Self:
-        """Train the autoencoder, encode the images once, and train the model of their latents.
-
-        Args:
-            images: What to learn from.
-            context: Seed, device and so on.
-            held_out: Other images, whose loss says when the model of latents has had enough; None: do all steps.
-        """
-        if not len(images):
-            raise MemobenchError("there are no images to fit; give at least one")
-        self._build(images.shape, context.device, seed=context.seed)
-        parts: list[Any] = [images.digest, dataclasses.asdict(self)]
-        if held_out is not None:
-            parts += [held_out.images.digest, held_out.every, held_out.patience]
-        identity = json.dumps(parts, sort_keys=True)
-        pixels = to_pixels(images, self._multiple())
-        with reproducible():
-            self.history_ = {"autoencoder": self._fit_autoencoder(pixels, context, identity)}
-            views = augmented_views(pixels, self.augment, self.views, seed=derive_seed(context.seed, "views"))
-            latents = self._encode(views)
-            axes = (0, *range(2, latents.ndim))
-            self.mean_ = latents.mean(dim=axes, keepdim=True)
-            self.sd_ = latents.std(dim=axes, keepdim=True, correction=0) + 1e-6
-            latents = (latents - self.mean_) / self.sd_
-            self.history_[self.STAGE] = self._fit_latents(latents, context, identity, held_out)
-        return self
-
-    def _fit_autoencoder(self, pixels: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
-        """Minimise L1 of pixels and gradients plus a small KL divergence of the latents."""
-        seed = derive_seed(context.seed, "autoencoder")
-        net = self.autoencoder_
+    def train(self, pixels: Tensor, fit: Fit) -> NDArray[np.float32]:
+        """Minimise L1 of pixels and gradients plus a small KL divergence of the latents; the loss of each step."""
+        fields, net, seed = self.fields, self.net, fit.seed("autoencoder")
 
         def loss(k: int) -> Tensor:
-            chosen = batch_indices(len(pixels), self.autoencoder_batch_, k, seed=seed)
-            real = augmented(pixels[chosen], self.augment, step_generator(seed, "augment", k)).to(self.device_)
-            with autocast(self.device_):
-                mean, sd = net.encode(to_patches(real, self.patch_))  # type: ignore[operator]
+            real = minibatch(pixels, self.batch, k, augment=fields.augment, seed=seed).to(self.device)  # x
+            with autocast(self.device):
+                mean, sd = net.encode(to_patches(real, self.patch))  # type: ignore[operator]  # q(z|x) = N(mean, sd^2)
                 noise = torch.randn(mean.shape, generator=step_generator(seed, "latent", k)).to(mean.device)
-                made = from_patches(net.decode(mean + sd * noise), self.patch_)  # type: ignore[operator]
+                made = from_patches(net.decode(mean + sd * noise), self.patch)  # type: ignore[operator]  # D(z), z ~ q
             made, mean, sd = made.float(), mean.float(), sd.float()
             # KL(N(mean, sd^2) || N(0, 1)), Kingma & Welling 2014, appendix B
             divergence = 0.5 * (mean**2 + sd**2 - 2 * sd.log() - 1).mean()
-            total: Tensor = reconstruction_error(made, real, self.gradient) + self.kl * divergence
+            total: Tensor = reconstruction_error(made, real, fields.gradient) + fields.kl * divergence
             return total
 
-        training = training_of(self, self.autoencoder_steps, self.autoencoder_rate)
         return train_loop(
             net,
             loss,
-            training,
+            training_of(fields, fields.autoencoder_steps, fields.autoencoder_rate),
             name="autoencoder",
-            context=context,
-            identity=identity,
-            batch=self.autoencoder_batch_,
+            context=fit.context,
+            identity=fit.identity,
+            batch=self.batch,
             compiled=[net.encoder, net.decoder],  # type: ignore[list-item]  # torch types attributes as tensors too
         )
 
-    def _fit_latents(
-        self, latents: Tensor, context: Context, identity: str, held_out: HeldOut | None
-    ) -> NDArray[np.float32]:
-        """Minimise the error of what the U-Net predicts, at random times."""
-        seed = derive_seed(context.seed, "diffusion")
+    def learn_scale(self, pixels: Tensor, *, seed: int) -> Tensor:
+        """The latents of the training images (N, 1, *S), or of augmented views of them, scaled; sets the scale."""
+        latents = self._means(augmented_views(pixels, self.fields.augment, self.fields.views, seed=seed))
+        self.scale.learn(latents)
+        scaled_latents: Tensor = self.scale(latents)
+        return scaled_latents
 
-        def batch(k: int) -> Tensor:
-            return latents[batch_indices(len(latents), self.batch_, k, seed=seed)]
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Padded images (N, 1, *S) to scaled latents (N, C, *S / downsampling), on the device."""
+        latents: Tensor = self.scale(self._means(pixels))
+        return latents
 
-        loss = objective(self._errors, batch, self._training_times, seed=seed)
-        training = training_of(self, self.steps, self.learning_rate)
-        return train_loop(
-            self.unet_,
-            loss,
-            training,
-            name=self.STAGE,
-            context=context,
-            identity=identity,
-            batch=self.batch_,
-            compiled=[self.unet_],
-            watch=None if held_out is None else self._watch(held_out, seed=derive_seed(context.seed, "held out")),
-        )
-
-    def _watch(self, held_out: HeldOut, *, seed: int) -> Watch:
-        """Judge the model of latents by the mean :meth:`loss` of images that it is not trained on."""
-        latents = (self._encode(to_pixels(held_out.images, self._multiple())) - self.mean_) / self.sd_
-
-        @torch.no_grad()
-        def loss() -> float:
-            errors = mean_errors(self._errors, latents, self._loss_times(), batch=self.batch_, seed=seed)
-            return float(errors.mean())
-
-        return Watch(loss, held_out.every, held_out.patience)
-
-    # ------------------------------------------------------------------------------------------------ sample and loss
+    def decode(self, latents: Tensor) -> Tensor:
+        """Scaled latents to padded images (N, 1, *S) in about [-1, 1]."""
+        with autocast(self.device):
+            decoded = self.net.decode(self.scale.undo(latents))  # type: ignore[operator]
+        return from_patches(decoded.float(), self.patch)
 
     @torch.no_grad()
-    def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
-        """Draw n images, (n, *S) float32 in [0, 1]; image i starts from noise of its own, whatever n is."""
-        self._require_fitted()
-        shape = (self.latent_channels, *self._latent_sides())
-
-        def draw(members: range) -> NDArray[np.float32]:
-            noise = [torch.randn(shape, generator=step_generator(seed, "sample", i)) for i in members]
-            return self._decode(self._solve(torch.stack(noise).to(self.device_)))
-
-        with reproducible():
-            return drawn(n, self.shape_, self.batch_, draw)
-
-    @torch.no_grad()
-    def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:
-        """How badly each image is restored from noise, (N,): lower for images that the model has learned.
-
-        The mean error over several times; at each time every image gets the same noise.
-
-        Raises:
-            MemobenchError: The images have another shape than those fitted.
-        """
-        self._require_fitted()
-        require_shape(images, self.shape_)
-        if not len(images):
-            return np.zeros(0, dtype=np.float32)
-        with reproducible():
-            latents = (self._encode(to_pixels(images, self._multiple())) - self.mean_) / self.sd_
-            losses = mean_errors(self._errors, latents, self._loss_times(), batch=self.batch_, seed=seed)
-        return losses.cpu().numpy()
-
-    @torch.no_grad()
-    def _encode(self, pixels: Tensor) -> Tensor:
-        """Images (N, 1, *S) to the means of their latents (N, C, *S / downsampling), on the device."""
+    def _means(self, pixels: Tensor) -> Tensor:
+        """The means of the latents of images."""
         parts = []
-        for part in pixels.split(self.autoencoder_batch_):  # type: ignore[no-untyped-call]
-            with autocast(self.device_):
-                mean, _ = self.autoencoder_.encode(to_patches(part.to(self.device_), self.patch_))  # type: ignore[operator]
+        for part in pixels.split(self.batch):  # type: ignore[no-untyped-call]
+            with autocast(self.device):
+                mean, _ = self.net.encode(to_patches(part.to(self.device), self.patch))  # type: ignore[operator]
             parts.append(mean.float())
         return torch.cat(parts)
 
-    def _decode(self, latents: Tensor) -> NDArray[np.float32]:
-        """Normalised latents to images (N, *S) in [0, 1]."""
-        with autocast(self.device_):
-            decoded = self.autoencoder_.decode(latents * self.sd_ + self.mean_)  # type: ignore[operator]
-        return to_images(from_patches(decoded.float(), self.patch_), self.shape_)
 
-    # ------------------------------------------------------------------------------------------------- what is learned
+class Scale(nn.Module):
+    """Latents to mean 0 and standard deviation 1 in each channel, and back.
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Both networks' averaged weights, the latents' mean and standard deviation, and the images' shape."""
-        self._require_fitted()
-        latent = {"latent.mean": self.mean_.cpu().numpy(), "latent.sd": self.sd_.cpu().numpy()}
-        return {**latent, **weights(self._networks()), "shape": np.array(self.shape_, dtype=np.float32)}
-
-    def _networks(self) -> dict[str, nn.Module]:
-        return {"autoencoder": self.autoencoder_, "unet": self.unet_}
-
-    def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
-        """Take up what :meth:`state` gave.
-
-        Raises:
-            MemobenchError: The arrays do not belong to a model with these fields.
-        """
-        try:
-            self._build(tuple(int(side) for side in state["shape"]), device, seed=0)
-            load_weights(self._networks(), state)
-            self.mean_ = torch.tensor(state["latent.mean"], device=self.device_)
-            self.sd_ = torch.tensor(state["latent.sd"], device=self.device_)
-        except (KeyError, RuntimeError) as error:
-            raise foreign_state(self.NAME, error) from error
-        return self
-
-    # -------------------------------------------------------------------------------------------------------- the rest
-
-    def _build(self, shape: tuple[int, ...], device: str, *, seed: int) -> None:
-        """Make both networks anew for images of a shape."""
-        self.shape_ = tuple(shape)
-        self.device_ = torch.device(device)
-        dimensions = len(shape)
-        which = dimensions - 2  # of the values for 2D and for 3D
-        self.downsampling_, self.patch_ = self.downsampling[which], self.patch[which]
-        self.batch_, self.autoencoder_batch_ = self.batch[which], self.autoencoder_batch[which]
-        channels = scaled(self.channels[-autoencoder_levels(self.downsampling_, self.patch_) :], self.width)
-        width = scaled(self.unet_channels, self.width)
-        with seeded(derive_seed(seed, "weights")):
-            first = autoencoder(dimensions, channels, self.latent_channels, self.autoencoder_blocks, self.patch_)
-            self.autoencoder_ = place(first, self.device_, dimensions)
-            self.unet_ = place(unet(dimensions, width, self.latent_channels, self.blocks), self.device_, dimensions)
-
-    def _multiple(self) -> int:
-        """What the sides of padded images are multiples of, so that both networks can halve them."""
-        return self.downsampling_ << (len(self.unet_channels) - 1)
-
-    def _latent_sides(self) -> list[int]:
-        return [-(-side // self._multiple()) * self._multiple() // self.downsampling_ for side in self.shape_]
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "unet_"):
-            raise unfitted(self.NAME)
-
-
-def unfitted(name: str) -> MemobenchError:
-    """The error of a model that is used before it has learned anything."""
-    return MemobenchError(f"this {name} is not fitted; call fit or restore first")
-
-
-def foreign_state(name: str, error: Exception) -> MemobenchError:
-    """The error of a state that belongs to another model, from the first line of what went wrong."""
-    return MemobenchError(f"the state is not of this {name} ({str(error).splitlines()[0]}); give its fields too")
-
-
-def require_shape(images: Images, shape: tuple[int, ...]) -> None:
-    """Refuse to judge images of a shape that was not fitted.
-
-    Raises:
-        MemobenchError: They have another shape.
+    Args:
+        channels: Of a latent.
+        dimensions: Axes of a latent, 2 or 3.
     """
-    if images.shape != shape:
-        raise MemobenchError(f"images of shape {images.shape} cannot be judged; the fitted ones are {shape}")
 
+    mean: Tensor  # (1, C, 1, ...)
+    sd: Tensor
 
-def training_of(generator: Any, steps: int, rate: float) -> Training:
-    """How a network of a generator is trained, by its fields weight_decay, warm_up, ema and accumulate."""
-    return Training(
-        steps=steps,
-        learning_rate=rate,
-        weight_decay=generator.weight_decay,
-        warm_up=generator.warm_up,
-        ema=generator.ema,
-        accumulate=generator.accumulate,
-    )
+    def __init__(self, channels: int, dimensions: int) -> None:
+        super().__init__()
+        shape = (1, channels, *[1] * dimensions)
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("sd", torch.ones(shape))
 
+    def learn(self, latents: Tensor) -> None:
+        """Take mean and standard deviation of latents (N, C, *S)."""
+        axes = (0, *range(2, latents.ndim))
+        self.mean = latents.mean(dim=axes, keepdim=True)
+        self.sd = latents.std(dim=axes, keepdim=True, correction=0) + 1e-6
 
-def augmented_views(pixels: Tensor, augment: str, views: int, *, seed: int) -> Tensor:
-    """Every training image, or ``views`` augmented versions of every one: (N * views, 1, *S)."""
-    if augment == "none":
-        return pixels
-    return torch.cat([augmented(pixels, augment, step_generator(seed, "view", view)) for view in range(views)])
+    def forward(self, latents: Tensor) -> Tensor:
+        """(N, C, *S) to the same, scaled."""
+        return (latents - self.mean) / self.sd
+
+    def undo(self, latents: Tensor) -> Tensor:
+        """The inverse."""
+        return latents * self.sd + self.mean
 
 
 def reconstruction_error(made: Tensor, real: Tensor, gradient: float) -> Tensor:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from memobench.base.errors import MemobenchError
 from memobench.generator import Generator
 from memobench.images import Images
 from numpy.typing import NDArray
 
+from ._frame import unfitted
 from .ldm import LDM
 
 ON_LDM_PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -78,5 +78,5 @@ class OnLDM(Generator):
 
     def _fitted(self) -> LDM:
         if not hasattr(self, "model_"):
-            raise MemobenchError("this mitigated ldm is not fitted; call fit or restore first")
+            raise unfitted("mitigated ldm")
         return self.model_

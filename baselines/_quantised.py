@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ._nets import groups
 
-UNUSED = 0.1  # vectors per minibatch below which a code of the book is dealt anew
+UNUSED = 0.1  # vectors per minibatch below which a code of the book is replaced
 
 
 class QuantisedAutoencoder(nn.Module):
@@ -80,7 +80,7 @@ class QuantisedAutoencoder(nn.Module):
             The patches again, and the commitment loss, a scalar. The gradient passes the quantiser unchanged.
         """
         vectors = self.encoder(patches).float()
-        deal_unused(self.book, vectors, random)
+        replace_unused(self.book, vectors, random)
         quantised, commitment, _ = self.book(vectors)
         return self.decoder(quantised), commitment
 
@@ -96,7 +96,7 @@ class QuantisedAutoencoder(nn.Module):
 
 
 @torch.no_grad()
-def deal_unused(book: EMAQuantizer, vectors: Tensor, random: torch.Generator) -> None:
+def replace_unused(book: EMAQuantizer, vectors: Tensor, random: torch.Generator) -> None:
     """Put codes that (almost) no vector chooses where vectors are: "random restarts", else most codes die.
 
     Dhariwal et al., Jukebox, 2020, section 3.1. Before the first step no code was ever chosen, so this also makes the
@@ -111,8 +111,8 @@ def deal_unused(book: EMAQuantizer, vectors: Tensor, random: torch.Generator) ->
     flat = vectors.movedim(1, -1).flatten(0, -2)  # (N * grid, C)
     chosen = torch.randint(len(flat), (len(unused),), generator=random).to(flat.device)
     # Without a branch on the count, for which an accelerator would have to wait.
-    dealt = torch.where(unused[:, None], flat[chosen], book.embedding.weight)
+    moved = torch.where(unused[:, None], flat[chosen], book.embedding.weight)
     sums = torch.where(unused[:, None], flat[chosen], book.ema_w)
-    book.embedding.weight.copy_(dealt)
+    book.embedding.weight.copy_(moved)
     book.ema_w.copy_(sums)
     book.ema_cluster_size.copy_(torch.where(unused, 1.0, book.ema_cluster_size))

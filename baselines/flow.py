@@ -7,17 +7,20 @@ networks are MONAI's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from memobench.generator import GENERATORS
-from torch import Tensor
+from memobench.training.loop import batch_indices
+from torch import Tensor, nn
 
 from ._device import autocast
-from ._diffusion import LOSS_TIMES
-from ._first_stage import LATENT_PRESETS, LatentGenerator
+from ._diffusion import LOSS_TIMES, Denoiser
+from ._first_stage import LATENT_PRESETS, FirstStage, check_latent_fields
+from ._frame import Fit, Losses, TrainedGenerator, training_of
+from ._nets import scaled, unet
 
 NETWORK_TIME = 1000.0  # the U-Net's sinusoidal embedding is made for times from 0 (clean) to 1000 (noise)
 SOLVERS = ("euler", "heun")
@@ -25,7 +28,7 @@ SOLVERS = ("euler", "heun")
 
 @GENERATORS.register("flow")
 @dataclass
-class Flow(LatentGenerator):
+class Flow(TrainedGenerator):
     """Rectified flow of latents in two or three dimensions, by the shape of the images.
 
     1. Autoencoder: as that of `ldm`, under the same seed the very same (:mod:`_first_stage`).
@@ -36,7 +39,7 @@ class Flow(LatentGenerator):
 
     Simpler than diffusion (no noise schedule) and good with few sampling steps; memorizes like it. There is one pass of
     training; the straightening by re-training on the model's own pairs ("reflow", Liu et al., section 2.2) is left out.
-    The fields are those of :class:`_first_stage.LatentGenerator` and these.
+    The fields up to ``accumulate`` are those of :class:`ldm.LDM`, with the same values.
 
     Attributes:
         time_mean: Mean m of the times' logits; above 0 trains more near the data.
@@ -45,13 +48,34 @@ class Flow(LatentGenerator):
         sampling_steps: Steps per sample; Euler evaluates the network once per step, Heun twice.
     """
 
+    downsampling: tuple[int, ...] = (8, 8)
+    patch: tuple[int, ...] = (4, 4)
+    channels: tuple[int, ...] = (64, 64)
+    autoencoder_blocks: int = 1
+    latent_channels: int = 4
+    kl: float = 1e-4
+    gradient: float = 0.5
+    autoencoder_steps: int = 2000
+    autoencoder_batch: tuple[int, ...] = (8, 4)
+    autoencoder_rate: float = 3e-3
+    width: str = "base"
+    augment: str = "none"
+    views: int = 16
+    unet_channels: tuple[int, ...] = (64, 128)
+    blocks: int = 1
+    steps: int = 1650
+    batch: tuple[int, ...] = (32, 16)
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warm_up: float = 0.05
+    ema: float = 0.995
+    accumulate: int = 1
     time_mean: float = 0.0
     time_sd: float = 1.0
     solver: str = "heun"
     sampling_steps: int = 13
 
     NAME: ClassVar[str] = "flow"
-    STAGE: ClassVar[str] = "rectified flow"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {**LATENT_PRESETS["smoke"], "sampling_steps": 5},
         "quick": LATENT_PRESETS["quick"],
@@ -63,18 +87,50 @@ class Flow(LatentGenerator):
         """Refuse settings that no model can have.
 
         Raises:
-            ValueError: As :class:`LatentGenerator`; or an unknown solver, or times without spread.
+            ValueError: As :class:`ldm.LDM`; or an unknown solver, or times without spread.
         """
-        super().__post_init__()
+        check_latent_fields(self)
         if self.solver not in SOLVERS:
             raise ValueError(f'solver is "{self.solver}"; give one of {", ".join(SOLVERS)}')
         if self.time_sd <= 0:
             raise ValueError(f"time_sd is {self.time_sd}; give a number above 0")
 
+    def _make(self, dimensions: int) -> Mapping[str, nn.Module]:
+        self.batch_ = self._value(self.batch)
+        self.first_stage_ = FirstStage(self, self.shape_, self.device_)
+        channels = scaled(self.unet_channels, self.width)
+        self.unet_ = unet(dimensions, channels, self.latent_channels, self.blocks)
+        return {"latent": self.first_stage_.scale, "autoencoder": self.first_stage_.net, "unet": self.unet_}
+
+    def _multiple(self) -> int:
+        return self.first_stage_.multiple
+
+    def _learn(self, pixels: Tensor, fit: Fit) -> Losses:
+        losses = {"autoencoder": self.first_stage_.train(pixels, fit)}
+        latents = self.first_stage_.learn_scale(pixels, seed=fit.seed("views"))
+        seed = fit.seed("diffusion")
+        losses["rectified flow"] = self._denoiser().train(
+            lambda k: latents[batch_indices(len(latents), self.batch_, k, seed=seed)],
+            training_of(self, self.steps, self.learning_rate),
+            fit,
+            name="rectified flow",
+        )
+        return losses
+
+    def _denoiser(self) -> Denoiser:
+        return Denoiser(
+            self.unet_,
+            self._errors,
+            times=lambda shares: logit_normal(shares, self.time_mean, self.time_sd),
+            loss_times=LOSS_TIMES,
+            batch=self.batch_,
+        )
+
     def _errors(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+        """The squared error (N,) of the predicted velocity of latents mixed with noise (N, C, *S)."""
         t = times.reshape(-1, *[1] * (latents.ndim - 1))
-        velocity = self._velocity((1 - t) * noise + t * latents, times)
-        return ((velocity - (latents - noise)) ** 2).flatten(1).mean(dim=1)
+        velocity = self._velocity((1 - t) * noise + t * latents, times)  # at x_t
+        return ((velocity - (latents - noise)) ** 2).flatten(1).mean(dim=1)  # from dx_t/dt
 
     def _velocity(self, mixed: Tensor, times: Tensor) -> Tensor:
         """The predicted velocity (N, C, *S) at x_t (N, C, *S) and times (N,)."""
@@ -82,14 +138,18 @@ class Flow(LatentGenerator):
             predicted: Tensor = self.unet_(mixed, NETWORK_TIME * (1 - times))
         return predicted.float()
 
-    def _training_times(self, shares: Tensor) -> Tensor:
-        return logit_normal(shares, self.time_mean, self.time_sd)
+    def _losses(self, pixels: Tensor, seed: int) -> Tensor:
+        """The mean error over several times; at each, every image gets the same noise."""
+        return self._denoiser().losses(self.first_stage_.encode(pixels), seed=seed)
 
-    def _loss_times(self) -> Sequence[float]:
-        return LOSS_TIMES
+    def _noise(self, random: torch.Generator) -> Tensor:
+        return torch.randn(self.first_stage_.latent_shape, generator=random)
 
-    def _solve(self, noise: Tensor) -> Tensor:
-        return integrate(self._velocity, noise, self.sampling_steps, self.solver)
+    def _draw(self, noise: Tensor) -> Tensor:
+        return self.first_stage_.decode(integrate(self._velocity, noise, self.sampling_steps, self.solver))
+
+    def _samples_at_once(self) -> int:
+        return self.batch_
 
 
 def logit_normal(shares: Tensor, mean: float, sd: float) -> Tensor:

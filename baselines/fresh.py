@@ -14,7 +14,7 @@ from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
 from numpy.typing import NDArray
 
-from ._controls import deal, new_patients
+from ._controls import evenly, new_patients
 
 
 @GENERATORS.register("fresh")
@@ -31,8 +31,8 @@ class Fresh(Generator):
         return self
 
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
-        """Deal n images in random order."""
-        return deal(self._fresh, n, np.random.default_rng(seed))
+        """Draw n images in random order."""
+        return evenly(self._fresh, n, np.random.default_rng(seed))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The images."""

@@ -12,36 +12,28 @@ penalties (Mescheder et al., ICML 2018; Roth et al., NeurIPS 2017) make the game
 networks are residual and without normalization; weights are averaged. On a few hundred images the discriminator also
 needs differentiable augmentation (Zhao et al., NeurIPS 2020).
 
-Good at: sharp images, and samples in a single pass. Bad at: variety where patients are few (samples look alike), and
+Good at: sharp images, and samples in a single pass. Bad at: variety where patients are few (samples are similar), and
 it gives no likelihood.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from memobench.base.errors import MemobenchError
-from memobench.base.seeds import derive_seed
-from memobench.generator import GENERATORS, Context, Generator
-from memobench.images import Images
-from memobench.training.loop import Training, batch_indices, seeded, step_generator, train_loop
-from memobench.training.processes import drawn
+from memobench.generator import GENERATORS
+from memobench.training.loop import Training, step_generator, train_loop
 from monai.networks.layers.factories import Conv
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._augment import augmented, check_switches
-from ._device import load_weights, place, reproducible, to_images, to_pixels, weights
 from ._diff_augment import diff_augmented
+from ._fields import check_fields
+from ._frame import Fit, Losses, TrainedGenerator, minibatch
 from ._nets import from_patches, scaled, to_patches
 
 SLOPE = 0.2  # of the leaky rectifiers
@@ -49,11 +41,11 @@ SLOPE = 0.2  # of the leaky rectifiers
 
 @GENERATORS.register("gan")
 @dataclass
-class GAN(Generator):
+class GAN(TrainedGenerator):
     """The regularized relativistic GAN in two or three dimensions, by the shape of the images.
 
-    Images are padded inside to sides that the networks can halve, and samples are cropped back. To train on CPUs the
-    networks work on patches folded into channels. Where 2D and 3D differ, a field holds two values, the first for 2D.
+    To train on CPUs the networks work on patches folded into channels. It has no likelihood; the loss of an image is
+    how unreal the discriminator finds it, -D(x).
 
     Attributes:
         patch: Side of the folded patches, a power of two, 1 folds nothing; in 2D and in 3D.
@@ -94,6 +86,7 @@ class GAN(Generator):
     ema: float = 0.995
     accumulate: int = 1
 
+    NAME: ClassVar[str] = "gan"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"channels": (16, 16), "patch": (4, 4), "steps": 20, "batch": (4, 4), "noise": 16},
         "quick": {},
@@ -130,36 +123,35 @@ class GAN(Generator):
         Raises:
             ValueError: A count is below 1, a weight is negative, or a patch is no power of two.
         """
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = min(value, default=0) if isinstance(value, tuple | list) else value
-            if field.type in ("int", "tuple[int, ...]") and least < 1:
-                raise ValueError(f"{field.name} is {value}; give at least 1")
+        check_fields(self, lists=("channels",), pairs=("patch", "levels", "batch"))
         for name in ("gamma", "gamma_last"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 0")
-        check_switches(self.width, self.augment)
-        self.channels = tuple(self.channels)  # lists come from JSON
-        for name in ("patch", "levels", "batch"):
-            setattr(self, name, tuple(getattr(self, name)))
-            if len(getattr(self, name)) != 2:
-                raise ValueError(f"{name} has {len(getattr(self, name))} values; give one for 2D and one for 3D")
         for side in self.patch:
             if side & (side - 1):
                 raise ValueError(f"patch {side} is no power of two")
 
-    def fit(self, images: Images, *, context: Context) -> Self:
+    def _make(self, dimensions: int) -> Mapping[str, nn.Module]:
+        self.patch_, self.batch_ = self._value(self.patch), self._value(self.batch)
+        channels = self._channels()
+        base = [-(-side // self._multiple()) for side in self.shape_]  # sides of the coarsest grid
+        self.generator_ = Synthesis(self.noise, base, channels, self.blocks, self.patch_)
+        self.discriminator_ = Discriminator(base, channels, self.blocks, self.patch_)
+        return {"generator": self.generator_, "discriminator": self.discriminator_}
+
+    def _multiple(self) -> int:
+        return self.patch_ << (len(self._channels()) - 1)
+
+    def _channels(self) -> tuple[int, ...]:
+        """Feature channels of the levels in use, finest first."""
+        return scaled(self.channels[-self._value(self.levels) :], self.width)
+
+    def _learn(self, pixels: Tensor, fit: Fit) -> Losses:
         """Train both networks against each other."""
-        if not len(images):
-            raise MemobenchError("there are no images to fit; give at least one")
-        self._build(images.shape, context.device, seed=context.seed)
-        identity = json.dumps([images.digest, dataclasses.asdict(self)], sort_keys=True)
-        pixels = to_pixels(images, self._multiple())
-        seed = derive_seed(context.seed, "adversarial")
+        seed = fit.seed("adversarial")
 
         def loss(k: int) -> Tensor:
-            chosen = batch_indices(len(pixels), self.batch_, k, seed=seed)
-            real = augmented(pixels[chosen], self.augment, step_generator(seed, "augment", k)).to(self.device_)
+            real = minibatch(pixels, self.batch_, k, augment=self.augment, seed=seed).to(self.device_)
             noise = torch.randn(self.batch_, self.noise, generator=step_generator(seed, "noise", k)).to(self.device_)
             return self._game(real, noise, self._penalty(k), step_generator(seed, "diff augment", k))
 
@@ -172,13 +164,16 @@ class GAN(Generator):
             ema=self.ema,
             accumulate=self.accumulate,
         )
-        with reproducible():
-            both = nn.ModuleDict(self._networks())
-            losses = train_loop(
-                both, loss, training, name="networks", context=context, identity=identity, batch=self.batch_
-            )
-        self.history_ = {"networks": losses}
-        return self
+        losses = train_loop(
+            nn.ModuleDict(self.networks_),
+            loss,
+            training,
+            name="networks",
+            context=fit.context,
+            identity=fit.identity,
+            batch=self.batch_,
+        )
+        return {"networks": losses}
 
     def _game(self, real: Tensor, noise: Tensor, gamma: float, random: torch.Generator) -> Tensor:
         """One scalar whose gradient is that of D's loss for D's weights and that of G's loss for G's weights.
@@ -215,86 +210,24 @@ class GAN(Generator):
         weight = self.gamma_last + (self.gamma - self.gamma_last) * 0.5 * (1 + math.cos(math.pi * share))
         return weight * math.prod(self.shape_) / 4096
 
-    @torch.no_grad()
-    def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
-        """Draw n images, (n, *S) float32 in [0, 1]; image i is made of noise of its own, whatever n is."""
-        self._require_fitted()
+    def _noise(self, random: torch.Generator) -> Tensor:
+        return torch.randn(self.noise, generator=random)
 
-        def draw(members: range) -> NDArray[np.float32]:
-            noise = [torch.randn(self.noise, generator=step_generator(seed, "sample", i)) for i in members]
-            return to_images(self.generator_(torch.stack(noise).to(self.device_)), self.shape_)
+    def _draw(self, noise: Tensor) -> Tensor:
+        images: Tensor = self.generator_(noise)
+        return images
 
-        with reproducible():
-            return drawn(n, self.shape_, self.batch_, draw)
+    def _samples_at_once(self) -> int:
+        return self.batch_
 
-    @torch.no_grad()
-    def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:
-        """How unreal the discriminator finds each image, (N,): -D(x), lower for images that it has learned.
+    def _losses(self, pixels: Tensor, seed: int) -> Tensor:
+        """How unreal the discriminator finds each image: -D(x).
 
         Not a likelihood, which a GAN does not have, but what a membership attack on one uses (Hayes et al., LOGAN,
         PoPETs 2019). Deterministic, so ``seed`` is not used; only differences of it mean anything.
-
-        Raises:
-            MemobenchError: The images have another shape than those fitted.
         """
-        self._require_fitted()
-        if images.shape != self.shape_:
-            raise MemobenchError(f"images of shape {images.shape} cannot be judged; the fitted ones are {self.shape_}")
-        if not len(images):
-            return np.zeros(0, dtype=np.float32)
-        pixels = to_pixels(images, self._multiple())
-        with reproducible():
-            parts = pixels.split(self.batch_)  # type: ignore[no-untyped-call]
-            scores = torch.cat([self.discriminator_(part.to(self.device_)) for part in parts])
-        return np.asarray(-scores.cpu().numpy())
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Both networks' averaged weights and the images' shape."""
-        self._require_fitted()
-        return {**weights(self._networks()), "shape": np.array(self.shape_, dtype=np.float32)}
-
-    def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
-        """Take up what :meth:`state` gave.
-
-        Raises:
-            MemobenchError: The arrays do not belong to a model with these fields.
-        """
-        try:
-            self._build(tuple(int(side) for side in state["shape"]), device, seed=0)
-            load_weights(self._networks(), state)
-        except (KeyError, RuntimeError) as error:
-            first = str(error).splitlines()[0]
-            raise MemobenchError(f"the state is not of this gan ({first}); give its fields too") from error
-        return self
-
-    def _networks(self) -> dict[str, nn.Module]:
-        return {"generator": self.generator_, "discriminator": self.discriminator_}
-
-    def _build(self, shape: tuple[int, ...], device: str, *, seed: int) -> None:
-        """Make both networks anew for images of a shape."""
-        self.shape_ = tuple(shape)
-        self.device_ = torch.device(device)
-        which = len(shape) - 2  # of the values for 2D and for 3D
-        self.patch_, self.batch_ = self.patch[which], self.batch[which]
-        channels = self._channels()
-        base = [-(-side // self._multiple()) for side in shape]  # sides of the coarsest grid
-        with seeded(derive_seed(seed, "weights")):
-            made = Synthesis(self.noise, base, channels, self.blocks, self.patch_)
-            judge = Discriminator(base, channels, self.blocks, self.patch_)
-        self.generator_ = place(made, self.device_, len(shape))
-        self.discriminator_ = place(judge, self.device_, len(shape))
-
-    def _multiple(self) -> int:
-        """What the sides of padded images are multiples of."""
-        return self.patch_ << (len(self._channels()) - 1)
-
-    def _channels(self) -> tuple[int, ...]:
-        """Feature channels of the levels in use, finest first."""
-        return scaled(self.channels[-self.levels[len(self.shape_) - 2] :], self.width)
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "generator_"):
-            raise MemobenchError("this gan is not fitted; call fit or restore first")
+        parts = pixels.split(self.batch_)  # type: ignore[no-untyped-call]
+        return -torch.cat([self.discriminator_(part.to(self.device_)) for part in parts])
 
 
 class Residual(nn.Module):

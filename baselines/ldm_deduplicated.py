@@ -20,6 +20,7 @@ from memobench.generator import GENERATORS, Context
 from memobench.images import Images
 from numpy.typing import NDArray
 
+from ._frame import foreign_state
 from ._on_ldm import ON_LDM_PRESETS, OnLDM
 
 BLOCK = 1024  # rows of the similarity matrix at once
@@ -75,7 +76,7 @@ class LDMDeduplicated(OnLDM):
         """Take up what :meth:`state` gave."""
         super().restore({name: array for name, array in state.items() if name != "counts"}, device=device)
         if "counts" not in state:
-            raise MemobenchError("the state is not of this ldm_deduplicated ('counts'); give its fields too")
+            raise foreign_state("ldm_deduplicated", KeyError("counts"))
         self.counts_ = np.asarray(state["counts"])
         return self
 

@@ -22,7 +22,7 @@ from memobench.generator import GENERATORS, Context
 from memobench.images import Images
 from numpy.typing import NDArray
 
-from ._first_stage import HeldOut
+from ._frame import HeldOut
 from ._on_ldm import ON_LDM_PRESETS, OnLDM
 
 

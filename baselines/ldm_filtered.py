@@ -1,4 +1,4 @@
-"""Latent diffusion whose samples are compared with the training images, and drawn anew where one is too like them.
+"""Latent diffusion whose samples are compared with the training images, and drawn again where one is too similar.
 
 Rejection sampling against a similarity to the training set, such as Somepalli et al., Diffusion Art or Digital
 Forgery?, CVPR 2023, find copies with. The similarity is the embedding of the copy detector
@@ -6,7 +6,7 @@ Forgery?, CVPR 2023, find copies with. The similarity is the embedding of the co
 with, so the filter is not fitted to its judge.
 
 What it costs: draws, and the images of a mode that training images fill. The model itself stays as it was: the filter
-hides copies and does not keep it from learning them, and whoever holds the weights holds the patients. Its state
+hides copies and does not keep it from learning them, and the weights still reveal the patients. Its state
 carries embeddings of all training images: publish samples of it, not the state.
 """
 
@@ -23,9 +23,10 @@ from memobench.detection.embed import Embedding, train_embedding
 from memobench.detection.parameters import EmbeddingParameters
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
-from memobench.training.processes import apart
+from memobench.training.processes import single_process
 from numpy.typing import NDArray
 
+from ._frame import foreign_state
 from ._on_ldm import ON_LDM_PRESETS, OnLDM
 from .ldm_deduplicated import usual
 
@@ -36,17 +37,17 @@ LEAST = 8  # patients: an embedding learns from at least four
 @GENERATORS.register("ldm_filtered")
 @dataclass
 class LDMFiltered(OnLDM):
-    """`ldm` with rejection of samples that are more like a training image than other patients' images are.
+    """`ldm` with rejection of samples that are more similar to a training image than other patients' images are.
 
     An image that an embedding has learned from is not comparable with one that it has not. So the training patients are
-    dealt to two folds, and each fold is compared with samples by the embedding that learned from the other. The
+    assigned to two folds, and each fold is compared with samples by the embedding that learned from the other. The
     threshold of a fold comes from its own images: a percentile of their highest similarity to another patient's.
 
     Attributes:
         percentile: Of the similarities between patients; a sample above it is rejected. 99: one new patient in a
             hundred would be, per fold.
-        rounds: How often rejected samples are drawn anew. What is still too like afterwards is kept where it is least
-            so, since n samples were asked for.
+        rounds: How often rejected samples are drawn again. Of what is still too similar then, the least similar draw is
+            kept, since n samples were asked for.
     """
 
     percentile: float = 99.0
@@ -69,12 +70,12 @@ class LDMFiltered(OnLDM):
             raise MemobenchError(f"a filter cannot be learned from {len(names)} patients; give at least {LEAST}")
         self.model_ = self._new().fit(images, context=context)
         self.embeddings_, self.vectors_, self.thresholds_ = [], [], []
-        dealt = np.array_split(generator_for(context.seed, "folds").permutation(names), FOLDS)
-        for number, fold in enumerate(dealt):
+        folds = np.array_split(generator_for(context.seed, "folds").permutation(names), FOLDS)
+        for number, fold in enumerate(folds):
             judged = np.isin(images.patients, fold)
             others, own = images.take(~judged), images.take(judged)
             # Its only minibatch per step cannot be shared: each process learns the same by itself, and quickly.
-            with apart():
+            with single_process():
                 embedding = train_embedding(
                     others.pixels,
                     others.patients,
@@ -89,7 +90,7 @@ class LDMFiltered(OnLDM):
         return self
 
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
-        """Draw n images, and draw those anew that are too like a training image, (n, *S) float32 in [0, 1]."""
+        """Draw n images, and draw those again that are too similar to a training image, (n, *S) float32 in [0, 1]."""
         samples = self._fitted().sample(n, seed=derive_seed(seed, "round", 0))
         excess = self._excess(samples)
         for number in range(1, self.rounds + 1):
@@ -132,8 +133,7 @@ class LDMFiltered(OnLDM):
             self.embeddings_ = [Embedding.restore(part, self._parameters(), device=device) for part in parts]
             self.thresholds_ = [float(value) for value in state["filter.thresholds"]]
         except (KeyError, RuntimeError) as error:
-            first = str(error).splitlines()[0]
-            raise MemobenchError(f"the state is not of this ldm_filtered ({first}); give its fields too") from error
+            raise foreign_state("ldm_filtered", error) from error
         return self
 
     def _parameters(self) -> EmbeddingParameters:

@@ -22,6 +22,8 @@ from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
 from numpy.typing import NDArray
 
+from ._controls import gaussian_images
+
 LEAST = 8  # images: of fewer, a Gaussian draw may come close to one of them
 
 
@@ -70,9 +72,7 @@ class Linear(Generator):
 
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
         """Draw n images, (n, *S) in [0, 1]."""
-        weights = np.random.default_rng(seed).standard_normal((n, len(self._modes)), dtype=np.float32)  # (n, K)
-        clipped: NDArray[np.float32] = np.clip(self._mean + np.tensordot(weights, self._modes, axes=1), 0, 1)
-        return clipped
+        return gaussian_images(self._mean, self._modes, n, seed=seed)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The mean and the components."""

@@ -2,7 +2,7 @@
 
 A sample is ``mean + sum_k sd_k c_k component_k`` with c ~ N(0, 1), all blurred: the probabilistic principal components
 of Tipping & Bishop (1999), without their noise. Nothing but the mean and ``components`` directions is kept, each a sum
-over all patients, so no sample can be a copy of anyone: a measure that calls it a copier is wrong. It resembles every
+over all patients, so no sample can be a copy: a measure that finds copies in it is wrong. It resembles every
 patient a little, as blurry generators do, and so it shows what blur alone does to a score. (An average of a few random
 patients would not serve: each of ``n`` averaged patients keeps a correlation of about 1/sqrt(n) with it.)
 """
@@ -19,6 +19,8 @@ from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
 from numpy.typing import NDArray
 from scipy import ndimage
+
+from ._controls import gaussian_images
 
 
 @GENERATORS.register("mean")
@@ -74,9 +76,7 @@ class Mean(Generator):
 
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
         """Draw n images; blurring is linear, so blurred components give blurred images."""
-        scores = np.random.default_rng(seed).standard_normal((n, len(self._modes)), dtype=np.float32)  # (n, K)
-        clipped: NDArray[np.float32] = np.clip(self._mean + np.tensordot(scores, self._modes, axes=1), 0, 1)
-        return clipped
+        return gaussian_images(self._mean, self._modes, n, seed=seed)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The blurred mean and the blurred components, each as long as its score's standard deviation."""

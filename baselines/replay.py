@@ -14,7 +14,7 @@ from memobench.generator import GENERATORS, Context, Generator
 from memobench.images import Images
 from numpy.typing import NDArray
 
-from ._controls import deal, new_patients, perturb
+from ._controls import evenly, new_patients, perturb
 
 
 @GENERATORS.register("replay")
@@ -48,14 +48,14 @@ class Replay(Generator):
         return self
 
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
-        """Draw round(share * n) perturbed copies of random training images and deal new patients for the rest."""
+        """Draw round(share * n) perturbed copies of random training images, and new patients for the rest."""
         rng = np.random.default_rng(seed)
         copies = round(self.share * n)
         sources = rng.integers(len(self._train), size=copies)
         images = np.empty((n, *self._train.shape[1:]), dtype=np.float32)
         for row, source in enumerate(sources):
             images[row] = perturb(self._train[source], self.strength, rng)
-        images[copies:] = deal(self._fresh, n - copies, rng)
+        images[copies:] = evenly(self._fresh, n - copies, rng)
         return images[rng.permutation(n)]
 
     def state(self) -> dict[str, NDArray[Any]]:

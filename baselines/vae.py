@@ -18,27 +18,21 @@ leaves open is blurry. A larger ``beta`` gives blurrier images and fewer latent 
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from memobench.base.errors import MemobenchError
-from memobench.base.seeds import derive_seed
-from memobench.generator import GENERATORS, Context, Generator
-from memobench.images import Images
-from memobench.training.loop import Training, batch_indices, seeded, step_generator, train_loop
-from memobench.training.processes import drawn
+from memobench.generator import GENERATORS
+from memobench.training.loop import step_generator, train_loop
 from monai.networks.nets import VarAutoEncoder
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ._augment import augmented, check_switches
-from ._device import autocast, load_weights, place, reproducible, to_images, to_pixels, weights
+from ._augment import augmented
+from ._device import autocast
+from ._fields import check_fields
+from ._frame import Fit, Losses, TrainedGenerator, minibatch, training_of
 from ._nets import from_patches, scaled, to_patches
 
 LOSS_DRAWS = 4  # latents of each image that VAE.loss averages over
@@ -46,11 +40,11 @@ LOSS_DRAWS = 4  # latents of each image that VAE.loss averages over
 
 @GENERATORS.register("vae")
 @dataclass
-class VAE(Generator):
+class VAE(TrainedGenerator):
     """The variational autoencoder in two or three dimensions, by the shape of the images.
 
-    Images are padded inside to sides that the encoder can halve, and samples are cropped back. To train on CPUs the
-    networks work on patches folded into channels. Where 2D and 3D differ, a field holds two values, the first for 2D.
+    To train on CPUs the networks work on patches folded into channels. The loss of an image is its negative evidence
+    lower bound in nats, with the weight ``beta``.
 
     Attributes:
         patch: Side of the folded patches, 1 folds nothing; in 2D and in 3D.
@@ -89,6 +83,7 @@ class VAE(Generator):
     ema: float = 0.995
     accumulate: int = 1
 
+    NAME: ClassVar[str] = "vae"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"channels": (16, 16), "latent": 8, "steps": 20, "batch": (8, 8)},
         "quick": {},
@@ -120,60 +115,58 @@ class VAE(Generator):
         Raises:
             ValueError: A count is below 1, ``sd`` or ``beta`` is out of range, or ``channels`` has one level.
         """
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = min(value, default=0) if isinstance(value, tuple | list) else value
-            if field.type in ("int", "tuple[int, ...]") and least < 1:
-                raise ValueError(f"{field.name} is {value}; give at least 1")
+        check_fields(self, lists=("channels",), pairs=("patch", "batch"))
         if self.sd <= 0:
             raise ValueError(f"sd is {self.sd}; give more than 0")
         if self.beta < 0:
             raise ValueError(f"beta is {self.beta}; give at least 0")
-        check_switches(self.width, self.augment)
-        self.channels = tuple(self.channels)  # lists come from JSON
         if len(self.channels) < 2:
             raise ValueError(f"channels has {len(self.channels)} level; give at least two")
-        for name in ("patch", "batch"):
-            setattr(self, name, tuple(getattr(self, name)))
-            if len(getattr(self, name)) != 2:
-                raise ValueError(f"{name} has {len(getattr(self, name))} values; give one for 2D and one for 3D")
 
-    def fit(self, images: Images, *, context: Context) -> Self:
+    def _make(self, dimensions: int) -> Mapping[str, nn.Module]:
+        self.patch_, self.batch_ = self._value(self.patch), self._value(self.batch)
+        multiple = self._multiple()
+        channels = scaled(self.channels, self.width)
+        self.net_: nn.Module = VarAutoEncoder(
+            dimensions,
+            in_shape=(
+                self.patch_**dimensions,
+                *[-(-side // multiple) * multiple // self.patch_ for side in self.shape_],
+            ),
+            out_channels=self.patch_**dimensions,
+            latent_size=self.latent,
+            channels=channels,
+            strides=(2,) * len(channels),
+            num_res_units=self.blocks,
+            norm=None,  # it would follow the last convolution too and take each image's brightness away
+            act="swish",
+        )
+        self.latents_ = Normal(self.latent)
+        return {"latent": self.latents_, "autoencoder": self.net_}
+
+    def _multiple(self) -> int:
+        return self.patch_ << len(self.channels)
+
+    def _learn(self, pixels: Tensor, fit: Fit) -> Losses:
         """Maximize the evidence lower bound over encoder and decoder together."""
-        if not len(images):
-            raise MemobenchError("there are no images to fit; give at least one")
-        self._build(images.shape, context.device, seed=context.seed)
-        identity = json.dumps([images.digest, dataclasses.asdict(self)], sort_keys=True)
-        pixels = to_pixels(images, self._multiple())
-        seed = derive_seed(context.seed, "autoencoder")
+        seed = fit.seed("autoencoder")
 
         def loss(k: int) -> Tensor:
-            chosen = batch_indices(len(pixels), self.batch_, k, seed=seed)
-            real = augmented(pixels[chosen], self.augment, step_generator(seed, "augment", k)).to(self.device_)
+            real = minibatch(pixels, self.batch_, k, augment=self.augment, seed=seed).to(self.device_)
             noise = torch.randn(self.batch_, self.latent, generator=step_generator(seed, "latent", k)).to(self.device_)
             return self._negative_elbo(real, noise).mean() / pixels[0].numel()  # nats per pixel
 
-        training = Training(
-            steps=self.steps,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            warm_up=self.warm_up,
-            ema=self.ema,
-            accumulate=self.accumulate,
+        losses = train_loop(
+            self.net_,
+            loss,
+            training_of(self, self.steps, self.learning_rate),
+            name="autoencoder",
+            context=fit.context,
+            identity=fit.identity,
+            batch=self.batch_,
         )
-        with reproducible():
-            losses = train_loop(
-                self.net_,
-                loss,
-                training,
-                name="autoencoder",
-                context=context,
-                identity=identity,
-                batch=self.batch_,
-            )
-            self._fit_latents(pixels, derive_seed(context.seed, "views"))
-        self.history_ = {"autoencoder": losses}
-        return self
+        self._fit_latents(pixels, fit.seed("views"))
+        return {"autoencoder": losses}
 
     @torch.no_grad()
     def _fit_latents(self, pixels: Tensor, seed: int) -> None:
@@ -190,9 +183,9 @@ class VAE(Generator):
                 variances.append(log_variance.double().exp())
         every = torch.cat(means)  # (N * views, Z)
         covariance = torch.cov(every.T, correction=0) + torch.diag(torch.cat(variances).mean(dim=0))
-        self.mean_ = every.mean(dim=0).float()  # (Z,)
-        # (Z, Z), lower: covariance = factor factor^T; laid out as a stored one, since the layout decides the last bits
-        self.factor_ = torch.linalg.cholesky(covariance).float().contiguous()
+        self.latents_.mean = every.mean(dim=0).float()
+        # laid out as a stored one, since the layout decides the last bits
+        self.latents_.factor = torch.linalg.cholesky(covariance).float().contiguous()
 
     def _negative_elbo(self, real: Tensor, noise: Tensor) -> Tensor:
         """-ELBO of each image, in nats.
@@ -226,95 +219,42 @@ class VAE(Generator):
             patches = self.net_.decode_forward(latent, use_sigmoid=False)  # type: ignore[operator]
         return from_patches(patches.float(), self.patch_)
 
-    @torch.no_grad()
-    def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
-        """Draw n images, (n, *S) float32 in [0, 1]; image i has a latent of its own, whatever n is.
+    def _noise(self, random: torch.Generator) -> Tensor:
+        return torch.randn(self.latent, generator=random)
 
-        These are the mean images g(z): pixel noise of the likelihood's standard deviation would only add grain.
-        """
-        self._require_fitted()
+    def _draw(self, noise: Tensor) -> Tensor:
+        """The mean images g(z): pixel noise of the likelihood's standard deviation would only add grain."""
+        return self._decode(self.latents_(noise))
 
-        def draw(members: range) -> NDArray[np.float32]:
-            noise = [torch.randn(self.latent, generator=step_generator(seed, "sample", i)) for i in members]
-            latent = self.mean_ + torch.stack(noise).to(self.device_) @ self.factor_.T  # (B, Z)
-            return to_images(self._decode(latent), self.shape_)
+    def _samples_at_once(self) -> int:
+        return self.batch_
 
-        with reproducible():
-            return drawn(n, self.shape_, self.batch_, draw)
-
-    @torch.no_grad()
-    def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:
-        """Negative evidence lower bound of each image in nats, (N,): lower for images that the model has learned.
-
-        The divergence has its weight ``beta``. The mean over ``LOSS_DRAWS`` latents; every image gets the same noise,
-        so that images are compared with each other and not with their luck.
-
-        Raises:
-            MemobenchError: The images have another shape than those fitted.
-        """
-        self._require_fitted()
-        if images.shape != self.shape_:
-            raise MemobenchError(f"images of shape {images.shape} cannot be judged; the fitted ones are {self.shape_}")
-        if not len(images):
-            return np.zeros(0, dtype=np.float32)
+    def _losses(self, pixels: Tensor, seed: int) -> Tensor:
+        """The mean of -ELBO over ``LOSS_DRAWS`` latents of each image; every image gets the same noise."""
         noise = torch.randn(LOSS_DRAWS, self.latent, generator=step_generator(seed, "loss")).to(self.device_)
         losses = []
-        with reproducible():
-            for part in to_pixels(images, self._multiple()).split(self.batch_):  # type: ignore[no-untyped-call]
-                real = part.to(self.device_)
-                draws = [self._negative_elbo(real, draw.expand(len(real), -1)) for draw in noise]
-                losses.append(torch.stack(draws).mean(dim=0))
-        return torch.cat(losses).cpu().numpy()
+        for part in pixels.split(self.batch_):  # type: ignore[no-untyped-call]
+            real = part.to(self.device_)
+            draws = [self._negative_elbo(real, draw.expand(len(real), -1)) for draw in noise]
+            losses.append(torch.stack(draws).mean(dim=0))
+        return torch.cat(losses)
 
-    def state(self) -> dict[str, NDArray[Any]]:
-        """The averaged weights, the latents' mean and the factor of their covariance, and the images' shape."""
-        self._require_fitted()
-        latent = {"latent.mean": self.mean_.cpu().numpy(), "latent.factor": self.factor_.cpu().numpy()}
-        return {**latent, **weights({"autoencoder": self.net_}), "shape": np.array(self.shape_, dtype=np.float32)}
 
-    def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
-        """Take up what :meth:`state` gave.
+class Normal(nn.Module):
+    """The normal distribution that latents are drawn from.
 
-        Raises:
-            MemobenchError: The arrays do not belong to a model with these fields.
-        """
-        try:
-            self._build(tuple(int(side) for side in state["shape"]), device, seed=0)
-            load_weights({"autoencoder": self.net_}, state)
-            self.mean_ = torch.tensor(state["latent.mean"], device=self.device_)
-            self.factor_ = torch.tensor(state["latent.factor"], device=self.device_)
-        except (KeyError, RuntimeError) as error:
-            first = str(error).splitlines()[0]
-            raise MemobenchError(f"the state is not of this vae ({first}); give its fields too") from error
-        return self
+    Args:
+        length: Z, of a latent.
+    """
 
-    def _build(self, shape: tuple[int, ...], device: str, *, seed: int) -> None:
-        """Make the network anew for images of a shape."""
-        self.shape_ = tuple(shape)
-        self.device_ = torch.device(device)
-        dimensions = len(shape)
-        self.patch_, self.batch_ = self.patch[dimensions - 2], self.batch[dimensions - 2]
-        channels = scaled(self.channels, self.width)
-        multiple = self._multiple()
-        padded = [-(-side // multiple) * multiple // self.patch_ for side in shape]
-        with seeded(derive_seed(seed, "weights")):
-            net: nn.Module = VarAutoEncoder(
-                dimensions,
-                in_shape=(self.patch_**dimensions, *padded),
-                out_channels=self.patch_**dimensions,
-                latent_size=self.latent,
-                channels=channels,
-                strides=(2,) * len(channels),
-                num_res_units=self.blocks,
-                norm=None,  # it would follow the last convolution too and take each image's brightness away
-                act="swish",
-            )
-        self.net_ = place(net, self.device_, dimensions)
+    mean: Tensor  # (Z,)
+    factor: Tensor  # (Z, Z), lower: covariance = factor factor^T
 
-    def _multiple(self) -> int:
-        """What the sides of padded images are multiples of."""
-        return self.patch_ << len(self.channels)
+    def __init__(self, length: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(length))
+        self.register_buffer("factor", torch.eye(length))
 
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "net_"):
-            raise MemobenchError("this vae is not fitted; call fit or restore first")
+    def forward(self, noise: Tensor) -> Tensor:
+        """Standard normal numbers (B, Z) to latents (B, Z)."""
+        return self.mean + noise @ self.factor.T

@@ -38,7 +38,8 @@ from memobench.training.loop import step_generator
 from memobench.training.processes import current
 from numpy.typing import NDArray
 
-from ._device import reproducible, to_pixels
+from ._device import reproducible
+from ._frame import foreign_state, unfitted
 from .vae import VAE
 
 ABSENT = "Opacus is not installed: pip install memobench[private]"
@@ -124,7 +125,7 @@ class VAEPrivate(Generator):
         self.model_ = self._new()
         self.model_._build(images.shape, context.device, seed=context.seed)
         net, device = self.model_.net_, self.model_.device_
-        pixels = to_pixels(images, self.model_._multiple())
+        pixels = self.model_._pixels(images)
         names, owner = np.unique(images.patients, return_inverse=True)
         rate = min(1.0, self.batch / len(names))
         delta = self.delta / len(names)
@@ -166,8 +167,6 @@ class VAEPrivate(Generator):
         net.requires_grad_(False).eval()
         for weight in net.parameters():
             weight.grad = weight.grad_sample = None  # type: ignore[attr-defined]
-        self.model_.mean_ = torch.zeros(self.latent, device=device)
-        self.model_.factor_ = torch.eye(self.latent, device=device)
         if context.log and current().main:
             write_scalars(context.log, "private autoencoder", losses, 0)
         context.report(Trained("private autoencoder", losses, seen, max(time.monotonic() - begun, 1e-9)))
@@ -200,7 +199,7 @@ class VAEPrivate(Generator):
             MemobenchError: The arrays do not belong to a model with these fields.
         """
         if "privacy" not in state:
-            raise MemobenchError("the state is not of this vae_private ('privacy'); give its fields too")
+            raise foreign_state("vae_private", KeyError("privacy"))
         inside = {name: array for name, array in state.items() if name != "privacy"}
         self.model_ = self._new().restore(inside, device=device)
         self.privacy_ = np.asarray(state["privacy"])
@@ -208,7 +207,7 @@ class VAEPrivate(Generator):
 
     def _fitted(self) -> VAE:
         if not hasattr(self, "model_"):
-            raise MemobenchError("this vae_private is not fitted; call fit or restore first")
+            raise unfitted("vae_private")
         return self.model_
 
 

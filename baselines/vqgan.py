@@ -11,36 +11,23 @@ which sees whole images. So reconstructions are smoother than the paper's.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from memobench.base.errors import MemobenchError
-from memobench.base.seeds import derive_seed
-from memobench.generator import GENERATORS, Context, Generator
-from memobench.images import Images
-from memobench.training.loop import batch_indices, seeded, step_generator, train_loop
-from memobench.training.processes import drawn
+from memobench.generator import GENERATORS
+from memobench.training.loop import batch_indices, step_generator, train_loop
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._augment import augmented
-from ._device import autocast, load_weights, place, reproducible, to_images, to_pixels, weights
+from ._device import autocast
 from ._fields import autoencoder_levels, check_fields, check_levels
-from ._first_stage import (
-    augmented_views,
-    foreign_state,
-    reconstruction_error,
-    require_shape,
-    training_of,
-    unfitted,
-)
+from ._first_stage import reconstruction_error
+from ._frame import Fit, Losses, TrainedGenerator, augmented_views, minibatch, training_of
 from ._nets import from_patches, scaled, to_patches
 from ._quantised import QuantisedAutoencoder
 from ._transformer import CodeTransformer
@@ -48,12 +35,12 @@ from ._transformer import CodeTransformer
 
 @GENERATORS.register("vqgan")
 @dataclass
-class VQGAN(Generator):
+class VQGAN(TrainedGenerator):
     """A vector-quantised autoencoder and a transformer over its codes, in two or three dimensions.
 
     1. Autoencoder: the encoder's vectors z, one per place of a grid, are replaced by the nearest e of K codes:
        loss = L1(image) + gradients + commitment * |z - sg(e)|^2, sg stopping the gradient. The codes follow moving
-       averages of the vectors that chose them; codes that none chooses are dealt anew (:mod:`_quantised`).
+       averages of the vectors that chose them; codes that none chooses are replaced (:mod:`_quantised`).
     2. Transformer: p(codes) = prod_i p(code_i | codes before it) over the grid in raster order, fitted by maximum
        likelihood (:mod:`_transformer`).
     3. Sampling: code by code, then the decoder.
@@ -61,8 +48,7 @@ class VQGAN(Generator):
     The only model here with an exact likelihood (of the codes). Good at whole anatomies, since each code sees all
     before it; blurred by the codebook; fitted long to few images it writes their codes down.
 
-    Images are padded inside to sides that the encoder can halve, and samples are cropped back. Where 2D and 3D differ,
-    a field holds two values, the first for 2D.
+    The loss of an image is the negative log likelihood of its codes, in nats.
 
     Attributes:
         downsampling: Side of an image divided by side of its grid of codes, a power of two; in 2D and in 3D.
@@ -129,6 +115,7 @@ class VQGAN(Generator):
     top_k: int = 0
     sampling_batch: int = 64
 
+    NAME: ClassVar[str] = "vqgan"
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {
             "channels": (16, 16),
@@ -198,49 +185,59 @@ class VQGAN(Generator):
         if not 0 <= self.codebook_decay < 1:
             raise ValueError(f"codebook_decay is {self.codebook_decay}; give a number in [0, 1)")
 
-    # ------------------------------------------------------------------------------------------------------------ fit
+    def _make(self, dimensions: int) -> Mapping[str, nn.Module]:
+        self.patch_, downsampling = self._value(self.patch), self._value(self.downsampling)
+        self.batch_, self.autoencoder_batch_ = self._value(self.batch), self._value(self.autoencoder_batch)
+        self.grid_ = tuple(-(-side // downsampling) for side in self.shape_)
+        self.autoencoder_ = QuantisedAutoencoder(
+            dimensions,
+            channels=scaled(self.channels[-autoencoder_levels(downsampling, self.patch_) :], self.width),
+            pixels=self.patch_**dimensions,
+            blocks=self.autoencoder_blocks,
+            codes=self.codes,
+            code_channels=self.code_channels,
+            commitment=self.commitment,
+            decay=self.codebook_decay,
+        )
+        features = scaled((self.features,), self.width)[0]
+        self.transformer_ = CodeTransformer(self.codes, math.prod(self.grid_), features, self.layers, self.heads)
+        return {"autoencoder": self.autoencoder_, "transformer": self.transformer_}
 
-    def fit(self, images: Images, *, context: Context) -> Self:
-        """Train the autoencoder, encode the images once, and train the transformer on their codes."""
-        if not len(images):
-            raise MemobenchError("there are no images to fit; give at least one")
-        self._build(images.shape, context.device, seed=context.seed)
-        identity = json.dumps([images.digest, dataclasses.asdict(self)], sort_keys=True)
-        pixels = to_pixels(images, self.downsampling_)
-        with reproducible():
-            self.history_ = {"autoencoder": self._fit_autoencoder(pixels, context, identity)}
-            views = augmented_views(pixels, self.augment, self.views, seed=derive_seed(context.seed, "views"))
-            self.history_["transformer"] = self._fit_transformer(self._encode(views), context, identity)
-        return self
+    def _multiple(self) -> int:
+        return self._value(self.downsampling)
 
-    def _fit_autoencoder(self, pixels: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
+    def _learn(self, pixels: Tensor, fit: Fit) -> Losses:
+        losses = {"autoencoder": self._fit_autoencoder(pixels, fit)}
+        views = augmented_views(pixels, self.augment, self.views, seed=fit.seed("views"))
+        losses["transformer"] = self._fit_transformer(self._encode(views), fit)
+        return losses
+
+    def _fit_autoencoder(self, pixels: Tensor, fit: Fit) -> NDArray[np.float32]:
         """Minimise L1 of pixels and gradients plus the commitment loss; the codebook moves along."""
-        seed = derive_seed(context.seed, "autoencoder")
+        seed = fit.seed("autoencoder")
 
         def loss(k: int) -> Tensor:
-            chosen = batch_indices(len(pixels), self.autoencoder_batch_, k, seed=seed)
-            real = augmented(pixels[chosen], self.augment, step_generator(seed, "augment", k)).to(self.device_)
+            real = minibatch(pixels, self.autoencoder_batch_, k, augment=self.augment, seed=seed).to(self.device_)
             with autocast(self.device_):
                 made, commitment = self.autoencoder_(to_patches(real, self.patch_), step_generator(seed, "codes", k))
             made = from_patches(made.float(), self.patch_)
             total: Tensor = reconstruction_error(made, real, self.gradient) + commitment.float()
             return total
 
-        training = training_of(self, self.autoencoder_steps, self.autoencoder_rate)
         return train_loop(
             self.autoencoder_,
             loss,
-            training,
+            training_of(self, self.autoencoder_steps, self.autoencoder_rate),
             name="autoencoder",
-            context=context,
-            identity=identity,
+            context=fit.context,
+            identity=fit.identity,
             batch=self.autoencoder_batch_,
             compiled=[self.autoencoder_.encoder, self.autoencoder_.decoder],
         )
 
-    def _fit_transformer(self, codes: Tensor, context: Context, identity: str) -> NDArray[np.float32]:
+    def _fit_transformer(self, codes: Tensor, fit: Fit) -> NDArray[np.float32]:
         """Minimise the negative log likelihood of a code given those before it, some of which are wrong."""
-        seed = derive_seed(context.seed, "transformer")
+        seed = fit.seed("transformer")
 
         def loss(k: int) -> Tensor:
             wanted = codes[batch_indices(len(codes), self.batch_, k, seed=seed)]
@@ -249,14 +246,13 @@ class VQGAN(Generator):
             wrong = torch.randint(self.codes, wanted.shape, generator=random).to(self.device_)
             return self._code_losses(wanted, given=torch.where(kept, wanted, wrong)).mean()
 
-        training = training_of(self, self.steps, self.learning_rate)
         return train_loop(
             self.transformer_,
             loss,
-            training,
+            training_of(self, self.steps, self.learning_rate),
             name="transformer",
-            context=context,
-            identity=identity,
+            context=fit.context,
+            identity=fit.identity,
             batch=self.batch_,
             compiled=[self.transformer_],
         )
@@ -267,42 +263,22 @@ class VQGAN(Generator):
             logits = self.transformer_(given)
         return F.cross_entropy(logits.float().transpose(1, 2), codes, reduction="none")
 
-    # ------------------------------------------------------------------------------------------------ sample and loss
+    def _noise(self, random: torch.Generator) -> Tensor:
+        return torch.rand(math.prod(self.grid_), self.codes, generator=random)
 
-    @torch.no_grad()
-    def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
-        """Draw n images, (n, *S) float32 in [0, 1]; image i has random numbers of its own, whatever n is."""
-        self._require_fitted()
-        size = (math.prod(self.grid_), self.codes)
+    def _draw(self, noise: Tensor) -> Tensor:
+        with autocast(self.device_):
+            codes = self.transformer_.draw(noise, self.temperature, self.top_k)
+            made = self.autoencoder_.decode(codes.reshape(-1, *self.grid_))
+        return from_patches(made.float(), self.patch_)
 
-        def draw(members: range) -> NDArray[np.float32]:
-            uniform = torch.stack([torch.rand(size, generator=step_generator(seed, "sample", i)) for i in members])
-            with autocast(self.device_):
-                codes = self.transformer_.draw(uniform.to(self.device_), self.temperature, self.top_k)
-                made = self.autoencoder_.decode(codes.reshape(-1, *self.grid_))
-            return to_images(from_patches(made.float(), self.patch_), self.shape_)
+    def _samples_at_once(self) -> int:
+        return self.sampling_batch
 
-        with reproducible():
-            return drawn(n, self.shape_, self.sampling_batch, draw)
-
-    @torch.no_grad()
-    def loss(self, images: Images, *, seed: int) -> NDArray[np.float32]:
-        """The negative log likelihood of each image's codes, in nats, (N,): lower for images that were learned.
-
-        It is exact: the seed has no influence.
-
-        Raises:
-            MemobenchError: The images have another shape than those fitted.
-        """
-        self._require_fitted()
-        require_shape(images, self.shape_)
-        if not len(images):
-            return np.zeros(0, dtype=np.float32)
-        with reproducible():
-            codes = self._encode(to_pixels(images, self.downsampling_))
-            parts = codes.split(self.sampling_batch)  # type: ignore[no-untyped-call]
-            losses = torch.cat([self._code_losses(part, given=part).sum(dim=1) for part in parts])
-        return losses.cpu().numpy()
+    def _losses(self, pixels: Tensor, seed: int) -> Tensor:
+        """The negative log likelihood of each image's codes, in nats. It is exact: the seed has no influence."""
+        parts = self._encode(pixels).split(self.sampling_batch)  # type: ignore[no-untyped-call]
+        return torch.cat([self._code_losses(part, given=part).sum(dim=1) for part in parts])
 
     @torch.no_grad()
     def _encode(self, pixels: Tensor) -> Tensor:
@@ -313,59 +289,3 @@ class VQGAN(Generator):
                 codes = self.autoencoder_.encode(to_patches(part.to(self.device_), self.patch_))
             parts.append(codes.flatten(1))
         return torch.cat(parts)
-
-    # ------------------------------------------------------------------------------------------------- what is learned
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Both networks' averaged weights, the codebook, and the images' shape."""
-        self._require_fitted()
-        return {**weights(self._networks()), "shape": np.array(self.shape_, dtype=np.float32)}
-
-    def _networks(self) -> dict[str, nn.Module]:
-        return {"autoencoder": self.autoencoder_, "transformer": self.transformer_}
-
-    def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
-        """Take up what :meth:`state` gave.
-
-        Raises:
-            MemobenchError: The arrays do not belong to a model with these fields.
-        """
-        try:
-            self._build(tuple(int(side) for side in state["shape"]), device, seed=0)
-            load_weights(self._networks(), state)
-        except (KeyError, RuntimeError) as error:
-            raise foreign_state("vqgan", error) from error
-        return self
-
-    # -------------------------------------------------------------------------------------------------------- the rest
-
-    def _build(self, shape: tuple[int, ...], device: str, *, seed: int) -> None:
-        """Make both networks anew for images of a shape."""
-        self.shape_ = tuple(shape)
-        self.device_ = torch.device(device)
-        dimensions = len(shape)
-        which = dimensions - 2  # of the values for 2D and for 3D
-        self.downsampling_, self.patch_ = self.downsampling[which], self.patch[which]
-        self.batch_, self.autoencoder_batch_ = self.batch[which], self.autoencoder_batch[which]
-        self.grid_ = tuple(-(-side // self.downsampling_) for side in shape)
-        levels = autoencoder_levels(self.downsampling_, self.patch_)
-        with seeded(derive_seed(seed, "weights")):
-            self.autoencoder_ = QuantisedAutoencoder(
-                dimensions,
-                channels=scaled(self.channels[-levels:], self.width),
-                pixels=self.patch_**dimensions,
-                blocks=self.autoencoder_blocks,
-                codes=self.codes,
-                code_channels=self.code_channels,
-                commitment=self.commitment,
-                decay=self.codebook_decay,
-            )
-            features = scaled((self.features,), self.width)[0]
-            length = math.prod(self.grid_)
-            self.transformer_ = CodeTransformer(self.codes, length, features, self.layers, self.heads)
-        place(self.autoencoder_, self.device_, dimensions)
-        self.transformer_.to(self.device_)
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "transformer_"):
-            raise unfitted("vqgan")

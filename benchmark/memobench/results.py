@@ -29,7 +29,7 @@ class Metric(Strict):
 
     Attributes:
         value: The estimate.
-        low: Lower end of the 95 % interval.
+        low: Lower end of the 95% interval.
         high: Upper end.
         null: The value when nothing is memorized (memorization), or that real images of other patients get (quality).
         better: "lower" or "higher", or "null" where the best value is the null.
@@ -142,7 +142,7 @@ class ChallengeRow(Strict):
         strength: Its strength; None for unchanged images.
         copies: Number of planted copies.
         non_copies: Number of images of other patients under the same perturbation.
-        metrics: ``auc``; ``tpr_at_1`` and ``tpr_at_5``, the share of copies found at 1 % and 5 % false positives;
+        metrics: ``auc``; ``tpr_at_1`` and ``tpr_at_5``, the share of copies found at 1% and 5% false positives;
             ``right_source`` and ``same_patient``, the share whose best match is the very source image and another
             image of its patient; and, where tau is known, ``sensitivity`` and ``false_positive_rate`` at tau.
     """

@@ -34,7 +34,7 @@ from memobench.settings import RunSettings
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
 from memobench.training.fitting import draw_samples, fit_generator, join_fit, join_samples
-from memobench.training.processes import device_of_process, launched, together, told
+from memobench.training.processes import broadcast, device_of_process, launched, process_group
 
 IDENTITY_VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a generator that was trained elsewhere
@@ -64,9 +64,7 @@ def run(
     store = Store(settings.out / ".stages", settings.again, say)
     clock = Clock(say)
     with clock("data"):
-        whole, _, clock.stored = load_splits(
-            asked.task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=track
-        )
+        whole, clock.stored = _loaded(settings, asked.task, store, track)
     return carry_out(settings, asked, whole, extra, Place(store, "", track, say), clock)
 
 
@@ -126,9 +124,7 @@ def follow(settings: RunSettings) -> None:
         return
     device = device_of_process(device_of(settings.device))
     store = Store(settings.out / ".stages")
-    whole, _, _ = load_splits(
-        asked.task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=silent
-    )
+    whole, _ = _loaded(settings, asked.task, store, silent)
     splits = _limited(settings, whole)
     identity, generator = _identity(settings, asked, splits), asked.generator
     with accelerated(Acceleration(settings.precision, settings.compiled)):
@@ -140,8 +136,8 @@ def _meet(settings: RunSettings, value: bool) -> bool:
     """Where several processes were launched, the main one's value, once all are here."""
     if launched().count == 1:
         return value
-    with together(device_of_process(device_of(settings.device))):
-        return told(value)
+    with process_group(device_of_process(device_of(settings.device))):
+        return broadcast(value)
 
 
 def identity_of(settings: RunSettings, whole: Splits) -> Identity:
@@ -274,6 +270,14 @@ def _features(name: str, task: TaskInfo, device: str) -> Features:
     if task.dim not in maker.dims:
         raise UsageError(f'features "{name}" are for {maker.dims[0]}D images, and task {task.name} is {task.dim}D')
     return maker(device=device)
+
+
+def _loaded(settings: RunSettings, task: TaskInfo, store: Store, track: Track) -> tuple[Splits, bool]:
+    """The images that the settings name, of all patients, and whether they were stored."""
+    splits, _, stored = load_splits(
+        task, settings.data, settings.size, store=store, skip_unreadable=settings.skip_unreadable, track=track
+    )
+    return splits, stored
 
 
 def _limited(settings: RunSettings, whole: Splits) -> Splits:

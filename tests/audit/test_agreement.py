@@ -89,7 +89,7 @@ def test_windows_in_one_set_alone_are_noted() -> None:
     assert window_notes({"train": _folder(4, 0), "synthetic": _folder(3, 1)}) == []
     assert window_notes({"train": _folder(0, 4), "synthetic": _folder(0, 4)}) == []
     (note,) = window_notes({"train": _folder(4, 0), "synthetic": _folder(0, 4)})
-    assert "100 % of train, 0 % of synthetic" in note
+    assert "100% of train, 0% of synthetic" in note
 
 
 def test_a_holdout_in_another_pose_is_turned_as_a_whole(make_images: Make) -> None:

@@ -138,15 +138,15 @@ def test_what_was_matched_is_not_matched_again(
         return original(self, queries, pool, **more)
 
     monkeypatch.setattr(Detector, "match", counted)
-    remembering = RememberingDetector.of(plain, Store(tmp_path), "first")
+    remembering = RememberingDetector(plain, Store(tmp_path), "first")
     one = remembering.match(images.pixels[:12], images)
     assert asked == [3, 3, 3, 3]
-    two = RememberingDetector.of(plain, Store(tmp_path), "first").match(images.pixels[:12], images)
+    two = RememberingDetector(plain, Store(tmp_path), "first").match(images.pixels[:12], images)
     assert asked == [3, 3, 3, 3]
     assert np.array_equal(one.score, two.score)
     assert one.index[:, 0].tolist() == list(range(12))
     remembering.match(images.pixels[:12], images, query_patients=images.patients[:12])
-    RememberingDetector.of(plain, Store(tmp_path), "second").match(images.pixels[:4], images)
+    RememberingDetector(plain, Store(tmp_path), "second").match(images.pixels[:4], images)
     assert asked == [3] * 8 + [4]
 
 
@@ -159,7 +159,7 @@ def test_blocks_in_several_threads_give_what_one_gives(
     alone = plain.match(images.pixels[:12], images, second=second)
     try:
         torch.set_num_threads(2)
-        remembering = RememberingDetector.of(plain, Store(tmp_path), "one")
+        remembering = RememberingDetector(plain, Store(tmp_path), "one")
         found = remembering.match(images.pixels[:12], images, second=second)
         assert torch.get_num_threads() == 2
     finally:

@@ -54,7 +54,7 @@ def test_a_broken_plugin_names_its_reason(tmp_path: Path) -> None:
     file.write_text("import nothing_of_that_name\n")
     with pytest.raises(UsageError, match=r"broken\.py fails on import: ModuleNotFoundError"):
         load_plugin(file)
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         load_plugin(tmp_path / "none.py")
 
 

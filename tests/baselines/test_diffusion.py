@@ -13,8 +13,8 @@ from memobench.baselines._diffusion import (
     mean_errors,
     objective,
     step_times,
-    velocity_errors,
 )
+from memobench.baselines.ldm import velocity_errors
 from memobench.training.loop import step_generator
 from torch import Tensor, nn
 

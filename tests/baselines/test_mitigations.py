@@ -34,9 +34,7 @@ def test_whole_patients_are_set_aside() -> None:
 
 def test_early_stopping_stops_once_the_held_out_loss_rises(make_images: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([3.0, 2.0, 4.0, 5.0])
-    monkeypatch.setattr(
-        "memobench.baselines._first_stage.mean_errors", lambda *all, **more: torch.tensor([next(looks)])
-    )
+    monkeypatch.setattr("memobench.baselines._diffusion.mean_errors", lambda *all, **more: torch.tensor([next(looks)]))
     told: list[Trained] = []
     model = LDMEarly(**{**LDMEarly.PRESETS["smoke"], "looks": 10, "patience": 2})
     model.fit(make_images(), context=Context(seed=0, report=told.append))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from memobench.baselines._quantised import UNUSED, QuantisedAutoencoder, deal_unused
+from memobench.baselines._quantised import UNUSED, QuantisedAutoencoder, replace_unused
 from memobench.training.loop import seeded, step_generator
 
 GRIDS = [(4, 3), (2, 4, 3)]
@@ -55,7 +55,7 @@ def test_the_codebook_finds_the_centres_of_clusters() -> None:
     spread = 0.1 * torch.randn(4, 8, 3, generator=step_generator(0, "spread"))
     vectors = (centres[:, None] + spread).reshape(1, 4, 8, 3).movedim(-1, 1)  # (1, 3, 4, 8)
     for step in range(300):
-        deal_unused(net.book, vectors, step_generator(0, "deal", step))
+        replace_unused(net.book, vectors, step_generator(0, "deal", step))
         net.book(vectors)
     means = (centres[:, None] + spread).mean(dim=1)
     distances = torch.cdist(means, net.book.embedding.weight)
@@ -69,13 +69,13 @@ def test_the_codebook_finds_the_centres_of_clusters() -> None:
 def test_only_unused_codes_are_dealt_anew_and_to_vectors() -> None:
     net = network(2)
     vectors = torch.randn(2, 3, 4, 5, generator=step_generator(0, "vectors"))
-    deal_unused(net.book, vectors, step_generator(0, "deal"))
+    replace_unused(net.book, vectors, step_generator(0, "deal"))
     flat = vectors.movedim(1, -1).reshape(-1, 3)
     first = net.book.embedding.weight.clone()
     assert (torch.cdist(first, flat).min(dim=1).values < 1e-5).all()
     net.book.ema_cluster_size.fill_(1.0)
     net.book.ema_cluster_size[2] = UNUSED / 2
-    deal_unused(net.book, vectors, step_generator(0, "deal", 7))
+    replace_unused(net.book, vectors, step_generator(0, "deal", 7))
     changed = (net.book.embedding.weight != first).any(dim=1)
     assert changed.tolist() == [False, False, True, False, False, False]
     assert net.book.ema_cluster_size.tolist() == [1.0] * 6

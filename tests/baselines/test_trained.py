@@ -21,7 +21,6 @@ from memobench.baselines.vqgan import VQGAN
 from memobench.check import check_generator
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
-from torch import nn
 
 MakeImages = Callable[..., Images]
 TINY_FIRST: dict[str, Any] = {
@@ -69,8 +68,7 @@ def same_state(one: Any, two: Any) -> bool:
 
 def parameters_of(model: Any) -> int:
     """The parameters of all networks of a model."""
-    networks = [value for value in vars(model).values() if isinstance(value, nn.Module)]
-    return sum(parameter.numel() for net in networks for parameter in net.parameters())
+    return sum(parameter.numel() for net in model.networks_.values() for parameter in net.parameters())
 
 
 @each_model

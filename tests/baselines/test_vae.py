@@ -42,8 +42,8 @@ def test_latents_are_drawn_like_the_mixture_of_posteriors(make_images: MakeImage
     noise = torch.randn(4000, 20, 4, generator=torch.Generator().manual_seed(0))
     drawn = (mean + torch.exp(0.5 * log_variance) * noise).reshape(-1, 4)
     apart = 0.02 if augment == "none" else 0.2  # the views of an augmented image are not the image
-    torch.testing.assert_close(model.mean_, drawn.mean(dim=0), atol=apart, rtol=0)
-    torch.testing.assert_close(model.factor_ @ model.factor_.T, torch.cov(drawn.T), atol=apart, rtol=0)
+    torch.testing.assert_close(model.latents_.mean, drawn.mean(dim=0), atol=apart, rtol=0)
+    torch.testing.assert_close(model.latents_.factor @ model.latents_.factor.T, torch.cov(drawn.T), atol=apart, rtol=0)
 
 
 def test_it_learns_its_training_images(make_images: MakeImages) -> None:

@@ -21,6 +21,7 @@ import pytest
 import torch
 from memobench.base.cost import Trained
 from memobench.baselines._device import reproducible
+from memobench.baselines._frame import Fit
 from memobench.generator import GENERATORS, Context, build
 from memobench.training.acceleration import Acceleration, accelerated
 from torch.nn import functional
@@ -41,8 +42,8 @@ def model_of(shape: tuple[int, ...], steps: int):
 
 def latents_of(model) -> torch.Tensor:
     """Flat ones, each of its own levels: soon learned, as white noise, whose velocity nobody can tell, is not."""
-    sides = model._latent_sides()
-    levels = torch.randn((IMAGES, model.latent_channels, *[1] * len(sides)), generator=torch.Generator().manual_seed(0))
+    channels, *sides = model.first_stage_.latent_shape
+    levels = torch.randn((IMAGES, channels, *[1] * len(sides)), generator=torch.Generator().manual_seed(0))
     return levels.expand(-1, -1, *sides).contiguous().to(DEVICE)
 
 
@@ -52,10 +53,10 @@ def ours(shape: tuple[int, ...]) -> tuple[float, np.ndarray]:
     with accelerated(Acceleration("auto", compile=GPU)), reproducible():
         model = model_of(shape, WARM_UP)
         latents = latents_of(model)
-        model._fit_latents(latents, Context(0, DEVICE), "warm-up", None)  # compiles
+        model._learn_diffusion(latents, Fit(Context(0, DEVICE), "warm-up"))  # compiles
         model.unet_.requires_grad_(True)
         model.steps = STEPS
-        model._fit_latents(latents, Context(0, DEVICE, report=costs.append), "timed", None)
+        model._learn_diffusion(latents, Fit(Context(0, DEVICE, report=costs.append), "timed"))
     return costs[0].images_per_second, costs[0].losses
 
 

@@ -101,7 +101,7 @@ def test_one_draw_is_refused() -> None:
 
 def test_the_tables_have_a_row_for_each_share() -> None:
     text = own_images_text(calibrate_stock(made_stock(), draws=2))
-    assert all(text.count(f"{100 * share:g} % ") >= 3 for share in SHARES)
+    assert all(text.count(f"{100 * share:g}% ") >= 3 for share in SHARES)
 
 
 @pytest.mark.slow

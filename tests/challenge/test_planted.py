@@ -11,7 +11,6 @@ from memobench.challenge.planted import (
     Plan,
     Planted,
     answer,
-    auc,
     auc_interval,
     challenge,
     judge,
@@ -126,22 +125,11 @@ def test_the_mean_counts_patients_not_conditions() -> None:
     assert (mean.low, mean.high) == pytest.approx((single.low, single.high), abs=0.01)
 
 
-def test_thresholds_and_auc_with_ties() -> None:
+def test_thresholds_with_ties() -> None:
     tied = np.repeat([1.0, 0.0], [50, 950])
     assert threshold_at(tied, 0.01) == 1  # nothing can be called without calling all fifty
     assert threshold_at(tied, 0.05) == 0
     assert threshold_at(np.arange(30.0), 0.01) == 29
-    assert auc(np.zeros(4), np.zeros(7)) == 0.5
-
-
-def test_auc_is_that_of_scikit_learn() -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(0)
-    for decimals in (1, 6):
-        copies, others = np.round(rng.normal(1, 1, 83), decimals), np.round(rng.normal(0, 1, 211), decimals)
-        labels = np.repeat([1, 0], [len(copies), len(others)])
-        expected = metrics.roc_auc_score(labels, np.concatenate([copies, others]))
-        assert auc(copies, others) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("area", [0.0, 1e-4, 0.3, 0.5, 0.97, 1 - 1e-12, 1.0])

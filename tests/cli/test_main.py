@@ -93,7 +93,7 @@ def test_list_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--model", "noise", "--task", "xray", "--seeds", "4-1"], "--seeds takes one seed, or A-B", 2),
         (["run", "--model", "noise", "--task", "xray", "--samples", "0"], "--samples", 2),
         (["run", "--model", "noise", "--task", "xray", "--data", "none"], "there is no folder none", 1),
-        (["run", "--model", "noise", "--task", "xray", "--plugin", "none.py"], "plug-in none.py is no file", 2),
+        (["run", "--model", "noise", "--task", "xray", "--plugin", "none.py"], "plug-in none.py is not a file", 2),
         (["run", "--model", "noise"], "Missing option '--task'", 2),
         (["run", "--modle", "noise"], "No such option", 2),
         (["list", "things"], "things", 2),

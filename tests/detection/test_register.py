@@ -11,10 +11,10 @@ from memobench.detection.register import (
     SearchGrid,
     band,
     gaussian,
+    grid_sample,
     masked_correlation,
     places,
     refine,
-    sample,
     seen_through,
     shrink,
 )
@@ -50,7 +50,7 @@ def similarity(
 
 def view(image: Tensor, pose: Tensor) -> Tensor:
     """What a query (1, 1, *S) shows that was made from an image by a pose."""
-    values, _ = sample(image, seen_through(pose, places(image.shape[2:])))
+    values, _ = grid_sample(image, seen_through(pose, places(image.shape[2:])))
     return values.reshape(image.shape)
 
 
@@ -85,14 +85,14 @@ def test_a_margin_adds_places_at_both_ends() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_image_at_its_own_places_is_itself(shape: tuple[int, ...]) -> None:
     images = textured(2, shape)
-    values, inside = sample(images, places(shape).expand(2, -1, -1))
+    values, inside = grid_sample(images, places(shape).expand(2, -1, -1))
     assert torch.allclose(values.reshape(images.shape), images, atol=1e-5)
     assert inside.all()
 
 
 def test_samples_move_as_numpy_moves_them() -> None:
     image = textured(1, (24, 40))
-    values, inside = sample(image, (places((24, 40)) + torch.tensor([3.0, -5.0])[:, None] * 2 / 40)[None])
+    values, inside = grid_sample(image, (places((24, 40)) + torch.tensor([3.0, -5.0])[:, None] * 2 / 40)[None])
     moved = values.reshape(24, 40)
     assert torch.allclose(moved[5:, :-3], image[0, 0, :-5, 3:], atol=1e-5)
     expected = torch.zeros(24, 40, dtype=torch.bool)
@@ -217,7 +217,9 @@ def test_scores_are_correlations_over_the_covered_part() -> None:
         best = []
         half = len(search.matrices) * len(search.shifts) // 2
         for number in range(side * half, (side + 1) * half):
-            values, inside = sample(real[column : column + 1], seen_through(search.pose(torch.tensor([number])), at))
+            values, inside = grid_sample(
+                real[column : column + 1], seen_through(search.pose(torch.tensor([number])), at)
+            )
             kept = inside[0].numpy()
             if kept.sum() >= 0.55 * len(kept):
                 a, b = queries[row].flatten().numpy()[kept], values[0, 0].numpy()[kept]
@@ -335,12 +337,12 @@ def test_refinement_never_ends_worse_than_it_began(shape: tuple[int, ...], steps
             )
         ]
     )
-    values, inside = sample(real, seen_through(start, places(shape)))
+    values, inside = grid_sample(real, seen_through(start, places(shape)))
     before = masked_correlation(queries.flatten(1), values[:, 0], inside.float())
     pose, after = refine(queries, real, start, steps)
     assert (after >= before - 1e-6).all()
     assert steps == 0 or after.mean() > before.mean()
-    values, inside = sample(real, seen_through(pose, places(shape)))
+    values, inside = grid_sample(real, seen_through(pose, places(shape)))
     again = masked_correlation(queries.flatten(1), values[:, 0], inside.float())
     assert torch.allclose(after, again, atol=1e-5)  # the correlation is the returned pose's
     if steps == 0:

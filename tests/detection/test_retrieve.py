@@ -8,7 +8,7 @@ import pytest
 import torch
 from memobench.challenge.perturb import perturb, perturbations_for
 from memobench.detection import retrieve
-from memobench.detection.register import SearchGrid, band, masked_correlation, places, refine, sample, seen_through
+from memobench.detection.register import SearchGrid, band, grid_sample, masked_correlation, places, refine, seen_through
 from memobench.detection.retrieve import MOVED, UNMOVED, Candidates, Prepared
 from memobench.images import Images
 from scipy.ndimage import gaussian_filter
@@ -143,7 +143,7 @@ def test_registration_lays_the_source_over_the_query(dim: int) -> None:
         assert torch.equal(query, tensor(queries)[found.rows[part]])
         assert torch.equal(image, tensor(real)[found.columns[part]])
         for poses, into in ((found.poses[part], before), (pose, after)):
-            values, inside = sample(image, seen_through(poses, places(SHAPES[dim])))
+            values, inside = grid_sample(image, seen_through(poses, places(SHAPES[dim])))
             into[part] = masked_correlation(query.flatten(1), values[:, 0], inside.float())
     assert seen == list(range(len(found.rows)))  # each pair once, in order
     own = (found.rows == found.columns).numpy()

@@ -115,7 +115,7 @@ def test_what_a_detector_is_given_cannot_be_changed_by_it(make_images: Callable[
     ("answer", "reason"),
     [
         (lambda score, index: (score[:, :1], index[:, :1]), "must give k for each query"),
-        (lambda score, index: (score * np.nan, index), "no finite numbers"),
+        (lambda score, index: (score * np.nan, index), "not finite numbers"),
         (lambda score, index: (score, np.zeros_like(index)), "twice for one query"),
     ],
 )

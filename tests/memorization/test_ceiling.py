@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from memobench.memorization.ceiling import ceiling, memorized_ceiling
 from memobench.memorization.decide import decide
-from memobench.memorization.rates import Pools, rates
+from memobench.memorization.rates import Pools, rates, tally
 
 CASES = [
     pytest.param(50, 1.0, 1e6, 0.0, id="homogeneous"),
@@ -70,8 +70,8 @@ def test_ceiling_is_no_lower_than_what_was_found() -> None:
     pools = Pools(np.array([f"t{i}" for i in range(30)]), np.array([f"h{i}" for i in range(30)]))
     index = np.concatenate([np.arange(12), np.arange(4)])
     decisions = decide(np.ones(16, np.float32), index, np.zeros(16, np.float32), index, 0.5)
-    memorized = rates(decisions, pools, draws=199)["memorized_patients"]
-    metric = memorized_ceiling(decisions, pools, memorized)
+    memorized = rates(tally(decisions, pools), draws=199)["memorized_patients"]
+    metric = memorized_ceiling(tally(decisions, pools), memorized)
     assert metric.low is not None
     assert metric.high is not None
     assert metric.low <= metric.value <= metric.high <= 30

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from memobench.base.errors import DataError
 from memobench.memorization.decide import decide
-from memobench.memorization.rates import Pools, rates
+from memobench.memorization.rates import Pools, rates, tally
 from memobench.memorization.sensitivity import corrected, corrected_patients, patient_sensitivity
 from memobench.results import Metric
 from memobench.stats.intervals import jeffreys
@@ -45,8 +45,8 @@ def test_the_result_stays_possible() -> None:
     assert nothing.low == pytest.approx(-nothing.high)  # type: ignore[operator]
 
 
-def test_what_is_no_share_is_refused() -> None:
-    with pytest.raises(DataError, match="no share above 0"):
+def test_a_sensitivity_that_is_not_a_share_is_refused() -> None:
+    with pytest.raises(DataError, match="not a share above 0"):
         corrected(_metric(0.1, 0.0, 0.2), (0.0, 0.0, 0.1))
     with pytest.raises(DataError, match="interval"):
         corrected(Metric(value=0.1, better="lower"), (0.5, 0.4, 0.6))
@@ -71,8 +71,8 @@ def test_corrected_patients_covers_the_truth() -> None:
         score = np.where(rng.random(60) < 0.7, 0.95, 0.5).astype(np.float32)
         decisions = decide(score, source, np.full(60, 0.1, np.float32), source, 0.9)
         y = rng.binomial(100, 0.7)
-        memorized = rates(decisions, pools, seed=seed, draws=99)["memorized_patients"]
-        metric = corrected_patients(memorized, decisions, pools, (y / 100, *jeffreys(y, 100)))
+        memorized = rates(tally(decisions, pools), seed=seed, draws=99)["memorized_patients"]
+        metric = corrected_patients(memorized, tally(decisions, pools), (y / 100, *jeffreys(y, 100)))
         assert metric.low is not None
         assert metric.high is not None
         covered += metric.low <= 40 * (1 - (1 - 1 / 40) ** 60) <= metric.high

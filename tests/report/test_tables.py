@@ -56,9 +56,9 @@ def test_the_summary_shows_each_metric_with_its_interval_and_null() -> None:
     text = summary(_result("ldm", COPIES))
     (row,) = [line for line in text.splitlines() if line.startswith("copy rate")]
     assert row.split("  ")[0] == "copy rate"
-    for words in ("30.0 %", "20.0 to 40.0 %", "0.0 %", "0.0001"):
+    for words in ("30.0%", "20.0 to 40.0%", "0.0%", "0.0001"):
         assert words in row
-    for words in ("50.0 %", "Fréchet distance (ssl)", "authenticity", "Note: images of 3 sizes"):
+    for words in ("50.0%", "Fréchet distance (ssl)", "authenticity", "Note: images of 3 sizes"):
         assert words in text
     assert text.index("MEMORIZATION") < text.index("QUALITY") < text.index("Fréchet") < text.index("recall")
     assert text.index("recall") < text.index("OTHER SCORES") < text.index("authenticity")

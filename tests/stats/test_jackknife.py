@@ -97,7 +97,7 @@ def test_wilson_against_published_and_scipy():
         theirs = stats.binomtest(successes, trials).proportion_ci(method="wilson")
         assert wilson(successes, trials) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     assert [round(end, 4) for end in wilson(81, 263)] == [0.2553, 0.3662]  # Newcombe 1998, table I
-    with pytest.raises(ValueError, match="no proportion"):
+    with pytest.raises(ValueError, match="not a proportion"):
         wilson(0, 0)
-    with pytest.raises(ValueError, match="no proportion"):
+    with pytest.raises(ValueError, match="not a proportion"):
         wilson(3, 2)

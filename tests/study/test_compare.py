@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from memobench.base.errors import DataError
 from memobench.memorization.decide import decide
-from memobench.memorization.rates import Pools, rates
+from memobench.memorization.rates import Pools, rates, tally
 from memobench.quality.fd import frechet_distance
 from memobench.stats.jackknife import block_jackknife
 from memobench.study.compare import (
@@ -44,7 +44,7 @@ def test_the_share_is_that_of_the_rates() -> None:
     decisions = decide(scores[0], rng.integers(30, size=100), scores[1], rng.integers(15, size=100), 0.9)
     found = Hits.of(decisions, pools)
     share = train_share(found, np.ones((1, len(found.names))))[0]
-    assert share == pytest.approx(rates(decisions, pools)["train_share"].value, rel=1e-6)
+    assert share == pytest.approx(rates(tally(decisions, pools))["train_share"].value, rel=1e-6)
 
 
 def test_intervals_of_a_difference_cover_the_truth() -> None:
@@ -87,7 +87,7 @@ def _run_on(weight: np.ndarray, rng: np.random.Generator) -> tuple[Hits, Estimat
         np.where(of_train, 0.4, 0.6).astype(np.float32), np.where(of_train, 0, who - PATIENTS), 0.9,
     )  # fmt: skip
     pools = Pools(*(np.array([f"{side}{k:03d}" for k in range(PATIENTS)]) for side in "th"))
-    own = rates(decisions, pools, draws=999)["train_share"]
+    own = rates(tally(decisions, pools), draws=999)["train_share"]
     assert own.low is not None
     assert own.high is not None
     return Hits.of(decisions, pools), Estimate(own.value, own.low, own.high)

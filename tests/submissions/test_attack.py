@@ -227,7 +227,7 @@ def test_a_stronger_attack_changes_the_rate_of_a_row_and_names_its_source(scene:
     assert row().row.numbers["copy_rate"].value == pytest.approx(40 / 48)
     assert own.value < 0.7
     page = entry_page(row(), frame)
-    assert "83.3 %" in page
+    assert "83.3%" in page
     assert "l2 (version 1) by C" in page
     assert SCRIPT not in page
     assert "Once it is verified" in attack_words(scene.made)

@@ -13,13 +13,13 @@ import pytest
 from memobench.training.processes import (
     ALONE,
     Group,
+    all_reduce,
+    broadcast,
     current,
     device_of_process,
     launched,
-    mine,
-    pooled,
-    together,
-    told,
+    process_group,
+    shard,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ import sys
 import numpy as np
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
-from memobench.training.processes import current, launched, together
+from memobench.training.processes import current, launched, process_group
 
 name, accumulate, out = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 kind = GENERATORS.get(name)
@@ -37,7 +37,7 @@ names = np.array([f"p{i}" for i in range(8)])
 pixels = np.random.default_rng(0).random((8, 2, 2), dtype=np.float32).repeat(16, axis=1).repeat(16, axis=2)
 told = []
 model = kind(**{**kind.PRESETS["smoke"], "accumulate": accumulate, "steps": 6})
-with together("cpu"):
+with process_group("cpu"):
     assert current().count == launched().count
     model.fit(Images(pixels, names, names), context=Context(seed=1, report=told.append))
     samples = model.sample(20, seed=2)
@@ -70,12 +70,12 @@ def together_in(count: int, code: str, words: list[str]) -> list[subprocess.Comp
 
 def test_without_a_launcher_a_process_is_alone() -> None:
     assert launched() == current() == ALONE
-    with together("cpu") as group:
+    with process_group("cpu") as group:
         assert group.main
-        assert told("word") == "word"
-        assert list(mine(range(5))) == [0, 1, 2, 3, 4]
+        assert broadcast("word") == "word"
+        assert list(shard(range(5))) == [0, 1, 2, 3, 4]
         array = np.arange(3, dtype=np.float32)
-        assert pooled(array) is array
+        assert all_reduce(array) is array
 
 
 def test_the_launchers_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ def window_notes(found: Mapping[str, Inspection]) -> list[str]:
     }
     if max(windowed.values()) - min(windowed.values()) < _APART:
         return []
-    words = ", ".join(f"{100 * share:.0f} % of {side}" for side, share in windowed.items())
+    words = ", ".join(f"{100 * share:.0f}% of {side}" for side, share in windowed.items())
     return [
         f"not all sets are shown in a DICOM window ({words}); if values beyond the window are cut off in one set and "
         "not in another, copies are found less surely, so export all sets in one way"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.base.progress import silent
+from memobench.base.progress import Track, silent
+from memobench.base.seeds import generator_for
 from memobench.base.store import Store
 from memobench.base.threads import side_by_side, until
 from memobench.detection.contract import Matches
@@ -20,28 +22,62 @@ from memobench.detection.crossfit import Detector
 from memobench.detection.pool import MatchingPool
 from memobench.images import Images
 
-KEPT = 2560  # queries in a block, at most: each block turns the whole pool anew
+KEPT = 2560  # queries in a block, at most: each block turns the whole pool once more
 LEAST = 32  # and at least, where there are several
 
 
-class RememberingDetector(Detector):
-    """A detector whose matches are stored under the content of queries and pool."""
+@dataclass(frozen=True)
+class RememberingDetector:
+    """A detector whose matches are stored under the content of queries and pool (an ``OwnDetector``).
 
+    Attributes:
+        detector: The one that matches what is not stored.
+        store: Where matches are kept.
+        name: What tells it from other detectors: the name of its stored stage.
+    """
+
+    detector: Detector
     store: Store
     name: str
 
-    @classmethod
-    def of(cls, detector: Detector, store: Store, name: str) -> Self:
-        """Let a detector remember.
+    @property
+    def embeddings(self) -> Sequence[Any]:
+        """Those of the detector."""
+        return self.detector.embeddings
 
-        Args:
-            detector: Which one.
-            store: Where.
-            name: What tells it from other detectors: the name of its stored stage.
-        """
-        made = cls(detector.embeddings, detector.verifiers, detector.folds)
-        made.store, made.name = store, name
-        return made
+    @property
+    def verifiers(self) -> Sequence[Any]:
+        """Those of the detector."""
+        return self.detector.verifiers
+
+    def matching_pool(self, pool: Images) -> MatchingPool:
+        """See ``Detector.matching_pool``."""
+        return self.detector.matching_pool(pool)
+
+    def exact_scores(self, images: Images) -> NDArray[np.float32]:
+        """See ``Detector.exact_scores``."""
+        return self.detector.exact_scores(images)
+
+    def features(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ``Detector.features``."""
+        return self.detector.features(pixels)
+
+    def embed(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ``Detector.embed``."""
+        return self.detector.embed(pixels)
+
+    def judged_first(self, images: Images) -> Images:
+        """See ``Detector.judged_first``."""
+        return self.detector.judged_first(images)
+
+    def null_scores(
+        self, pool: Images | MatchingPool, *, most: int | None = None, track: Track = silent
+    ) -> tuple[NDArray[np.float32], NDArray[np.str_], float]:
+        """See ``Detector.null_scores``; its matches are kept too."""
+        images = pool.images if isinstance(pool, MatchingPool) else pool
+        asked = images if most is None else images.some_patients(most, generator_for(0, "null scores"))
+        best = self.match(asked.pixels, pool, query_patients=asked.patients, track=track)
+        return best.score[:, 0], asked.patients, 1 / len(self.embeddings)
 
     def match(
         self,
@@ -51,7 +87,7 @@ class RememberingDetector(Detector):
         k: int = 1,
         query_patients: NDArray[np.str_] | None = None,
         second: NDArray[np.bool_] | None = None,
-        track: Callable[..., Iterator[Any]] = silent,
+        track: Track = silent,
     ) -> Matches:
         """The k strongest matches; see ``Detector.match``."""
         ready = pool if isinstance(pool, MatchingPool) else self.matching_pool(pool)  # prepared once, when it is needed
@@ -80,8 +116,8 @@ class RememberingDetector(Detector):
         def block(start: int) -> Matches:
             def write(into: Path, scratch: Path) -> None:
                 some, patients = asked(start)
-                matches = Detector.match(
-                    self, some, ready, k=k, query_patients=patients, second=second, track=until(stop)
+                matches = self.detector.match(
+                    some, ready, k=k, query_patients=patients, second=second, track=until(stop)
                 )
                 np.savez(into / "matches.npz", score=matches.score, index=matches.index)
 
@@ -90,8 +126,9 @@ class RememberingDetector(Detector):
                 return Matches(archive["score"], archive["index"])
 
         if not all(self.store.holds("match", key) for key in keys.values()):
-            self.prepare(ready, apart=query_patients is not None)  # in all threads, before each has a block of its own
+            # in all threads, before each has a block of its own
+            self.detector.prepare(ready, apart=query_patients is not None)
         found = list(track(side_by_side(block, starts, stop), "matching", len(starts)))
         if not found:
-            return super().match(queries, ready, k=k, query_patients=query_patients, second=second)
+            return self.detector.match(queries, ready, k=k, query_patients=query_patients, second=second)
         return Matches(np.concatenate([one.score for one in found]), np.concatenate([one.index for one in found]))

@@ -336,7 +336,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         path, clock.stored, name = _fitted(sides, parameters, device, store, track)
     with clock("compare"):
         detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
-        remembering = RememberingDetector.of(detector, store, path.name)
+        remembering = RememberingDetector(detector, store, path.name)
         audited = measure_audit(
             sides.synthetic.pixels,
             train,
@@ -387,62 +387,34 @@ def _fitted(
     return path, stored, digest_of(key)
 
 
+@dataclass(frozen=True)
+class _Called:
+    """Which synthetic images are held back, (N,) each.
+
+    Attributes:
+        exact: Those that are pixel for pixel a training image.
+        copied: Those called a copy of a training patient, by score, certainty or content.
+        held_out: Those that match a held-out patient so.
+    """
+
+    exact: NDArray[np.bool_]
+    copied: NDArray[np.bool_]
+    held_out: NDArray[np.bool_]
+
+
 def _result(
     sides: _Sides, audited: Audited, asked: _Asked, seconds: dict[str, float], name: str
 ) -> tuple[AuditResult, Findings]:
-    train, holdout, count = sides.train, sides.holdout, len(sides.synthetic)
-    matched, found = train.patients[audited.train_index], np.isfinite(audited.train_score) & ~audited.blank
-    contents, real = (content_digests(pixels).tolist() for pixels in (audited.upright.pixels, train.pixels))
+    """What an audit writes: the decision, what it rests on, and the list of images."""
+    contents, real = (content_digests(pixels).tolist() for pixels in (audited.upright.pixels, sides.train.pixels))
     exact = np.isin(contents, real)
-    copied, held_out = audited.called | (exact & found), audited.held_out_called
-    if audited.evidence is not None:
-        copied = copied | audited.evidence.train.certain
-        held_out = held_out | audited.evidence.holdout.certain
-    reasons = _reasons(sides, audited, copied, held_out)
-    images = [
-        AuditedImage(
-            name=sides.names[k],
-            score=float(audited.train_score[k]) if found[k] else None,
-            p_value=None if audited.p_value is None else float(audited.p_value[k]),
-            copy_of=str(matched[k]) if copied[k] else None,
-            match=sides.train_names[int(audited.train_index[k])] if found[k] else None,
-            held_out=bool(held_out[k]),
-            left_out=reasons[k],
-            blank=bool(audited.blank[k]),
-            pose=change.words if (change := audited.upright.changed[k]) is not None else "",
-        )
-        for k in range(count)
-    ]
-    affected = [
-        AffectedPatient(
-            patient=str(patient),
-            images=int((matched[copied] == patient).sum()),
-            strongest=float(audited.train_score[copied & (matched == patient)].max()),
-        )
-        for patient in np.unique(matched[copied])
-    ]
-    counts = {"synthetic_images": count, "train_images": len(train), "train_patients": train.patient_count}
-    counts["holdout_images"] = 0 if holdout is None else len(holdout)
-    counts["holdout_patients"] = 0 if holdout is None else holdout.patient_count
-    held = np.flatnonzero(copied | held_out)
-    strength = (
-        audited.train_score if audited.holdout_score is None else np.maximum(audited.train_score, audited.holdout_score)
+    called = _Called(
+        exact,
+        audited.called | (exact & _found(audited)) | audited.evidence.train.certain,
+        audited.held_out_called | audited.evidence.holdout.certain,
     )
-    held = held[np.argsort(-strength[held], kind="stable")]
-    findings = replace(
-        measured_findings(audited.metrics, audited.challenge, counts, evidence=audited.evidence),
-        called=int(copied.sum()),
-        held_out_called=int(held_out.sum()),
-        exact=int(exact.sum()),
-        names=tuple(_nameable(sides, int(k)) for k in held),
-        where="audit.csv",
-        preset=asked.preset,
-        unread=sum(file.startswith("synthetic/") for file, _ in sides.unreadable),
-        carriers=len(sides.carriers),
-        pose=_pose_words(sides, audited),
-        empty=int(audited.blank.sum()),
-    )
-    findings, policy = _judged(findings, asked.policy, len(affected))
+    held, counts, affected = _held_back(audited, called), _counts(sides), _affected(sides, audited, called)
+    findings, policy = _judged(_findings(sides, audited, asked, called, held), asked.policy, len(affected))
     decision = decide_set(findings)
     result = AuditResult(
         audit_id=digest_of({"detector": name, "synthetic": sides.synthetic.digest, "measure": MEASURE_VERSION}),
@@ -451,7 +423,7 @@ def _result(
         policy=policy,
         guarantee=guarantee_words(findings, sides.patients_known),
         counts=counts,
-        shape=train.shape,
+        shape=sides.train.shape,
         detector_version=DETECTOR_VERSION,
         measure_version=MEASURE_VERSION,
         threshold=dataclasses.asdict(audited.threshold),
@@ -459,9 +431,9 @@ def _result(
         metrics=audited.metrics,
         challenge=audited.challenge,
         cleaned=audited.cleaned,
-        images=images,
-        affected=sorted(affected, key=lambda one: (-one.images, -one.strongest)),
-        duplicates=count - len(set(contents)),
+        images=_images(sides, audited, called),
+        affected=affected,
+        duplicates=len(contents) - len(set(contents)),
         carriers=dict(sides.carriers),
         unreadable=list(sides.unreadable),
         notes=[*sides.notes, *_contrast(sides, audited), *audited.notes, *content_notes(audited.blank, sides.names)],
@@ -469,6 +441,82 @@ def _result(
         seconds=rounded(seconds),
     )
     return result, findings
+
+
+def _found(audited: Audited) -> NDArray[np.bool_]:
+    """(N,) which synthetic images were matched with a training image at all."""
+    return np.isfinite(audited.train_score) & ~audited.blank
+
+
+def _held_back(audited: Audited, called: _Called) -> NDArray[np.int64]:
+    """The rows of the images to hold back, the strongest match first."""
+    held = np.flatnonzero(called.copied | called.held_out)
+    strength = audited.train_score
+    if audited.holdout_score is not None:
+        strength = np.maximum(strength, audited.holdout_score)
+    return np.asarray(held[np.argsort(-strength[held], kind="stable")])
+
+
+def _images(sides: _Sides, audited: Audited, called: _Called) -> list[AuditedImage]:
+    """The list: a row for each synthetic image."""
+    matched, found = sides.train.patients[audited.train_index], _found(audited)
+    reasons = _reasons(sides, audited, called.copied, called.held_out)
+    return [
+        AuditedImage(
+            name=sides.names[k],
+            score=float(audited.train_score[k]) if found[k] else None,
+            p_value=None if audited.p_value is None else float(audited.p_value[k]),
+            copy_of=str(matched[k]) if called.copied[k] else None,
+            match=sides.train_names[int(audited.train_index[k])] if found[k] else None,
+            held_out=bool(called.held_out[k]),
+            left_out=reasons[k],
+            blank=bool(audited.blank[k]),
+            pose=change.words if (change := audited.upright.changed[k]) is not None else "",
+        )
+        for k in range(len(sides.synthetic))
+    ]
+
+
+def _affected(sides: _Sides, audited: Audited, called: _Called) -> list[AffectedPatient]:
+    """The training patients with a copy, those with most copies first."""
+    matched = sides.train.patients[audited.train_index]
+    affected = [
+        AffectedPatient(
+            patient=str(patient),
+            images=int((matched[called.copied] == patient).sum()),
+            strongest=float(audited.train_score[called.copied & (matched == patient)].max()),
+        )
+        for patient in np.unique(matched[called.copied])
+    ]
+    return sorted(affected, key=lambda one: (-one.images, -one.strongest))
+
+
+def _counts(sides: _Sides) -> dict[str, int]:
+    train, holdout = sides.train, sides.holdout
+    return {
+        "synthetic_images": len(sides.synthetic),
+        "train_images": len(train),
+        "train_patients": train.patient_count,
+        "holdout_images": 0 if holdout is None else len(holdout),
+        "holdout_patients": 0 if holdout is None else holdout.patient_count,
+    }
+
+
+def _findings(sides: _Sides, audited: Audited, asked: _Asked, called: _Called, held: NDArray[np.int64]) -> Findings:
+    """What is known of the set, before a policy is asked."""
+    return replace(
+        measured_findings(audited.metrics, audited.challenge, _counts(sides), evidence=audited.evidence),
+        called=int(called.copied.sum()),
+        held_out_called=int(called.held_out.sum()),
+        exact=int(called.exact.sum()),
+        names=tuple(_nameable(sides, int(k)) for k in held),
+        where="audit.csv",
+        preset=asked.preset,
+        unread=sum(file.startswith("synthetic/") for file, _ in sides.unreadable),
+        carriers=len(sides.carriers),
+        pose=_pose_words(sides, audited),
+        empty=int(audited.blank.sum()),
+    )
 
 
 def _judged(findings: Findings, policy: Policy | None, patients: int) -> tuple[Findings, PolicyOutcome | None]:

@@ -1,4 +1,4 @@
-"""What the stages of ``bench run`` and ``bench challenge`` have in common: their clock, device, arrays and records."""
+"""The clock of a command's stages: it says each stage as it ends, and keeps its time."""
 
 from __future__ import annotations
 

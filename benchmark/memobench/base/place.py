@@ -1,4 +1,4 @@
-"""Where stages are computed and kept, and who is told."""
+"""Where stages are computed and kept, and where progress is shown."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from memobench.base.store import Store
 
 
 def nobody(text: str) -> None:
-    """Say nothing: the listener of tests and libraries."""
+    """Say nothing: for tests and libraries."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where stages are computed and kept, and who is told.
+    """Where stages are computed and kept, and where progress is shown.
 
     Attributes:
         store: Where finished stages lie.

@@ -2,7 +2,7 @@
 
 A name is the stem of a file in a content folder (``baselines/ldm.py`` is ``ldm``), an entry point of an installed
 distribution, or a file given with ``--plugin``. Listing names imports nothing; a plug-in that cannot be imported is
-listed as unavailable with its reason and harms nobody else.
+listed as unavailable with its reason; all others work.
 """
 
 from __future__ import annotations
@@ -114,11 +114,11 @@ def module_of(path: Path, kind: str) -> ModuleType:
         UsageError: The file is missing, or fails while it is imported (with its reason).
     """
     if not path.is_file():
-        raise UsageError(f"plug-in {path} is no file; give the path of a Python file")
+        raise UsageError(f"plug-in {path} is not a file; give the path of a Python file")
     name = f"memobench_{kind}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"plug-in {path} is no Python file; its name must end in .py")
+        raise UsageError(f"plug-in {path} is not a Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

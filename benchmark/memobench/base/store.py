@@ -2,7 +2,7 @@
 
 A stage is one folder, ``<root>/<stage>/<hash>``, whose hash is that of its key: everything that its content depends
 on. The folder appears under its name only when it is complete. Its ``key.json`` holds the key and the SHA-256 of every
-other file. Whoever takes the stage checks them first; a damaged stage is made again, and that is said in one line.
+other file. They are checked before a stage is used; a damaged stage is made again, and that is said in one line.
 Until a stage is complete, its work lies in ``<hash>.scratch``, which a later attempt finds again (checkpoints). A lock
 makes a second process wait for the first instead of doing the work twice.
 
@@ -214,9 +214,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_old_parts(folder: Path, pattern: str = "*.part") -> None:
-    """Remove what interrupted processes left behind: ``*.part`` files and folders that nobody wrote into for a day."""
+    """Remove what interrupted processes left behind: ``*.part`` files and folders not written to for a day."""
     for left in folder.glob(pattern):
-        with suppress(OSError):  # somebody else removes it too
+        with suppress(OSError):  # another process removes it too
             if time.time() - _newest(left) < OLD:  # a clock that was set back makes files younger, never older
                 continue
             if left.is_dir():
@@ -302,7 +302,7 @@ def _json(value: Any) -> str:
 
 
 def _write_new(path: Path, value: Any) -> None:
-    """Write a JSON file in a folder that nobody else sees."""
+    """Write a JSON file in a folder that no other process sees."""
     path.write_text(_json(value), encoding="utf-8", newline="\n")
 
 

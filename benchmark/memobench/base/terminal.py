@@ -14,7 +14,7 @@ T = TypeVar("T")
 def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield the items and show a bar with the time left, once it has taken a second.
 
-    Where stderr is no terminal, the bar is renewed every ten seconds only, so that logs stay short.
+    Where stderr is not a terminal, the bar is renewed every ten seconds only, so that logs stay short.
     """
     interval = 0.2 if sys.stderr.isatty() else 10.0
     yield from tqdm(

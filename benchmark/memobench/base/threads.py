@@ -1,4 +1,4 @@
-"""Several threads side by side, for what is many small operations."""
+"""Several threads side by side, for work that consists of many small operations."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Number:
 
     Attributes:
         value: Mean over seeds.
-        low: Lower end of the 95 % interval; None where a seed has no interval.
+        low: Lower end of the 95% interval; None where a seed has no interval.
         high: Upper end.
         null: Mean over seeds of the value when there is nothing to find; None where there is none.
         better: "lower", "higher" or "null".

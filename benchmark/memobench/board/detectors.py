@@ -12,7 +12,7 @@ from memobench.challenge.results import ChallengeResult
 
 MAIN = "tpr_at_1"
 COLUMNS = {
-    MAIN: "found at 1 % false positives",
+    MAIN: "found at 1% false positives",
     "right_source": "right source",
     "sensitivity": "found at tau",
     "false_positive_rate": "false positives at tau",

@@ -48,7 +48,7 @@ def interval(number: Number, style: str) -> str:
     """The interval in words; empty where there is none."""
     if number.low is None or number.high is None:
         return ""
-    return f"{shown(number.low, style).removesuffix(' %')} to {shown(number.high, style)}"
+    return f"{shown(number.low, style).removesuffix('%')} to {shown(number.high, style)}"
 
 
 def rank_words(entry: Ranked) -> str:

@@ -89,7 +89,7 @@ def pareto_svg(points: Sequence[Point], title: str) -> Markup:
         at = f"{up(tick):.1f}"
         parts.append(f'<path class="grid" d="M{LEFT} {at}H{WIDTH - RIGHT}"/>')
         digits = 0 if top > 0.05 else 1
-        parts.append(f'<text x="{LEFT - 7}" y="{up(tick) + 4:.1f}" text-anchor="end">{100 * tick:.{digits}f} %</text>')
+        parts.append(f'<text x="{LEFT - 7}" y="{up(tick) + 4:.1f}" text-anchor="end">{100 * tick:.{digits}f}%</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(
         f'<text class="name" x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">Fréchet distance to test patients '

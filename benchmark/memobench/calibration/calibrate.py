@@ -17,7 +17,7 @@ from memobench.calibration.scenarios import NULLS, PLANTED, Draw, Level, Scenari
 from memobench.memorization.evidence import evidence_test, strongest_matches
 from memobench.memorization.published import published_rule, published_rule_matched
 from memobench.memorization.rates import NULLS as NULL_VALUES
-from memobench.memorization.rates import rates_and_tests
+from memobench.memorization.rates import rates_and_tests, tally
 from memobench.results import Metric
 from memobench.stats.exchange import ExactTest
 
@@ -32,8 +32,8 @@ class NullRow:
     Attributes:
         scenario: The generator.
         metric: The metric.
-        excluded: Share of draws whose 95 % interval excludes the null; None for a metric without an interval.
-        limit: 5 % plus two standard errors at this number of draws.
+        excluded: Share of draws whose 95% interval excludes the null; None for a metric without an interval.
+        limit: 5% plus two standard errors at this number of draws.
         rejected: Share of draws with p < 0.05.
         uniform: Kolmogorov-Smirnov p-value of the p-values with ties broken at random against the uniform law.
     """
@@ -55,7 +55,7 @@ class PlantedRow:
         metric: The metric.
         truth: Its true value, averaged over the draws' pools.
         mean: Its mean estimate.
-        covered: Share of draws whose 95 % interval holds the truth.
+        covered: Share of draws whose 95% interval holds the truth.
         below: Share of draws whose interval lies below the truth.
         above: Share of draws whose interval lies above the truth.
         seen: Share of draws with p < 0.05.
@@ -199,13 +199,13 @@ def calibration_text(calibration: Calibration) -> str:
     ]
     parts = [
         (
-            f"Nothing memorized, {calibration.draws} draws of {calibration.level} each: how often the 95 % interval "
+            f"Nothing memorized, {calibration.draws} draws of {calibration.level} each: how often the 95% interval "
             "excludes the null, how often p < 0.05, and whether p-values (ties broken at random) are uniform",
             null,
             ["scenario", "metric", "excluded", "limit", "p < 0.05", "KS p", "right"],
         ),
         (
-            "Copies planted: how often the 95 % interval covers the truth, lies below or above it, and how often "
+            "Copies planted: how often the 95% interval covers the truth, lies below or above it, and how often "
             "p < 0.05",
             planted,
             ["scenario", "metric", "truth", "mean", "covered", "below", "above", "p < 0.05"],
@@ -225,7 +225,7 @@ def calibration_text(calibration: Calibration) -> str:
 
 
 def _outcome(scenario: Scenario, drawn: Draw, hits: Any, seed: int) -> _Outcome:
-    metrics, tests = rates_and_tests(drawn.decisions, drawn.pools, seed=seed, draws=PERMUTATIONS)
+    metrics, tests = rates_and_tests(tally(drawn.decisions, drawn.pools), seed=seed, draws=PERMUTATIONS)
     votes = strongest_matches(drawn.decisions, drawn.pools)
     _, tests["copy_evidence"] = evidence_test(votes, drawn.pools.in_train, seed=seed, draws=PERMUTATIONS)
     rule = published_rule(drawn.train_holdout, drawn.samples_train)

@@ -104,7 +104,7 @@ class Convictions:
         either: Share with a certain copy of train, or too many calls.
         called: Share with any call.
         named: Share of the copies that are certain.
-        wrong: Certain samples that are no copies, in all sets.
+        wrong: Certain samples that are not copies, in all sets.
     """
 
     situation: Situation

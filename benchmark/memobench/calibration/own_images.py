@@ -1,8 +1,8 @@
 """Copies planted in a task's own images, at known shares: does the measure read what was planted?
 
-The detector of the task scores a stock of perturbed copies and of other patients' images once. Each draw then deals the
-patients to train and holdout anew, takes samples from the stock, copies of train only, and measures them as a run does.
-So hundreds of draws of real images cost one search, and every draw has another truth. As in a run both pools are
+The detector of the task scores a stock of perturbed copies and of other patients' images once. Each draw then assigns
+the patients to train and holdout again, takes samples from the stock, copies of train only, and measures them as a run
+does. So hundreds of draws of real images cost one search, and every draw has another truth. As in a run both pools are
 searched as one; here each sample has its best match alone, on one side: nothing that is measured looks at the other.
 """
 
@@ -47,7 +47,7 @@ class Stock:
 
     Attributes:
         patients: (P,) the patient of each image of train and holdout.
-        in_train: (P,) where it really stands; draws deal the patients anew.
+        in_train: (P,) where it really stands; draws assign the patients again.
         tau: The threshold, found without the labels.
         dim: 2 or 3.
         kinds: Kinds of perturbation; copy k is under the kind k modulo this.
@@ -79,7 +79,7 @@ class PlantedShare:
         metric: The metric.
         truth: Its true value, averaged over the draws.
         mean: Its mean estimate.
-        covered: Share of draws whose 95 % interval holds the truth.
+        covered: Share of draws whose 95% interval holds the truth.
         corrected_mean: Its mean estimate, corrected for the sensitivity that each draw measures; None where the metric
             is not corrected.
         corrected_covered: Share of draws whose corrected interval holds the truth.
@@ -103,7 +103,7 @@ class Discoveries:
     Attributes:
         share: Share of samples that are copies.
         listed: Patients on the list.
-        false: Those of them of whom no sample is a copy.
+        false: Those of them of which no sample is a copy.
         expected: What the draws' estimates of that number are.
         bound: What the false discovery rate, an upper bound on average, allows.
         seen: Share of draws in which ``copy_evidence`` has p < 0.05.
@@ -230,7 +230,7 @@ def calibrate_stock(
 
 
 def _outcome(stock: Stock, share: float, seed: int) -> _Outcome:
-    """Deal the patients, draw samples, measure."""
+    """Assign the patients, draw samples, measure."""
     rng = generator_for(seed, "draw")
     names = np.unique(stock.patients)
     trained = rng.permutation(names)[: len(np.unique(stock.patients[stock.in_train]))]
@@ -257,18 +257,17 @@ def _outcome(stock: Stock, share: float, seed: int) -> _Outcome:
         score >= stock.tau,
     )
     pools = Pools(stock.patients[in_train], stock.patients[~in_train])
-    metrics, tests = rates_and_tests(decisions, pools, seed=seed, draws=PERMUTATIONS)
+    received = tally(decisions, pools)
+    metrics, tests = rates_and_tests(received, seed=seed, draws=PERMUTATIONS)
     _, evidence = evidence_test(strongest_matches(decisions, pools), pools.in_train, seed=seed, draws=PERMUTATIONS)
     found = _sensitivity(stock, rng.choice(measured, size=min(len(measured), SENSITIVITY[stock.dim]), replace=False))
     if found[0] > 0:
         metrics["copy_rate_corrected"] = corrected(metrics["copy_rate"], found)
-        metrics["memorized_patients_corrected"] = corrected_patients(
-            metrics["memorized_patients"], decisions, pools, found
-        )
+        metrics["memorized_patients_corrected"] = corrected_patients(metrics["memorized_patients"], received, found)
 
     weight = per_patient(np.ones(len(planted)), stock.patients[stock.source[planted]], names) / len(planted)
     truth = {"copy_rate": share, "memorized_patients": float((1 - (1 - share * weight) ** SAMPLES).sum())}
-    hit = tally(decisions, pools).hit
+    hit = received.hit
     listed, decoys = hit[pools.in_train].astype(bool), int(hit[~pools.in_train].sum())
     really = np.isin(pools.names[pools.in_train], stock.patients[stock.source[rows[copied]]])
     count = int(listed.sum())
@@ -320,7 +319,7 @@ def own_images_text(found: OwnImagesCalibration) -> str:
     percent = "{:.1%}".format
     rows = [
         [
-            f"{100 * row.share:g} %",
+            f"{100 * row.share:g}%",
             row.metric,
             f"{row.truth:.4g}",
             f"{row.mean:.4g}",
@@ -333,7 +332,7 @@ def own_images_text(found: OwnImagesCalibration) -> str:
     ]
     listed = [
         [
-            f"{100 * row.share:g} %",
+            f"{100 * row.share:g}%",
             *(f"{value:.2f}" for value in (row.listed, row.false, row.expected, row.bound)),
             percent(row.seen),
         ]
@@ -342,7 +341,7 @@ def own_images_text(found: OwnImagesCalibration) -> str:
     parts = [
         (
             f"Copies planted in the task's own images, {found.draws} draws of {found.samples} samples each; the "
-            f"detector finds {100 * found.sensitivity:.1f} % of the planted copies. How often the 95 % interval holds "
+            f"detector finds {100 * found.sensitivity:.1f}% of the planted copies. How often the 95% interval holds "
             "the truth, as found and corrected for the sensitivity that the draw measures",
             tabulate(
                 rows,

@@ -17,7 +17,7 @@ from memobench.challenge.perturb import STRENGTHS
 from memobench.data.splits import load_splits
 from memobench.detection.parameters import EmbeddingParameters
 from memobench.detection.stage import fit_detector, load_detector
-from memobench.task import TASKS
+from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import device_of
 
 
@@ -35,14 +35,11 @@ def calibrate_task(
         UsageError: No task, or an unknown name or value.
         DataError: The data cannot be used.
     """
-    if settings.task is None:
-        raise UsageError("no task was named to plant copies in; give --task NAME")
-    entry, parameters = TASKS.get(settings.task), EmbeddingParameters.preset(settings.preset)
+    task, parameters = _task(settings), EmbeddingParameters.preset(settings.preset)
     if settings.strength not in STRENGTHS:
         raise UsageError(f'unknown strength "{settings.strength}"; {suggest(settings.strength, STRENGTHS)}')
     store, clock, device = Store(settings.out / ".stages"), Clock(say), device_of(settings.device)
-    with clock("data"):
-        splits, _, clock.stored = load_splits(entry, settings.data, None, store=store, track=track)
+    splits = _images(settings, task, store, clock, track)
     with clock("detector"):
         words = json.loads(json.dumps(dataclasses.asdict(parameters)))
         path, clock.stored = fit_detector(splits, words, store=store, device=device, track=track)
@@ -67,13 +64,22 @@ def judge_situations(
         UsageError: No task, or an unknown name or value.
         DataError: The data cannot be used.
     """
-    if settings.task is None:
-        raise UsageError("no task was named whose images make the situations; give --task NAME")
-    task, clock = TASKS.get(settings.task), Clock(say)
-    with clock("data"):
-        store = Store(settings.out / ".stages")
-        splits, _, clock.stored = load_splits(task, settings.data, None, store=store, track=track)
+    task, clock = _task(settings), Clock(say)
+    splits = _images(settings, task, Store(settings.out / ".stages"), clock, track)
     chosen = [one for one in situations(task.dim) if one.fast or settings.situations == "all"]
     with clock("audits"):
         scene, out = Scene.of(splits), settings.out / "situations"
         return run_situations(scene, chosen, out=out, preset=settings.preset, seed=settings.seed, track=track)
+
+
+def _task(settings: CalibrationSettings) -> TaskInfo:
+    """The task whose own images are used."""
+    if settings.task is None:
+        raise UsageError("no task was named whose images are to be used; give --task NAME")
+    return TASKS.get(settings.task)
+
+
+def _images(settings: CalibrationSettings, task: TaskInfo, store: Store, clock: Clock, track: Track) -> Splits:
+    with clock("data"):
+        splits, _, clock.stored = load_splits(task, settings.data, None, store=store, track=track)
+    return splits

@@ -1,7 +1,7 @@
 """Generators with known truth: two pools of patients, and samples that copy a known share of one of them.
 
 A scenario fixes how many patients have how many images, as a data set does; which of them are train, their images, who
-is copied and the samples are drawn anew each time.
+is copied and the samples are drawn again each time.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def expected_hits(scenario: Scenario, *, draws: int = 1500) -> tuple[Array, Arra
 
 
 def _generated(scenario: Scenario, variation: Variation, level: Level, rng: np.random.Generator) -> Array:
-    """(N, ...) the samples that copy nobody."""
+    """(N, ...) the samples that are not copies."""
     count = scenario.collapsed or scenario.samples
     made = variation(count, rng) + WITHIN * variation(count, rng)
     if scenario.spread < 1 and level == "images":

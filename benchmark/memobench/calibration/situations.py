@@ -1,8 +1,8 @@
 """Situations: sets with known truth, each with the decision that an audit must give.
 
 Every fault that was found in the decision becomes a row here, so that it cannot come back unseen. A situation is made
-from the patients of one data source: those of train, as many of holdout, and strangers, whom neither side holds. Copies
-are images of train, changed or not; a model that copies nobody gives images of strangers, changed or not.
+from the patients of one data source: those of train, as many of holdout, and strangers, who are on neither side. Copies
+are images of train, changed or not; a model without copies gives images of strangers, changed or not.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def situations_text(outcomes: Sequence[Outcome]) -> str:
     return f"{head}\n\n{tabulate(rows, ['', 'situation', 'truth', 'required', 'given'], disable_numparse=True)}"
 
 
-# ------------------------------------------------------------------------------------------------- who copies somebody
+# ------------------------------------------------------------------------------------------------- sets with copies
 
 
 def _among(scene: Scene, random: Random, copies: Pixels, total: int) -> Sets:
@@ -281,7 +281,7 @@ def _leaks() -> Iterator[Situation]:
     yield Situation("30 training and 30 held-out images", "leak", STOP, halves, fast=True)
 
 
-# --------------------------------------------------------------------------------------------------- who copies nobody
+# -------------------------------------------------------------------------------------------------- sets without copies
 
 
 def _nobody() -> Iterator[Situation]:

@@ -1,10 +1,10 @@
-"""What a generator, or somebody with something to hide, may do to a copy: perturbations at three strengths.
+"""What a generator, or a person who hides copies, may do to one: perturbations at three strengths.
 
 The kinds and the range are those of the robustness grid of LCMem (arXiv 2512.14421: noise, blur, rotation, brightness,
-contrast, JPEG), with what a copy detector must bear besides: gamma, shift, crop, mirror image, a blend of two patients,
-a region pasted or removed, and in three dimensions a shift through the planes. Weak is barely seen, medium is plainly
-seen, strong is the end of that grid, or the point from which on half of the image is another one. All lengths are
-shares of the image's side, so that a task is equally hard at every size. What a movement leaves unseen is filled by
+contrast, JPEG), with what a copy detector must also tolerate: gamma, shift, crop, mirror image, a blend of two
+patients, a region pasted or removed, and in three dimensions a shift through the planes. Weak is barely seen, medium is
+plainly seen, strong is the end of that grid, or the point from which on half of the image is another one. All lengths
+are shares of the image's side, so that a task is equally hard at every size. What a movement leaves unseen is filled by
 repeating the edge: black borders would tell a perturbed image by its frame.
 
 Every function maps (N, *S) images in [0, 1] to new ones, float32 in [0, 1]; S is (height, width) or (depth, height,

@@ -26,6 +26,7 @@ from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.perturb import perturb, perturbations_for
 from memobench.images import Images
 from memobench.results import ChallengeRow, DetectorScores, Metric
+from memobench.stats.auc import probability_above
 from memobench.stats.exchange import per_patient
 from memobench.stats.intervals import clustered_share
 from memobench.task import Splits
@@ -102,7 +103,7 @@ class Planted:
 
     Attributes:
         copy_score: (K, C) best score of each copy.
-        copy_index: (K, C) row of the pool of that score; -1 where nothing came into question.
+        copy_index: (K, C) row of the pool of that score; -1 where there was no candidate.
         stranger_score: (K, S) best score of each non-copy.
         scan_score: (Q,) best score of each scan that is not in the pool.
         scan_index: (Q,) row of the pool of that score, likewise.
@@ -199,7 +200,7 @@ def answer(
         track: Shows progress.
         name: The detector's, for the progress.
     """
-    # Many conditions are asked at once, because a detector prepares the pool anew in every call.
+    # Many conditions are asked at once, because a detector prepares the pool again in every call.
     size = len(plan.sources) + len(plan.strangers)
     step = max(1, min(ASKED // size, HELD // (size * plan.pool.pixels[0].size)))
     parts = [plan.conditions[start : start + step] for start in range(0, len(plan.conditions), step)]
@@ -220,9 +221,9 @@ def answer(
 
 
 def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorScores:
-    """From answers to rates, with 95 % intervals over patients.
+    """From answers to rates, with 95% intervals over patients.
 
-    The thresholds at 1 % and 5 % are read off the non-copies of all conditions together and taken as given in the
+    The thresholds at 1% and 5% are read off the non-copies of all conditions together and taken as given in the
     intervals. Below 100 (20) non-copies they are the highest score of a non-copy, which is stricter.
 
     Args:
@@ -243,7 +244,7 @@ def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorSco
         alarms["false_positive_rate"] = planted.stranger_score >= tau
     rows = []
     for number, condition in enumerate(plan.conditions):
-        area = auc(planted.copy_score[number], everyone)
+        area = probability_above(planted.copy_score[number], everyone)
         low, high = auc_interval(area, *clusters)
         metrics = {"auc": Metric(value=area, low=low, high=high, null=0.5, better="higher")}
         metrics |= {name: _share(called[number], patients, name) for name, called in calls.items()}
@@ -261,7 +262,7 @@ def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorSco
     summary = {name: _share(called[changed], patients, name) for name, called in calls.items()} if changed.any() else {}
     summary |= {name: _share(alarm, owners, name) for name, alarm in alarms.items()}
     summary |= _scans(planted, plan, limits["at_1"], tau)
-    # where nothing of the pool came into question for nearly all strangers, there is no score to name
+    # where no image of the pool was a candidate for nearly all strangers, there is no score to name
     thresholds = {name: limit for name, limit in limits.items() if np.isfinite(limit)}
     thresholds |= {} if tau is None else {"tau": tau}
     return DetectorScores(rows=rows, thresholds=thresholds, summary=summary, other_scans=len(plan.scan_rows))
@@ -290,18 +291,6 @@ def threshold_at(non_copies: Scores, rate: float) -> float:
     """
     allowed = int(np.floor(rate * len(non_copies) + 1e-9))
     return float(np.sort(non_copies)[len(non_copies) - 1 - min(allowed, len(non_copies) - 1)])
-
-
-def auc(copies: Scores, non_copies: Scores) -> float:
-    """Probability that a copy scores above a non-copy, ties counting half (Mann & Whitney 1947).
-
-    >>> auc(np.array([2.0, 1.0]), np.array([0.0, 1.0]))
-    0.875
-    """
-    ordered = np.sort(non_copies)
-    below = np.searchsorted(ordered, copies, side="left")
-    upto = np.searchsorted(ordered, copies, side="right")
-    return float((below + upto).sum() / (2 * len(copies) * len(non_copies)))
 
 
 def auc_interval(area: float, copies: int, non_copies: int, level: float = 0.95) -> tuple[float, float]:

@@ -80,7 +80,7 @@ def run_challenge(
         if kind.TRAINED_AS is None:
             detector = _fit(kind, identity, splits, Context(0, device, track))
         else:
-            # with --fresh, what two detectors share is trained anew once
+            # with --fresh, what two detectors share is trained again once
             again = Store(store.root, settings.again and kind.TRAINED_AS not in trained)
             with clock(f"train {name}"):
                 detector, clock.stored = _trained(kind, identity, splits, store=again, device=device, track=track)
@@ -142,7 +142,7 @@ def table(result: ChallengeResult) -> str:
     for label, name in SUMMARY.items():
         if any(name in scores.summary for scores in detectors):
             shown.append([label, *(_percent(scores.summary.get(name)) for scores in detectors)])
-    headers = ["% found at 1 % false positives", *result.detectors]
+    headers = ["% found at 1% false positives", *result.detectors]
     align = ("left", *["right"] * len(detectors))
     text = tabulate(shown, headers, disable_numparse=True, colalign=align)
     lines = [

@@ -53,23 +53,26 @@ def _content(registry: Any) -> list[Row]:
 
 
 def _tasks() -> list[Row]:
+    return _rows(
+        TASKS,
+        lambda task: {
+            "images": task.modality,
+            "shape": "x".join(map(str, task.shape)),
+            "train = holdout patients": task.split.train,
+            "version": task.version,
+            "licence": task.licence,
+        },
+    )
+
+
+def _rows(registry: Any, about: Callable[[Any], Row]) -> list[Row]:
+    """A row for each entry of a registry."""
     rows: list[Row] = []
-    for name in TASKS.names():
+    for name in registry.names():
         try:
-            task = TASKS.get(name)
+            rows.append({"name": name, **about(registry.get(name))})
         except UsageError as error:  # a broken plug-in is listed, and harms nobody
             rows.append({"name": name, "images": f"unavailable: {error}"})
-            continue
-        rows.append(
-            {
-                "name": name,
-                "images": task.modality,
-                "shape": "x".join(map(str, task.shape)),
-                "train = holdout patients": task.split.train,
-                "version": task.version,
-                "licence": task.licence,
-            }
-        )
     return rows
 
 
@@ -78,27 +81,20 @@ def _data() -> list[Row]:
         ("phantom", "patients drawn by a parametric anatomy engine; the default", "2D, 3D", "Apache-2.0", "embedded"),
         ("DIR", "image files with a manifest.csv (file, patient_id, scan_id)", "2D, 3D", "yours", "yours"),
     ]
-    rows: list[Row] = [
+    rows = [
         {"name": name, "images": images, "dim": dim, "size": "", "licence": licence, "access": access}
         for name, images, dim, licence, access in own
     ]
-    for name in SOURCES.names():
-        try:
-            source = SOURCES.get(name)
-        except UsageError as error:  # a broken plug-in is listed, and harms nobody
-            rows.append({"name": name, "images": f"unavailable: {error}"})
-            continue
-        rows.append(
-            {
-                "name": name,
-                "images": source.modality,
-                "dim": f"{source.dim}D",
-                "size": source.size,
-                "licence": source.licence,
-                "access": source.access,
-            }
-        )
-    return rows
+    return rows + _rows(
+        SOURCES,
+        lambda source: {
+            "images": source.modality,
+            "dim": f"{source.dim}D",
+            "size": source.size,
+            "licence": source.licence,
+            "access": source.access,
+        },
+    )
 
 
 def _detectors() -> list[Row]:

@@ -1,4 +1,4 @@
-"""The contract of a copy detector, ours and everybody's: what it is given, and what it answers."""
+"""The contract of a copy detector, ours and third parties': what it is given, and what it answers."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Matches:
         index: (N, k) rows of the pool.
 
     Of a pool of two sides both are (N, 2): the strongest match on the first and on the second side, with a score of
-    -inf and row -1 where nothing of a side came into question; one of the two is finite.
+    -inf and row -1 where nothing of a side was a candidate; one of the two is finite.
     """
 
     score: NDArray[np.float32]

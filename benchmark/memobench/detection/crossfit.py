@@ -8,7 +8,7 @@ verifier's few weights. Images that something has learned from and images that i
 no image is ever judged by what learned from it:
 
 - where there are other patients enough (``dev``, at least 64), embedding and verifier are trained on them;
-- otherwise two of each are cross-fitted: the patients of train and holdout together, unlabelled, are dealt to two
+- otherwise two of each are cross-fitted: the patients of train and holdout together, unlabelled, are assigned to two
   folds at random, and each fold is matched by those that learned from the other fold alone.
 """
 
@@ -126,8 +126,8 @@ class Detector:
         A pair is compared by what learned from neither of them (:mod:`comparison`): a synthetic image with each real
         image by those that did not learn from it, and two real images of different folds not at all.
 
-        With two sides the pool is searched as one, blind to them: how many candidates stand on either is left to how
-        alike they are. Searched apart, they would give a new patient's image twice the candidates, and so a better
+        With two sides the pool is searched as one, blind to them: how many candidates stand on either depends on how
+        similar they are. Searched apart, they would give a new patient's image twice the candidates, and so a better
         best score, than the same image has against the same pool as one.
 
         Args:

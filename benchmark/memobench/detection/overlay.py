@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from memobench.detection.crossfit import Detector
-from memobench.detection.register import places, sample, seen_through
+from memobench.detection.register import grid_sample, places, seen_through
 from memobench.detection.retrieve import Prepared, candidates, register
 from memobench.detection.verify import compare
 
@@ -31,7 +31,7 @@ def overlay(detector: Detector, query: NDArray[np.float32], real: NDArray[np.flo
             scores = detector.verifiers[0].score(compare(first, second, pose))
             k = int(scores.argmax())
             if float(scores[k]) > best:
-                values, _ = sample(second[k : k + 1], seen_through(pose[k : k + 1], places(query.shape, device)))
+                values, _ = grid_sample(second[k : k + 1], seen_through(pose[k : k + 1], places(query.shape, device)))
                 best, laid = float(scores[k]), values.reshape(query.shape)
     moved: NDArray[np.float32] = laid.clamp(0, 1).cpu().numpy()
     return moved

@@ -25,7 +25,7 @@ def pair_scores(  # noqa: PLR0913  the data of a search, of which most are optio
     least: int = 1,
     track: Callable[..., Iterator[Any]] = silent,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Retrieve, register and verify: rows, columns and log odds of the pairs that come into question.
+    """Retrieve, register and verify: rows, columns and log odds of the candidate pairs.
 
     ``verifiers`` come with the (M,) real images that each judges; of several opinions the highest counts.
     """

@@ -1,4 +1,4 @@
-"""Who is compared with whom, and judged by what: a pool dealt to those that did not learn from its images.
+"""Which images are compared, and by what: each is judged by an embedding that did not learn from it.
 
 Real images of different folds are never compared: each fold's own images are matched among themselves. A synthetic
 image is compared with every real image, and each pair is judged by what did not learn from the real one. In pools small
@@ -23,7 +23,7 @@ from memobench.detection.retrieve import AT_ONCE, Prepared, PreparedSome
 from memobench.images import Images
 
 LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
-SHORTLIST = 256  # those that an embedding holds for the most alike
+SHORTLIST = 256  # those that an embedding finds most similar
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def shortlist(
     embeddings: Sequence[Embedding],
     allowed: NDArray[np.bool_] | None,
 ) -> Tensor:
-    """The images that the embeddings hold for the most alike, as many by each fold that judges: (N, SHORTLIST) columns.
+    """The images that the embeddings find most similar, as many by each fold that judges: (N, SHORTLIST) columns.
 
     Cosines of embeddings that learned from different images cannot be compared, so each names its own.
 

@@ -152,7 +152,7 @@ class Upright:
 
     @property
     def odd(self) -> bool:
-        """Whether somebody should look at the poses before the set is released."""
+        """Whether the poses should be looked at before the set is released."""
         return self.strange or self.count > 0
 
 

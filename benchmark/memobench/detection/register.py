@@ -92,7 +92,7 @@ def seen_through(pose: Tensor, at: Tensor) -> Tensor:
     return (pose.flatten(0, 1) @ torch.cat([at, ones])).reshape(*pose.shape[:2], -1)
 
 
-def sample(images: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+def grid_sample(images: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
     """Images at places, with linear interpolation.
 
     Args:
@@ -204,7 +204,7 @@ class CoarseSearch:
         """
         around = places(self.shape, self.device, self.grid.margin)
         where = self.matrices @ around  # (K, dim, P)
-        _, inside = sample(torch.zeros(len(where), 1, *self.shape, device=self.device), where)
+        _, inside = grid_sample(torch.zeros(len(where), 1, *self.shape, device=self.device), where)
         return where.movedim(1, 0).reshape(1, self.dim, -1), inside.float(), self._windows(inside.float())
 
     def _windows(self, canvases: Tensor) -> Tensor:
@@ -258,7 +258,7 @@ class CoarseSearch:
         step = max(SAMPLED, together)
         for start in track(range(0, len(real), step), "searching poses"):
             some = real[start : start + step, 0]
-            values, _ = sample(some[None], where)  # as channels, whose places are computed once
+            values, _ = grid_sample(some[None], where)  # as channels, whose places are computed once
             canvases = values.reshape(len(some), *inside.shape).mul_(inside)
             for place in range(0, len(some), together):
                 canvas = canvases[place : place + together].flatten(0, 1)  # (T * K, P)
@@ -317,7 +317,7 @@ def refine(query: Tensor, real: Tensor, pose: Tensor, steps: int) -> tuple[Tenso
     best_w, best_mask = torch.zeros_like(flat), torch.zeros_like(flat)
     damping = torch.full((len(query), 1), 1e-3, device=query.device)
     for step in range(steps + 1):
-        values, inside = sample(real, seen_through(pose, at))
+        values, inside = grid_sample(real, seen_through(pose, at))
         w, mask = values[:, 0], inside.float()
         now = masked_correlation(flat, w, mask)
         better = now > best

@@ -3,10 +3,11 @@
 Every query is compared with every real image in every pose of two grids: a coarse one that turns, zooms, shifts and
 mirrors, and a finer one of images as they stand. What the coarse one finds is registered at half resolution, and the
 best are kept, to be registered at full resolution too. The finer one is for blends and pasted parts, which do not move,
-and whose registration the image of somebody else that is mixed in misleads: a blend laid a pixel off has lost its fine
-detail. What the finer one finds is therefore judged where it was found, and registered besides. None of it needs
-training, so it treats all images alike. Where the pool is large, the coarse grid is searched only among the embedding's
-nearest neighbours, and of the finer one only the images as they stand and mirrored remain, for the whole pool.
+and whose registration is misled by the other patient's image that is mixed in: a blend laid a pixel off has lost its
+fine detail. What the finer one finds is therefore judged where it was found, and also registered. None of it needs
+training, so it treats all images in the same way. Where the pool is large, the coarse grid is searched only among the
+embedding's nearest neighbours, and of the finer one only the images as they stand and mirrored remain, for the whole
+pool.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ LESSON = 512  # images that a verifier learns from, at most
 def train_verifier(lesson: Images, planted: int, *, context: Context, name: str = "verifier") -> Verifier:
     """Teach a verifier by copies planted in images, each against its source and against other patients' images.
 
-    Pairs of two images of one patient that are not copy and source teach nothing: whether they are alike is not known.
+    Pairs of two images of one patient that are not copy and source teach nothing: whether they are similar is not
+    known.
 
     Args:
         lesson: Images of patients whom the verifier will not judge.
@@ -44,7 +45,7 @@ def train_verifier(lesson: Images, planted: int, *, context: Context, name: str 
     images = torch.from_numpy(np.array(lesson.pixels))[:, None].to(context.device)
     other = np.array([rng.choice(np.flatnonzero(lesson.patients != lesson.patients[row])) for row in source])
     queries = plant(images[source], images[other], step_generator(seed, "plant"))
-    # A third are no copies but images as they are, which meet other patients alone.
+    # A third are not copies but images as they are, compared with other patients only.
     plain = torch.from_numpy(rng.permutation(len(lesson))[: max(1, planted // 3)])
     queries = torch.cat([queries, images[plain]])
     owner = np.concatenate([source, plain.numpy()])

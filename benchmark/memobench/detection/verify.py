@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from memobench.detection.register import masked_correlation, places, sample, seen_through
+from memobench.detection.register import grid_sample, masked_correlation, places, seen_through
 
 BANDS = 4
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -32,7 +32,7 @@ TINY = 1e-8
 
 
 def compare(query: Tensor, real: Tensor, pose: Tensor) -> Tensor:
-    """How alike two images are under a pose: the numbers that the regression weighs.
+    """How similar two images are under a pose: the numbers that the regression weighs.
 
     Args:
         query: (B, 1, *S) in [0, 1].
@@ -45,7 +45,7 @@ def compare(query: Tensor, real: Tensor, pose: Tensor) -> Tensor:
         correlation up to four frequencies, the share covered, and the log of the scale.
     """
     at = places(query.shape[2:], query.device)
-    values, inside = sample(real, seen_through(pose, at))
+    values, inside = grid_sample(real, seen_through(pose, at))
     mask = inside.float().reshape(query.shape)
     laid = values.reshape(query.shape)
     alike, energies = [], []
@@ -176,7 +176,7 @@ class Verifier:
 
         Args:
             numbers: (B, F) of all pairs.
-            copies: (B,) True for a copy; both kinds count alike, however many there are of each.
+            copies: (B,) True for a copy; both kinds have equal weight, however many there are of each.
         """
         rows = np.asarray(numbers, dtype=np.float64)
         moments = np.stack([rows.mean(axis=0), rows.std(axis=0) + 1e-3])

@@ -31,22 +31,21 @@ from memobench.measure.counts import Answers, Counts, count_copies
 from memobench.memorization.certainty import NullScores
 from memobench.memorization.counted import with_sensitivity
 from memobench.memorization.decide import decide
-from memobench.memorization.rates import Pools, rates
+from memobench.memorization.rates import Pools, rates, tally
 from memobench.memorization.repeats import repeats
-from memobench.memorization.shift import Shift
+from memobench.memorization.shift import BY_DESIGN
 from memobench.provenance import code_digest
 from memobench.results import DetectorScores, Metric, Result
 from memobench.task import TASKS, Splits
 from memobench.training.acceleration import device_of
 
-BY_DESIGN = Shift(exchangeable=True, p_value=1.0, auc=0.5)  # a task draws its sides at random
 KNOWING = 0.005  # p-values of strangers below it show a detector that knows the labels; of two, so 1% of honest ones
 STRANGERS = {"copy_rate_of_strangers": "copy_rate", "train_share_of_strangers": "train_share"}
 
 
 @dataclass(frozen=True)
 class Attacked(Counts):
-    """What a detector finds on the samples of a generator; the metrics hold the two of :data:`STRANGERS` besides.
+    """What a detector finds on the samples of a generator; the metrics hold the two of :data:`STRANGERS` too.
 
     Attributes:
         exact_scores: (M,) best scores of the real images against the pool that holds them.
@@ -96,8 +95,8 @@ def measure_attack(
         seed=seed,
         tau=tau,
     )
-    metrics |= with_sensitivity(metrics, planted.summary["sensitivity"], counts.decisions, pools)
-    of_nobody = rates(decide(*_sides(of_strangers, pool), tau), pools, seed=derive_seed(0, "strangers"))
+    metrics |= with_sensitivity(metrics, planted.summary["sensitivity"], counts.tally)
+    of_nobody = rates(tally(decide(*_sides(of_strangers, pool), tau), pools), seed=derive_seed(0, "strangers"))
     note = "of images of new patients, whom nobody can have copied: the null shows that the detector knows no labels"
     metrics |= {name: of_nobody[held].model_copy(update={"note": note}) for name, held in STRANGERS.items()}
     return Attacked(**{**vars(counts), "metrics": metrics}, exact_scores=exact, challenge=planted)

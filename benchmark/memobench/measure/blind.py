@@ -2,9 +2,9 @@
 
 The comparison of train with holdout, patient by patient, is exact for every detector that does not know the labels, and
 worthless for one that does. A stranger's detector is therefore given one pool, train and holdout together, whose
-patients carry new names and stand in a new order, both dealt by numbers that depend on no label (the embedded data are
-numbered side by side, so the order of the true names would tell). It learns from halves of that pool. It is asked for
-the scores of every query with every image of the pool, all queries mixed, and which image stands where is looked up
+patients carry new names and stand in a new order, both assigned by numbers that depend on no label (the embedded data
+are numbered side by side, so the order of the true names would tell). It learns from halves of that pool. It is asked
+for the scores of every query with every image of the pool, all queries mixed, and which image stands where is looked up
 here, after it has answered.
 
 No way of asking can keep a detector from knowing images that it brought along: a table of the training images, or code
@@ -61,11 +61,11 @@ class BlindPool:
             raise DataError(f'patient "{shared[0]}" stands in train and in holdout; split the data by patient')
         both = train.joined(holdout)
         patients, owner = np.unique(both.patients, return_inverse=True)
-        dealt = generator_for(0, "blind", "patients").permutation(len(patients))[owner.reshape(-1)]
-        order = np.lexsort([content_digests(both.pixels), both.scans, dealt])
+        number_of = generator_for(0, "blind", "patients").permutation(len(patients))[owner.reshape(-1)]
+        order = np.lexsort([content_digests(both.pixels), both.scans, number_of])
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
-        names = [f"patient-{number:06d}" for number in dealt[order]]
+        names = [f"patient-{number:06d}" for number in number_of[order]]
         known: dict[str, dict[str, int]] = {}
         scans = []
         for name, scan in zip(names, both.scans[order].tolist(), strict=True):
@@ -167,7 +167,7 @@ def _spread(score: NDArray[np.floating], index: NDArray[np.integer], shape: Sequ
             f"the detector answers with {score.shape} scores; match(queries, pool, k) must give k for each query"
         )
     if not np.isfinite(score).all():
-        raise DataError("the detector gives scores that are no finite numbers; every pair needs one")
+        raise DataError("the detector gives scores that are not finite numbers; every pair needs one")
     if not np.array_equal(np.sort(index, axis=1), np.broadcast_to(np.arange(shape[1]), tuple(shape))):
         raise DataError("the detector names an image of the pool twice for one query, or one that is not in it")
     table = np.empty(tuple(shape), dtype=np.float32)

@@ -377,9 +377,13 @@ def _held_out_called(findings: Findings) -> str:
 
 def _shift(findings: Findings) -> str:
     within = f" even within {listed(findings.strata)}" if findings.strata else ""
-    told = "" if findings.shifted is None else f" (told apart in {percent(findings.shifted)} of pairs, 50% if alike)"
+    apart = (
+        ""
+        if findings.shifted is None
+        else f" (told apart in {percent(findings.shifted)} of pairs, 50% if they do not differ)"
+    )
     return (
-        f"Train and held-out patients differ{within}{told}, so the exact tests do not apply and fewer copies are "
+        f"Train and held-out patients differ{within}{apart}, so the exact tests do not apply and fewer copies are "
         "found. Hold out patients of the same sources, or name the manifest columns that explain the difference, for "
         "example --strata site,view."
     )

@@ -140,7 +140,7 @@ def decided_samples(findings: Findings, decisions: Decisions, evidence: Evidence
 def evidence_of_scores(
     decisions: Decisions, pools: Pools, null: NDArray[np.floating], limit: Threshold, *, blind: bool = False
 ) -> Evidence:
-    """The evidence of a run's samples from its stored scores alone, so that whoever has the scores comes to the same.
+    """The evidence of a run's samples from its stored scores alone, so that they can be recomputed by others.
 
     Near-identical samples cannot be told without pixels; of those that are called, one patient's count once.
 

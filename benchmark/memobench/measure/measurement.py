@@ -1,8 +1,8 @@
 """All that is measured of one generator's samples: what was copied, how sure that is, and how good the images are.
 
 Data flows one way: samples are matched with both pools, searched as one, the matches are decided, and the rates, the
-evidence and the list of calls follow; planted copies show what the detector is blind to; other scores and quality stand
-beside.
+evidence and the list of calls follow; planted copies show what the detector is blind to; other scores and quality are
+measured too.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import PLANTED, challenge
 from memobench.detection.content import content_notes, has_content
 from memobench.detection.contract import Matches
-from memobench.detection.crossfit import Detector
 from memobench.detection.pool import MatchingPool
 from memobench.detection.poses import Upright, upright
 from memobench.features import Features
 from memobench.generator import Generator
 from memobench.images import Images
-from memobench.measure.counts import Answers, Counts, count_copies
+from memobench.measure.alone import match_alone
+from memobench.measure.counts import Answers, Counts, count_copies, limit_of
+from memobench.measure.detector import OwnDetector
 from memobench.measure.findings import EMPTY, POSED, STRANGE
 from memobench.memorization.certainty import Further, NullScores, SideEvidence, leak_of
 from memobench.memorization.counted import with_sensitivity
@@ -36,7 +37,7 @@ from memobench.memorization.published import published_metrics
 from memobench.memorization.rates import Pools
 from memobench.memorization.reidentification import matches_needed, reidentification
 from memobench.memorization.repeats import repeats
-from memobench.memorization.shift import Shift, Side, exchangeability
+from memobench.memorization.shift import BY_DESIGN, Shift, Side, exchangeability
 from memobench.neighbours.nearest import nearest
 from memobench.quality.measure import measure_distances, measure_quality
 from memobench.results import DetectorScores, Metric
@@ -113,7 +114,7 @@ class Measured:
 
     @property
     def odd(self) -> dict[str, int]:
-        """How many samples somebody should look at before any are released; nothing for ordinary ones."""
+        """How many samples should be looked at before any are released; nothing for ordinary ones."""
         seen = self.copies.upright
         found = {
             POSED: seen.count,
@@ -132,7 +133,7 @@ class Measured:
 def measure(  # noqa: PLR0913  what is measured, with what
     samples: NDArray[np.float32],
     splits: Splits,
-    detector: Detector,
+    detector: OwnDetector,
     generator: Generator | None,
     features: Mapping[str, Features],
     *,
@@ -155,11 +156,11 @@ def measure(  # noqa: PLR0913  what is measured, with what
     train, holdout = splits.train, splits.holdout
     ask = Ask(null_images, by_design=True)
     copies = measure_copies(samples, train, holdout, detector, ask, track=track)
-    metrics, notes = dict(copies.metrics), list(copies.notes)
+    metrics, notes = dict(copies.metrics), [*copies.notes, *content_notes(copies.blank)]
     planted, more = measure_sensitivity(copies, splits, detector, PLANTED[len(train.shape)], track=track)
     metrics |= more
 
-    # beside it
+    # other scores
     try:
         metrics |= _published(samples, splits, detector, seed)
     except DataError as error:  # of few patients, one fold may hold all of train and the other all of holdout
@@ -211,8 +212,8 @@ def measure(  # noqa: PLR0913  what is measured, with what
 def measure_copies(
     samples: NDArray[np.float32],
     train: Images,
-    holdout: Images,
-    detector: Detector,
+    holdout: Images | None,
+    detector: OwnDetector,
     ask: Ask = ORDINARY,
     *,
     track: Track = silent,
@@ -222,27 +223,33 @@ def measure_copies(
     Args:
         samples: (N, *S) float32 in [0, 1].
         train: The images that may have been copied.
-        holdout: Images of other patients, drawn in the same way: the decoys.
+        holdout: Images of other patients, drawn in the same way: the decoys. None where there are none, and then the
+            guarantee is weaker.
         detector: Trained without knowing which is which.
         ask: What else is to be known.
         track: Shows progress.
     """
-    both = train.joined(holdout)
+    both = train if holdout is None else train.joined(holdout)
     pool = detector.matching_pool(both)
     null = NullScores(*detector.null_scores(pool, most=ask.null_images, track=track))
-    some = both if ask.null_images is None else both.some_patients(ask.null_images, generator_for(0, "exact scores"))
+    whole = ask.null_images is None or holdout is None
+    some = both if whole else both.some_patients(ask.null_images or 0, generator_for(0, "exact scores"))
     highest = float(detector.exact_scores(some).min()) - ROUNDING
     seen, blank = upright(samples, both), ~has_content(samples)
-    least = float(np.asarray(null.scores).min())
-    matched = _match_content(detector, seen.pixels, blank, pool, len(train), least, track)
-    shift = _shift(train, holdout, detector, null, ask)
-    pools = Pools.of(train, holdout, ask.strata)
-    counts = count_copies(Answers(null, highest, matched), pools, shift, near=repeats(samples))
+    if holdout is None:
+        pools, shift, near = Pools.without_holdout(train), BY_DESIGN, repeats(seen.pixels)
+        tau = limit_of(null, pools, highest=highest).tau
+        matched = match_alone(detector, seen.pixels, blank, pool, tau, track=track)
+    else:
+        pools, near = Pools.of(train, holdout, ask.strata), repeats(samples)
+        shift = _shift(train, holdout, detector, null, ask)
+        least = float(np.asarray(null.scores).min())
+        matched = _match_content(detector, seen.pixels, blank, pool, len(train), least, track)
+    counts = count_copies(Answers(null, highest, matched), pools, shift, near=near)
     metrics = dict(counts.metrics)
-    notes = [*([counts.calls.words] if counts.calls.patients else []), *seen.notes, *content_notes(blank)]
-    found_again = _found_again(seen.pixels[counts.calls.called], train, detector, track)
-    if found_again is not None:
-        metrics["reidentified"] = found_again
+    notes = [*([counts.calls.words] if counts.calls.patients or holdout is None else []), *seen.notes]
+    if pools.decoys:
+        metrics |= _found_again(seen.pixels[counts.calls.called], train, detector, track)
     if not shift.exchangeable:
         metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
         notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
@@ -252,7 +259,7 @@ def measure_copies(
 def _leak(
     samples: NDArray[np.float32],
     splits: Splits,
-    detector: Detector,
+    detector: OwnDetector,
     copies: Copies,
     vectors: Mapping[str, NDArray[np.float32]],
 ) -> SideEvidence | None:
@@ -303,7 +310,7 @@ def _leak(
     )
 
 
-def _shift(train: Images, holdout: Images, detector: Detector, null: NullScores, ask: Ask) -> Shift:
+def _shift(train: Images, holdout: Images, detector: OwnDetector, null: NullScores, ask: Ask) -> Shift:
     """Whether the sides are exchangeable, on some patients of each where there are many images.
 
     A run knows that they are, so that only what is at hand, the null scores, is looked at.
@@ -326,7 +333,7 @@ def _not_exchangeable(metric: Metric) -> Metric:
 
 
 def match_sides(
-    detector: Detector, queries: NDArray[np.float32], pool: MatchingPool, first: int, *, track: Track = silent
+    detector: OwnDetector, queries: NDArray[np.float32], pool: MatchingPool, first: int, *, track: Track = silent
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
     """Each query's best match among the first images of a pool and among the others, searched as one.
 
@@ -338,7 +345,7 @@ def match_sides(
         track: Shows progress.
 
     Returns:
-        (N,) score and row on the first side, the same on the second; -inf and 0 where nothing came into question.
+        (N,) score and row on the first side, the same on the second; -inf and 0 where nothing was a candidate.
     """
     second = np.arange(len(pool.images)) >= first
     found = detector.match(queries, pool, second=second, track=track)
@@ -347,7 +354,7 @@ def match_sides(
 
 
 def _match_content(  # noqa: PLR0913  what is matched, with what
-    detector: Detector,
+    detector: OwnDetector,
     samples: NDArray[np.float32],
     blank: NDArray[np.bool_],
     pool: MatchingPool,
@@ -376,7 +383,7 @@ def _match_content(  # noqa: PLR0913  what is matched, with what
 
 
 def measure_sensitivity(
-    copies: Copies, splits: Splits, detector: Detector, count: int, *, track: Track = silent
+    copies: Copies, splits: Splits, detector: OwnDetector, count: int, *, track: Track = silent
 ) -> tuple[DetectorScores, dict[str, Metric]]:
     """Planted copies: what the same detector, with the same tau, does not see.
 
@@ -393,6 +400,8 @@ def measure_sensitivity(
 
     def match(queries: NDArray[np.float32], among: Images) -> Matches:
         """Among images of train, with all of holdout beside them, as a sample is matched."""
+        if not copies.pools.decoys:
+            return detector.match(queries, among, track=track)
         pool = copies.searched
         if among is not splits.train:
             pool = detector.matching_pool(among.joined(splits.holdout))
@@ -408,24 +417,25 @@ def measure_sensitivity(
         tau=copies.threshold.tau,
     )
     sensitivity = planted.summary["sensitivity"]
-    return planted, with_sensitivity(copies.metrics, sensitivity, copies.decisions, copies.pools)
+    return planted, with_sensitivity(copies.metrics, sensitivity, copies.tally)
 
 
-def _found_again(copies: NDArray[np.float32], train: Images, detector: Detector, track: Track) -> Metric | None:
-    """Whether copies find their patients' other scans; None where there are none.
+def _found_again(copies: NDArray[np.float32], train: Images, detector: OwnDetector, track: Track) -> dict[str, Metric]:
+    """Whether copies find their patients' other scans, ``reidentified``; nothing where there are none.
 
     A search of its own, since more matches than one are found among more candidates: had the samples been searched so
     deep, their best matches would have been the stronger for it.
     """
     scans = set(zip(train.patients.tolist(), train.scans.tolist(), strict=True))
     if not len(copies) or len(scans) == train.patient_count:
-        return None
+        return {}
     wanted = min(matches_needed(train.patients, train.scans), len(train))
     index = detector.match(copies, train, k=wanted, track=track).index
-    return reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
+    found = reidentification(index, np.ones(len(copies), dtype=bool), train.patients, train.scans)
+    return {} if found is None else {"reidentified": found}
 
 
-def _published(samples: NDArray[np.float32], splits: Splits, detector: Detector, seed: int) -> dict[str, Metric]:
+def _published(samples: NDArray[np.float32], splits: Splits, detector: OwnDetector, seed: int) -> dict[str, Metric]:
     """The published rule on the correlation of our embeddings, on the images that the first embedding may judge."""
     train, holdout = (detector.judged_first(images) for images in (splits.train, splits.holdout))
     made, real, decoys = (_centred(detector.embed(pixels)) for pixels in (samples, train.pixels, holdout.pixels))

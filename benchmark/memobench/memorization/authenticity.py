@@ -43,8 +43,8 @@ def authentic(
     With r the training image nearest to the generated image g, g is authentic where d(g, r) > d(r, nearest other
     training image to r). A tie (equal but for rounding) is not authentic. Training images that are one point (closer
     than 1e-5 of the set's spread) count as one, or no copy of a duplicated image would ever be found; a copy of either
-    of two equal images goes to the first. Scans of one patient are alike too: with ``train_groups`` the "nearest other"
-    is of another patient.
+    of two equal images goes to the first. Scans of one patient are similar too: with ``train_groups`` the "nearest
+    other" is of another patient.
 
     Args:
         generated: (N, D) features.

@@ -97,7 +97,7 @@ def c_t(
     P the share of test images in the cell. Cells are the k-means regions of train; those with fewer than ``least``
     generated images do not count (the paper's tau, ``least / N``), nor do those without test images, whose weight is
     0. It is an average of z-scores, so its size grows with the number of images, its spread without memorization is
-    near 1 in one cell and below 1 in several, and its centre is 0 only where train and test are distributed alike.
+    near 1 in one cell and below 1 in several, and its centre is 0 only where train and test have the same distribution.
     Ties are corrected for. (The authors' code differs: the nearest training image of the same cell, a continuity
     correction; others reduce the features to 64 principal components first.)
 
@@ -123,7 +123,7 @@ def c_t(
 def cell_distances(
     generated: ArrayLike, train: ArrayLike, test: ArrayLike, *, cells: int = CELLS, least: int = LEAST, seed: int = 0
 ) -> CellDistances:
-    """The distances and cells of :func:`c_t`, for who wants the statistic of several subsets."""
+    """The distances and cells of :func:`c_t`, for the statistic of several subsets."""
     samples, real = both(generated, train)
     others = as_points(test, "features of test")
     same_dimension(others, real)

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from memobench.memorization.decide import Decisions
-from memobench.memorization.rates import Pools, tally
+from memobench.memorization.rates import Tally
 from memobench.results import Metric
 from memobench.stats.exchange import Floats
 
 LEAST_RATE = 0.1  # copies per patient and set of samples: seen once in ten times as many samples
-SHAPES = (0.3, 0.6, 1.2, 2.5, 5.0, 1e4)  # of the gamma law of the patients' rates; the last: all alike
+SHAPES = (0.3, 0.6, 1.2, 2.5, 5.0, 1e4)  # of the gamma law of the patients' rates; the last: all equal
 STEPS = 120  # iterations for the background
 
 
@@ -24,7 +23,7 @@ class Ceiling:
 
     Attributes:
         value: Chao's estimate, within the interval.
-        low: Lower end of the 95 % interval.
+        low: Lower end of the 95% interval.
         high: Upper end.
     """
 
@@ -33,17 +32,16 @@ class Ceiling:
     high: float
 
 
-def memorized_ceiling(decisions: Decisions, pools: Pools, memorized: Metric) -> Metric:
+def memorized_ceiling(count: Tally, memorized: Metric) -> Metric:
     """The number of training patients that ten times as many samples would show as copied.
 
     See :func:`ceiling`. The ceiling is no lower than what was found.
 
     Args:
-        decisions: What each sample matches.
-        pools: The patients.
+        count: What each patient received.
         memorized: ``memorized_patients`` of the same decisions.
     """
-    copies, in_train = np.ceil(tally(decisions, pools).copies).astype(np.int64), pools.in_train
+    copies, in_train = np.ceil(count.copies).astype(np.int64), count.in_train
     found = ceiling(copies[in_train], copies[~in_train])
     value = max(found.value, memorized.value, 0.0)
     return Metric(
@@ -62,7 +60,7 @@ def ceiling(train: NDArray[np.int64], holdout: NDArray[np.int64]) -> Ceiling:
     The model: a share s of the training patients is memorized, each with a rate of its own, gamma over the patients and
     LEAST_RATE copies at least on average; every patient of either pool receives chance hits by one law, which is
     estimated freely. The interval is that of s by the profile likelihood ratio, so it is bounded by T, holds for rates
-    that are alike as well as for rates that differ, and is wide where few patients were hit twice. The value is the
+    that are equal as well as for rates that differ, and is wide where few patients were hit twice. The value is the
     bias-corrected estimate of Chao (1987; Chao & Chiu 2016, eq. 6), found + f1 (f1 - 1) / (2 (f2 + 1)) with f1 and f2
     the patients hit once and twice and holdout subtracted, taken into the interval: a lower bound where rates differ.
 

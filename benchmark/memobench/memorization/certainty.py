@@ -84,7 +84,7 @@ class Evidence:
         tail: The tail of the null scores.
         shift: Whether train and holdout are exchangeable.
         others: Evidence for copies of still other patients whom the generator must not have seen, as those of test and
-            dev; None where there are none, or nobody looked (:func:`leak_of`).
+            dev; None where there are none, or it was not tested (:func:`leak_of`).
     """
 
     p_match: Floats

@@ -1,8 +1,8 @@
-"""The rule: from match scores to copies, with the threshold set by patients who match nobody.
+"""The rule: from match scores to copies, with the threshold set by patients of whom nothing was copied.
 
-A score is the log odds that a sample is a copy of a real image, as far as planted copies tell (:mod:`verify`). They are
-no odds in use: how many of the samples are copies is what is sought, and the best of a whole pool is high by chance. So
-the cut is not at 0 but at tau, the score that real images of other patients reach once in a thousand times.
+A score is the log odds that a sample is a copy of a real image, as far as planted copies tell (:mod:`verify`). In use
+they are not odds: how many of the samples are copies is what is sought, and the best of a whole pool is high by chance.
+So the cut is not at 0 but at tau, the score that real images of other patients reach once in a thousand times.
 
 A sample is called where the real image that it matches best, of train and holdout together, is matched at tau or above.
 The threshold comes from the real images alone and never asks who was a member; whatever bias it has is the same for
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import genpareto, kstest
 
 from memobench.base.errors import DataError
+from memobench.stats.tails import l_moments
 
 TAIL = 0.001
 EMPIRICAL = 20  # images expected beyond tau, from which on the empirical quantile is used
@@ -105,9 +107,7 @@ def threshold(
     widened = float(k * np.expm1(-np.log(probability) / k) / -np.log(probability))
     exponential = abs(shape) < 1e-6  # the limit of the law at shape 0
     beyond = widened * scale * (-np.log(probability) if exponential else (probability**-shape - 1) / shape)
-    fitted = 1 - _survival(excess, shape, scale)
-    steps = np.arange(k + 1) / k
-    misfit = float(np.maximum(np.abs(fitted - steps[1:]), np.abs(fitted - steps[:-1])).max())
+    misfit = float(kstest(excess, genpareto(0.0 if exponential else shape, scale=scale).cdf).statistic)
     tau = min(start + float(beyond), highest)
     return Threshold(tau, share, "generalized Pareto", n, start, shape, scale, widened, misfit, capped=tau == highest)
 
@@ -117,13 +117,13 @@ class Decisions:
     """What each sample matches: arrays over the N samples.
 
     Attributes:
-        train_score: Best score against train; -inf where none of its images came into question.
+        train_score: Best score against train; -inf where none of its images was a candidate.
         train_index: The training image of that score; 0 where there is none.
         holdout_score: Best score against holdout, likewise. One of the two is finite.
         holdout_index: The holdout image of that score, likewise.
         side: +1 where train matches better, -1 where holdout does, 0 for a tie.
         called: True where the better score reaches tau. The sample is a copy of a training image where ``side`` is
-            not negative besides.
+            not negative either.
     """
 
     train_score: NDArray[np.float32]
@@ -153,20 +153,8 @@ def _pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
     A negative shape would claim that no score lies beyond some end, which a few dozen scores cannot tell: they made tau
     too low by far. The exponential law is the lightest tail that is believed.
     """
-    n = len(excess)
-    ordered = np.sort(excess)
-    b0 = ordered.mean()
-    b1 = float((np.arange(n) * ordered).sum()) / (n * (n - 1))
-    second = 2 * b1 - b0
+    first, second = l_moments(excess)
     if second <= 0:
-        return 0.0, float(max(b0, np.finfo(np.float64).tiny))
-    shape = float(np.clip(2 - b0 / second, 0.0, 0.5))
-    return shape, float(b0 * (1 - shape))
-
-
-def _survival(excess: NDArray[np.float64], shape: float, scale: float) -> NDArray[np.float64]:
-    if abs(shape) < 1e-6:
-        survival: NDArray[np.float64] = np.exp(-excess / scale)
-        return survival
-    inner: NDArray[np.float64] = np.maximum(1 + shape * excess / scale, 0) ** (-1 / shape)
-    return inner
+        return 0.0, max(first, float(np.finfo(np.float64).tiny))
+    shape = float(np.clip(2 - first / second, 0.0, 0.5))
+    return shape, first * (1 - shape)

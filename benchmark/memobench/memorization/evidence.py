@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from memobench.base.seeds import generator_for
 from memobench.memorization.decide import Decisions
@@ -36,11 +37,11 @@ def strongest_matches(decisions: Decisions, pools: Pools) -> Floats:
 def copy_evidence(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 9999) -> Metric:
     """How much likelier the order of the strongest matches is if copies lead it than if chance does.
 
-    Every patient has one vote, the best score that a sample reaches on him, so a repeated image is one observation. The
-    votes are sorted, and the labels of the first k are compared with chance by a likelihood ratio, in which train has
-    odds of omega times T / H among them. The statistic is the average over k (weights 1 / k, since few copies are as
-    likely as many) and over omega; its null is that of the labels dealt anew to the same votes, which makes the
-    p-value exact.
+    Every patient has one vote, the best score that a sample reaches with that patient, so a repeated image is one
+    observation. The votes are sorted, and the labels of the first k are compared with chance by a likelihood ratio, in
+    which train has odds of omega times T / H among them. The statistic is the average over k (weights 1 / k, since few
+    copies are as likely as many) and over omega; its null is that of the labels permuted over the same votes, which
+    makes the p-value exact.
 
     The maximum over k of the standardized excess would be more usual. It sees about as much where many weak matches
     lean to train, but less where few strong ones do, which is the case that matters; ``bench calibrate`` shows the
@@ -88,8 +89,8 @@ def evidence_test(
     value = float(_statistic(in_train[None, order], ends, chance)[0])
     rng = generator_for(seed, "evidence")
     above = below = 0
-    for dealt in labellings(in_train, draws, rng, strata=strata):
-        drawn = _statistic(dealt[:, order], ends, chance)
+    for labels in labellings(in_train, draws, rng, strata=strata):
+        drawn = _statistic(labels[:, order], ends, chance)
         above += int((drawn > value + 1e-9).sum())
         below += int((drawn < value - 1e-9).sum())
     return value, exact_test(above, below, draws, float(rng.random()))
@@ -106,6 +107,5 @@ def _statistic(labels: NDArray[np.bool_], ends: NDArray[np.int64], chance: float
         ratio = train * np.log(lead / chance) + (voters - train) * np.log((1 - lead) / (1 - chance))
         logs.append(ratio + weight)
     terms = np.concatenate(logs, axis=1)
-    top = terms.max(axis=1)
-    statistic: Floats = (top + np.log(np.exp(terms - top[:, None]).sum(axis=1))) / np.log(10)
+    statistic: Floats = logsumexp(terms, axis=1) / np.log(10)
     return statistic

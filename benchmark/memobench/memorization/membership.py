@@ -13,6 +13,7 @@ from memobench.base.errors import DataError
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.memorization._points import one_each
 from memobench.results import Metric
+from memobench.stats.auc import probability_above
 from memobench.stats.exchange import per_patient, permutation_tests
 from memobench.stats.intervals import clustered_share
 from memobench.stats.jackknife import block_jackknife, wilson
@@ -37,9 +38,7 @@ def auc(members: ArrayLike, others: ArrayLike) -> float:
     0.75
     """
     first, second = _losses(members, "members"), _losses(others, "others")
-    ranks = rankdata(np.concatenate([first, second]))[len(first) :]
-    below = float(ranks.sum()) - len(second) * (len(second) + 1) / 2
-    return below / (len(first) * len(second))
+    return probability_above(second, first)
 
 
 def true_positive_rate(members: ArrayLike, others: ArrayLike, false_positive_rate: float) -> float:
@@ -90,13 +89,13 @@ def membership(  # noqa: PLR0913  three sets, each with its patients
         seed: Seed of blocks, permutations and halves.
 
     Returns:
-        ``membership_auc``: :func:`auc` with a 95 % jackknife interval over patients of both sets (where all pairs are
-            ordered alike, Wilson's interval over the smaller number of patients), and the one-sided p-value of the
-            rank sum when patients' labels are permuted.
+        ``membership_auc``: :func:`auc` with a 95% jackknife interval over patients of both sets (where all pairs are
+            ordered in the same way, Wilson's interval over the smaller number of patients), and the one-sided p-value
+            of the rank sum when patients' labels are permuted.
         ``membership_tpr_at_1_fpr``, ``membership_tpr_at_0_1_fpr``: :func:`true_positive_rate`; the interval counts
             training patients and takes the threshold as given.
         ``membership_auc_members``: the member-only control, the mean over 200 random halves of the training patients;
-            its interval holds the AUC of 95 % of the halves.
+            its interval holds the AUC of 95% of the halves.
 
     Raises:
         DataError: NaN, lengths that differ, or a set with fewer than two patients.

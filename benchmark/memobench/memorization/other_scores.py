@@ -47,7 +47,7 @@ def other_scores(  # noqa: PLR0913  four sets, three of them with their patients
     memorized anything; so each score stands beside the same score with holdout in train's place
     (``<name>_of_holdout``), from which it then differs by chance alone.
 
-    All intervals are 95 %, given the training images and the threshold. Generated images nearest to one training
+    All intervals are 95%, given the training images and the threshold. Generated images nearest to one training
     patient are one observation, so that a generator that repeats five images has five: shares (authenticity, l2 ratio)
     have the interval of a clustered share, C_T and the FLD gap the delete-a-block jackknife over those clusters and
     the test patients, and none where all generated images are nearest to one patient. The null has a spread of its

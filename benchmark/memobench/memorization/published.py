@@ -2,7 +2,7 @@
 
 The threshold is the 95th percentile, over training images, of the similarity to the nearest validation image; here the
 holdout images are the validation images. It is set with one pool size and applied with another, so the share that it
-flags when nothing was memorized is 5 % at equal sizes only. Holdout images put in the place of training images show
+flags when nothing was memorized is 5% at equal sizes only. Holdout images put in the place of training images show
 that share for the samples at hand.
 """
 
@@ -61,7 +61,7 @@ def published_rule_matched(train_validation: Similarities, samples_train: Simila
 
     For ``n_mem``, training images look for their nearest in as many validation images as samples; for ``n_copies``,
     training images look for theirs in as many validation images as samples look through training images. The larger
-    pool of each pair is thinned at random. It flags 5 % when nothing was memorized, and finds less where it was
+    pool of each pair is thinned at random. It flags 5% when nothing was memorized, and finds less where it was
     thinned much.
 
     Args:

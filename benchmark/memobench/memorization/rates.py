@@ -3,7 +3,7 @@
 The two pools are exchangeable when nothing was memorized, so each difference here has the null value 0 and the train
 share 0.5, for any generator, any detector and any number of samples. Pools of unequal size are weighted: T training
 and H holdout patients stand for the same population, so every count over holdout is multiplied by T / H before it is
-subtracted, and the odds of the train share are divided by T / H. Labels are dealt anew with the true sizes T and H.
+subtracted, and the odds of the train share are divided by T / H. Labels are permuted with the true sizes T and H.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Pools:
             None where all differ.
         holdout_content: The same of the holdout images.
         strata: Within what labels are exchanged; None for everywhere.
+        decoys: Whether patients are held out. Where none are, what stands for the holdout side of a sample is its
+            strongest match with another training patient.
     """
 
     train: NDArray[np.str_]
@@ -52,6 +54,12 @@ class Pools:
     train_content: NDArray[np.generic] | None = None
     holdout_content: NDArray[np.generic] | None = None
     strata: Strata | None = None
+    decoys: bool = True
+
+    @classmethod
+    def without_holdout(cls, train: Images) -> Self:
+        """The pools of a measurement in which nobody is held out."""
+        return cls(train.patients, np.array(["nobody is held out"]), decoys=False)
 
     @classmethod
     def of(cls, train: Images, holdout: Images, strata: Strata | None = None) -> Self:
@@ -84,9 +92,12 @@ class Pools:
 class Tally:
     """What each patient received: arrays over the P patients of :attr:`Pools.names`.
 
-    A sample that train and holdout match equally well counts half for either patient.
+    A sample that train and holdout match equally well counts half for either patient. It is made once of a set of
+    decisions and handed on to whatever counts them.
 
     Attributes:
+        pools: Who stands in the two pools.
+        in_train: (P,) whether each is a training patient.
         samples: Samples that match the patient best.
         copies: Those of them at or above tau.
         hit: 1 where the patient has a copy, else 0.
@@ -95,6 +106,8 @@ class Tally:
         single_images: Those with exactly one copy.
     """
 
+    pools: Pools
+    in_train: NDArray[np.bool_]
     samples: Floats
     copies: Floats
     hit: Floats
@@ -117,7 +130,8 @@ def tally(decisions: Decisions, pools: Pools) -> Tally:
         raise DataError(f'patient "{shared[0]}" stands in train and in holdout; split the data by patient')
     names = pools.names
     toward_train = (1.0 + decisions.side) / 2  # 1, 0, or a half each for a tie
-    total: dict[str, Floats] = {name: np.zeros(len(names)) for name in Tally.__dataclass_fields__}
+    counts_of = ("samples", "copies", "images", "images_hit", "single_images")
+    total: dict[str, Floats] = {name: np.zeros(len(names)) for name in counts_of}
     for share, index, patients, content in (
         (toward_train, decisions.train_index, pools.train, pools.train_content),
         (1 - toward_train, decisions.holdout_index, pools.holdout, pools.holdout_content),
@@ -133,19 +147,17 @@ def tally(decisions: Decisions, pools: Pools) -> Tally:
         total["images"] += per_patient(np.ones(len(first)), patients[first], names)
         total["images_hit"] += per_patient(counts > 0, patients[first], names)
         total["single_images"] += per_patient(counts == 1, patients[first], names)
-    total["hit"] = (total["copies"] > 0).astype(np.float64)
-    return Tally(**total)
+    return Tally(pools, pools.in_train, hit=(total["copies"] > 0).astype(np.float64), **total)
 
 
-def rates(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 9999) -> dict[str, Metric]:
-    """All that follows from the decisions.
+def rates(count: Tally, *, seed: int = 0, draws: int = 9999) -> dict[str, Metric]:
+    """All that follows from what each patient received.
 
     The sampling model, the parameters and the intervals are those of :mod:`memobench.stats.intervals`; an
-    interval holds the null wherever the exact test does not reject it at 2.5 % a side.
+    interval holds the null wherever the exact test does not reject it at 2.5% a side.
 
     Args:
-        decisions: What each of the N samples matches.
-        pools: The patients of the pools' images.
+        count: What each patient received of the N samples (:func:`tally`).
         seed: Seed of the permutations.
         draws: Number of permutations.
 
@@ -155,21 +167,18 @@ def rates(decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 999
         patients, as a count (:func:`memobench.stats.intervals.beyond_chance`).
         ``memorized_rate``: the same share of training images.
         ``train_share``: share of samples that match train better than holdout (ties count half).
-        Each with a 95 % interval over patients and a one-sided permutation p-value.
+        Each with a 95% interval over patients and a one-sided permutation p-value.
         ``copies_of_train``, ``copies_of_holdout``: the two shares that ``copy_rate`` is the difference of.
         ``false_discovery_rate``: of the training patients called copied, the share expected to be false.
-
-    Raises:
-        DataError: See :func:`tally`.
     """
-    return rates_and_tests(decisions, pools, seed=seed, draws=draws)[0]
+    return rates_and_tests(count, seed=seed, draws=draws)[0]
 
 
 def rates_and_tests(
-    decisions: Decisions, pools: Pools, *, seed: int = 0, draws: int = 9999
+    count: Tally, *, seed: int = 0, draws: int = 9999
 ) -> tuple[dict[str, Metric], dict[str, ExactTest]]:
     """:func:`rates` with the exact tests behind its p-values."""
-    count, in_train = tally(decisions, pools), pools.in_train
+    pools, in_train = count.pools, count.in_train
     estimates = _estimates(count, in_train, pools.ratio)
     images_expected = count.images * (count.images_hit.sum() / count.images.sum())
     # Column by column the quantity whose sum over train decides; the second last is the linear part of a ratio.
@@ -191,9 +200,9 @@ def rates_and_tests(
 def false_discovery_rate(found: float, decoys: float, ratio: float = 1.0) -> float:
     """The share of false ones among the training patients called copied, by target-decoy competition.
 
-    When a called patient is false, chance put him in train with odds ``ratio``, so the expected number of false ones is
-    at most ratio * (1 + decoys); the added 1 makes the estimate an upper bound on average (Barber & Candes 2015, the
-    knockoff+ estimate; He et al. 2015 for unequal sizes).
+    When a called patient is false, chance put the patient in train with odds ``ratio``, so the expected number of false
+    ones is at most ratio * (1 + decoys); the added 1 makes the estimate an upper bound on average (Barber & Candes
+    2015, the knockoff+ estimate; He et al. 2015 for unequal sizes).
 
     Args:
         found: Training patients with a call.
@@ -243,7 +252,7 @@ def _estimates(count: Tally, in_train: NDArray[np.bool_], weight: float) -> dict
 def _copying(count: Tally, in_train: NDArray[np.bool_], n: float) -> tuple[dict[str, float], Floats]:
     """Shares of samples, patients and images that are hit on either side, and their covariance.
 
-    N samples are dealt whatever the rates are. So what more copies would have changed is taken off again: each sample
+    N samples are drawn whatever the rates are. So what more copies would have changed is taken off again: each sample
     beyond N adds one hit in N for every copy, patient or image with exactly one copy (Good 1953).
     """
     once = (count.copies > 0) & (count.copies <= 1)
@@ -274,7 +283,7 @@ def _nearer(count: Tally, in_train: NDArray[np.bool_], weight: float, covariance
     left = float(others.sum())
     share = float((count.samples * in_train).sum()) / n
     nearer = float((others * in_train).sum()) / left if left else 0.5
-    # A patient who attracts many samples pulls the share toward himself: the leave-one-out residual (as HC3)
+    # A patient who attracts many samples pulls the share toward that patient: the leave-one-out residual (as HC3)
     influence = others * (in_train - nearer) * left / np.maximum(left - others, 1e-9) / n
     slope = np.array([1 - nearer, -nearer])
     variance = float(slope @ covariance @ slope) + float(influence_covariance(influence[:, None], in_train)[0, 0])

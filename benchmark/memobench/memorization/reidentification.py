@@ -41,7 +41,7 @@ def reidentification(
         scans: (M,) scan of each; the same name at two patients is two scans.
 
     Returns:
-        The share with a 95 % interval that counts matched patients; null is the chance level, the mean share of the
+        The share with a 95% interval that counts matched patients; null is the chance level, the mean share of the
         remaining pool that is of the patient. None where no copy's patient has another scan: there is nothing to find.
 
     Raises:

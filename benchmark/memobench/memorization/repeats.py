@@ -18,14 +18,14 @@ BLOCK = 512
 FLAT = 1e-6  # spread of a band-passed image that shows nothing
 
 
-def repeats(pixels: NDArray[np.float32], *, alike: float = REPEAT) -> NDArray[np.int64]:
+def repeats(pixels: NDArray[np.float32], *, least: float = REPEAT) -> NDArray[np.int64]:
     """(N,) the number of each image's cluster of near-identical images, by order of appearance.
 
     Memory is linear in N; time is N times the number of clusters. Images that show nothing repeat each other.
 
     Args:
         pixels: (N, *S) images in [0, 1], 2D or 3D.
-        alike: Correlation of the band-passed images from which on one repeats the other.
+        least: Correlation of the band-passed images from which on one repeats the other.
 
     >>> shapes = np.random.default_rng(0).random((2, 32, 32), dtype=np.float32)
     >>> noise = 0.05 * np.random.default_rng(1).random((4, 32, 32), dtype=np.float32)
@@ -52,10 +52,10 @@ def repeats(pixels: NDArray[np.float32], *, alike: float = REPEAT) -> NDArray[np
         among = block @ block.T
         new: list[int] = []  # rows of the block that lead
         for row in range(len(block)):
-            if best[row] >= alike:
+            if best[row] >= least:
                 number[start + row] = nearest[row]
                 continue
-            if new and (agreements := among[row, new]).max() >= alike:
+            if new and (agreements := among[row, new]).max() >= least:
                 number[start + row] = known + int(agreements.argmax())
                 continue
             leaders[count] = block[row]

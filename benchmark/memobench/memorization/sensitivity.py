@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memobench.base.errors import DataError
-from memobench.memorization.decide import Decisions
-from memobench.memorization.rates import Pools, tally
+from memobench.memorization.rates import Tally
 from memobench.results import Metric
 from memobench.stats.exchange import Floats
 from memobench.stats.intervals import Interval, ratio
@@ -21,11 +20,11 @@ def corrected(metric: Metric, sensitivity: Interval, *, most: float = 1.0) -> Me
     Args:
         metric: ``copy_rate``, or another share of which a perfect detector would find 1 / sensitivity times as much.
             For ``memorized_patients`` use :func:`corrected_patients`.
-        sensitivity: Share of planted copies that was found, in (0, 1], with its 95 % interval.
+        sensitivity: Share of planted copies that was found, in (0, 1], with its 95% interval.
         most: The largest possible value.
 
     Raises:
-        DataError: The metric has no interval, or the sensitivity is no share above 0.
+        DataError: The metric has no interval, or the sensitivity is not a share above 0.
 
     >>> rate = Metric(value=0.2, low=0.1, high=0.3, null=0.0, better="lower")
     >>> round(corrected(rate, (0.8, 0.7, 0.9)).value, 3)
@@ -35,7 +34,9 @@ def corrected(metric: Metric, sensitivity: Interval, *, most: float = 1.0) -> Me
     if metric.low is None or metric.high is None:
         raise DataError("only a metric with an interval can be corrected for the sensitivity; this one has none")
     if not 0 <= low <= found <= high <= 1 or found == 0:
-        raise DataError(f"a sensitivity of {found} ({low} to {high}) is no share above 0; nothing can be divided by it")
+        raise DataError(
+            f"a sensitivity of {found} ({low} to {high}) is not a share above 0; nothing can be divided by it"
+        )
 
     def divided(value: float, low: float, high: float) -> Interval:
         return ratio((value, max(low, 0.0), max(high, 0.0)), sensitivity)
@@ -56,7 +57,7 @@ def corrected(metric: Metric, sensitivity: Interval, *, most: float = 1.0) -> Me
     )
 
 
-def corrected_patients(metric: Metric, decisions: Decisions, pools: Pools, sensitivity: Interval) -> Metric:
+def corrected_patients(metric: Metric, count: Tally, sensitivity: Interval) -> Metric:
     """``memorized_patients`` as a detector that misses nothing would count them.
 
     A patient with many copies is found though some are missed, so the count is not divided by the sensitivity s: that
@@ -66,13 +67,12 @@ def corrected_patients(metric: Metric, decisions: Decisions, pools: Pools, sensi
 
     Args:
         metric: ``memorized_patients``.
-        decisions: What each sample matches.
-        pools: The patients.
-        sensitivity: Share of planted copies that was found, with its 95 % interval.
+        count: What each patient received.
+        sensitivity: Share of planted copies that was found, with its 95% interval.
     """
-    count, in_train = tally(decisions, pools), pools.in_train
+    in_train = count.in_train
     found = float(count.hit[in_train].sum())
-    weight = np.where(in_train, 1.0, -pools.ratio)
+    weight = np.where(in_train, 1.0, -count.pools.ratio)
     share = [patient_sensitivity(np.ceil(count.copies), weight, s) if found else s for s in sensitivity]
     return corrected(metric, (share[0], min(share[:2]), max(share[0], share[2])), most=float(in_train.sum()))
 

@@ -1,7 +1,7 @@
 """Are train and holdout exchangeable: two draws of patients from one population?
 
 The permutation tests are exact if nothing but copying tells train from holdout. A run draws the sides at random; in an
-audit somebody else chose the holdout, perhaps from another hospital, and then samples lean towards train without any
+audit the holdout was chosen by others, perhaps from another hospital, and then samples lean towards train without any
 copy. So it is tested: four statistics of real images alone, with the labels exchanged by patient, within strata where
 strata are given, and Bonferroni's correction over the four.
 """
@@ -38,7 +38,7 @@ class Shift:
     Attributes:
         exchangeable: No test tells them apart at the 1% level, or they were drawn at random by design.
         p_value: The smallest p-value of the tests, Bonferroni-corrected.
-        auc: How well a linear classifier tells train and holdout patients apart whom it has not seen, in [0.5, 1].
+        auc: How well a linear classifier tells train and holdout patients apart that it has not seen, in [0.5, 1].
         strata: The columns within whose values labels were exchanged.
         train_nearest: Share of train patients whose nearest other patient stands in train: what a sample that copies
             nobody, but comes from train's source, is to be compared with where the sides are shifted.
@@ -49,6 +49,9 @@ class Shift:
     auc: float
     strata: tuple[str, ...] = ()
     train_nearest: float = 0.5
+
+
+BY_DESIGN = Shift(exchangeable=True, p_value=1.0, auc=0.5)  # of sides drawn at random, or where there is one only
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,9 @@ def exchangeability(
             )
         )
         numbers = np.concatenate([points, points**2 - 1], axis=1)
-        told = _LeftOut.of(numbers)
-        p_values.append(_permuted(told.aucs, in_train, groups, seed, "features"))
-        auc = max(0.5, float(told.aucs(in_train[None])[0]))
+        fitted = _LeftOut.of(numbers)
+        p_values.append(_permuted(fitted.aucs, in_train, groups, seed, "features"))
+        auc = max(0.5, float(fitted.aucs(in_train[None])[0]))
         ranks = rankdata(numbers, axis=0)
         p_values.append(_permuted(lambda labels: _farthest(labels, ranks, groups), in_train, groups, seed, "means"))
         index = nearest(points, points, k=min(NEIGHBOURS, len(names) - 1), exclude_self=True)[1]

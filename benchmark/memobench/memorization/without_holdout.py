@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.memorization.decide import Threshold, threshold
+from memobench.memorization.decide import TAIL, Threshold, threshold
 from memobench.results import Metric
 from memobench.stats.exchange import per_patient
 from memobench.stats.intervals import clustered_share
@@ -22,19 +22,20 @@ WEAKER = (
 
 
 def threshold_without_holdout(
-    null_scores: NDArray[np.floating], pool_fraction: float, highest: float = np.inf
+    null_scores: NDArray[np.floating], pool_fraction: float, tail: float = TAIL, highest: float = np.inf
 ) -> Threshold:
-    """The score that an image of a new patient reaches against train with probability 0.1 %.
+    """The score that an image of a new patient reaches against train with probability ``tail``.
 
     Args:
         null_scores: (n,) the best score of each training image against those of other training patients.
         pool_fraction: Share of train that each was compared with.
+        tail: Probability to aim at.
         highest: The score of exact copies, above which tau never lies.
 
     Raises:
         DataError: Fewer than 8 scores, or all are equal.
     """
-    return threshold(null_scores, pool_fraction / 2, highest=highest)  # that one counts shares of two pools
+    return threshold(null_scores, pool_fraction / 2, tail, highest)  # that one counts shares of two pools
 
 
 def rates_without_holdout(
@@ -50,7 +51,7 @@ def rates_without_holdout(
         tail: Share of new patients' images that reach it.
 
     Returns:
-        ``copy_rate`` with a 95 % interval over the patients that the samples match; ``memorized_patients``, how many
+        ``copy_rate`` with a 95% interval over the patients that the samples match; ``memorized_patients``, how many
         are matched at tau, less what chance would add at most.
 
     >>> limit = Threshold(0.5, 0.001, "empirical", 100)

@@ -2,7 +2,7 @@
 
 A matrix product alone gives an exact copy a distance of 0.02 to 2.0, since it is the small difference of large sums.
 Here it is only a bound with a proof: what the bound cannot decide is computed again in float64 as a difference of the
-given rows, so that whoever uses both answers as float64 does.
+given rows, so that both together give the answers of float64.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def as_points(points: ArrayLike, name: str = "features") -> Floats:
         raise DataError(f"{name} have shape {array.shape}; give (images, dimensions)")
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).any(axis=1).sum())
-        raise DataError(f"{name} hold NaN or infinite values in {bad} of {len(array)} rows; mend the extractor first")
+        raise DataError(
+            f"{name} hold NaN or infinite values in {bad} of {len(array)} rows; correct the extractor first"
+        )
     return array
 
 

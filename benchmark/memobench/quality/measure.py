@@ -58,12 +58,12 @@ def measure_quality(  # noqa: PLR0913  three sets, and what is known of them
     adds the variance of the drawn subsets, from repeated extrapolations, to that of the distance itself (simulated, the
     two make up its variance). With fewer there is no line to draw, and ``fd_<name>`` carries a note that says so.
 
-    The interval is 95 %, by the delete-a-block jackknife over generated images and real patients (about the
+    The interval is 95%, by the delete-a-block jackknife over generated images and real patients (about the
     expectation at these numbers of images: a Frechet distance keeps its bias). Proportions take the wider of that and
     of Wilson's interval over images (precision) or patients (recall, coverage), so that 0 and 1 have one too, and stay
     in [0, 1]; density and the Frechet distance stay at 0 or above. The interval of ``ms_ssim`` leaves out generated
     images with all their pairs, as in an incomplete U-statistic. Where a metric is near its floor, or turns on single
-    nearest neighbours, the jackknife is wide: simulated intervals cover 95 to 100 %.
+    nearest neighbours, the jackknife is wide: simulated intervals cover 95 to 100%.
 
     Args:
         fake_features: (N, D) features of generated images.

@@ -20,7 +20,7 @@ def draw_sheet(file: Path, samples: NDArray[np.float32], test: NDArray[np.float3
     Args:
         file: Where to write, atomically.
         samples: (N, *S).
-        test: (M, *S) images of patients whom the generator never saw.
+        test: (M, *S) images of patients that the generator never saw.
         result: For the title.
     """
     figure = Figure(figsize=(10, 5.6), layout="constrained")

@@ -30,7 +30,7 @@ def summary(result: Result) -> str:
     ):
         rows += [*([[""] * 6] if rows else []), [title, *[""] * 5]]
         rows += [_row(name, result.metrics[name]) for name in names if name in result.metrics]
-    headers = ["metric", "value", "95 % interval", "null", "p", "what it says"]
+    headers = ["metric", "value", "95% interval", "null", "p", "what it says"]
     table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
     lines += ["patients get. p: how often chance alone would do as much.", ""]

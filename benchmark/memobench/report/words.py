@@ -43,8 +43,8 @@ OTHER = {
     "fld_gap": Entry("FLD gap", "likelihood of train above test, per dimension", "number"),
     "l2_ratio_copies": Entry("l2 ratio", "share of samples with an unusually near training image", "percent"),
     "membership_auc": Entry("membership AUC", "how well the model's loss tells members from others", "small"),
-    "membership_tpr_at_1_fpr": Entry("members at 1 % FPR", "share of members that the loss gives away", "percent"),
-    "membership_tpr_at_0_1_fpr": Entry("members at 0.1 % FPR", "the same, more strictly", "percent"),
+    "membership_tpr_at_1_fpr": Entry("members at 1% FPR", "share of members that the loss gives away", "percent"),
+    "membership_tpr_at_0_1_fpr": Entry("members at 0.1% FPR", "the same, more strictly", "percent"),
     "membership_auc_members": Entry("member-only control", "the same between halves of the members: bias", "small"),
 }
 QUALITY = {
@@ -78,26 +78,26 @@ def shown_interval(name: str, metric: Metric) -> str:
     """The 95% interval of a metric for people, of a count of copies from zero on; empty where there is none.
 
     >>> shown_interval("copy_rate", Metric(value=-0.7, low=-0.9, high=0.1, better="lower"))
-    '0.0 to 10.0 %'
+    '0.0 to 10.0%'
     """
     if metric.low is None or metric.high is None:
         return ""
     least = 0.0 if name in COUNTS else -np.inf
     style = entry_of(name).style
     low, high = (shown(max(end, least), style) for end in (metric.low, metric.high))
-    return f"{low.removesuffix(' %')} to {high}"
+    return f"{low.removesuffix('%')} to {high}"
 
 
 def shown(value: float | None, style: str) -> str:
     """A number for people; an empty string for None.
 
     >>> shown(0.1234, "percent"), shown(12.0, "count"), shown(None, "number")
-    ('12.3 %', '12', '')
+    ('12.3%', '12', '')
     """
     if value is None:
         return ""
     if style == "percent":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.1f}%"
     return {"count": f"{value:.0f}", "small": f"{value:.4f}", "number": f"{value:.3g}"}[style]
 
 

@@ -65,8 +65,8 @@ def labellings(
         strata: (P,) a number for each patient's stratum, within which alone labels change places, so that every
             stratum keeps its number of train patients; None for one stratum.
 
-    >>> dealt = np.concatenate(list(labellings(np.array([True, False, False]), 5, np.random.default_rng(0))))
-    >>> dealt.shape, dealt.sum(axis=1).tolist()
+    >>> labels = np.concatenate(list(labellings(np.array([True, False, False]), 5, np.random.default_rng(0))))
+    >>> labels.shape, labels.sum(axis=1).tolist()
     ((5, 3), [1, 1, 1, 1, 1])
     """
     train, total = int(in_train.sum()), len(in_train)
@@ -124,8 +124,8 @@ def permutation_tests(
     slack = 1e-9 * np.maximum(1.0, np.abs(contributions).sum(axis=0))
     above = np.zeros(contributions.shape[1], dtype=np.int64)
     below = np.zeros_like(above)
-    for dealt in labellings(in_train, draws, rng, strata=strata):
-        sums = dealt.astype(np.float64) @ contributions
+    for labels in labellings(in_train, draws, rng, strata=strata):
+        sums = labels.astype(np.float64) @ contributions
         above += (sums > observed + slack).sum(axis=0)
         below += (sums < observed - slack).sum(axis=0)
     coins = rng.random(len(above))
@@ -144,7 +144,7 @@ def exact_test(above: int, below: int, draws: int, coin: float) -> ExactTest:
 
 
 def keep_null(estimate: tuple[float, float, float], null: float, test: ExactTest) -> tuple[float, float, float]:
-    """Widen an interval to hold the null value wherever the exact test does not reject it at 2.5 % a side.
+    """Widen an interval to hold the null value wherever the exact test does not reject it at 2.5% a side.
 
     An interval is the set of values that are not rejected; for the null an exact test is at hand, which few patients
     who attract many samples cannot fool as they can a variance estimate.

@@ -1,11 +1,11 @@
 """Intervals for shares that are counted over patients.
 
 The sampling model. Patients are independent draws from a large population, given how many images each has in its pool.
-A patient is copied at a rate of its own (zero for most, perhaps), and the N samples are dealt in proportion to the
-rates and to a fixed rate of everything that is no copy. The parameters are ratios of expectations over that population:
-the copy rate is the share of the whole rate that is copying, the memorized patients are the expected number hit by N
-samples. An interval therefore answers "what would other patients have shown", not only "what would other samples have
-shown", and is wide where few patients make up most copies.
+A patient is copied at a rate of its own (zero for most, perhaps), and the N samples are drawn in proportion to the
+rates and to a fixed rate of everything that is not a copy. The parameters are ratios of expectations over that
+population: the copy rate is the share of the whole rate that is copying, the memorized patients are the expected number
+hit by N samples. An interval therefore answers "what would other patients have shown", not only "what would other
+samples have shown", and is wide where few patients make up most copies.
 
 Every estimate is a smooth function of sums over patients, so its variance is that of a sum of per-patient influences,
 taken within train and within holdout apart (both sizes are fixed by design). The intervals are Jeffreys' at the
@@ -105,7 +105,7 @@ def share_interval(share: float, variance: float, *, most: float, fallback: floa
 
 
 def clustered_share(hits: Floats, sizes: Floats) -> Interval:
-    """A share of items with its 95 % interval when items come in clusters, such as the images of a patient.
+    """A share of items with its 95% interval when items come in clusters, such as the images of a patient.
 
     The variance is the linearized one of the ratio sum(hits) / sum(sizes) over clusters (Korn & Graubard 1998).
 

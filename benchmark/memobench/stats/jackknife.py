@@ -45,7 +45,7 @@ def block_jackknife(
 ) -> Jackknife:
     """The delete-a-block jackknife of statistics over one or several independent sets.
 
-    Whole groups (patients) are dealt at random into blocks of about equal size; each block in turn is left out of its
+    Whole groups (patients) are assigned at random to blocks of about equal size; each block in turn is left out of its
     set while the other sets stay whole. Blocks may differ in size, so the variance of one set is that of the
     delete-m_j jackknife (Busing, Meijer & van der Leeden 1999, eq. 8); sets are independent and their variances add.
     The interval that follows is one for the expectation of the statistic at these set sizes: a statistic that is
@@ -55,7 +55,7 @@ def block_jackknife(
         function: Given one index array per set, the statistic or several by name.
         groups: For each set, (n,) the group of each item; ``np.arange(n)`` where the items are independent.
         blocks: Blocks per set; as many as there are groups where those are fewer.
-        seed: Seed of the dealing.
+        seed: Seed of the assignment.
 
     Raises:
         DataError: A set has fewer than two groups, so that nothing can be left out.
@@ -140,7 +140,7 @@ def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float,
     (0.0, 0.2775)
     """
     if not (trials > 0 and 0 <= successes <= trials):
-        raise ValueError(f"{successes} successes of {trials} trials is no proportion")
+        raise ValueError(f"{successes} successes of {trials} trials is not a proportion")
     z = float(ndtri(0.5 + level / 2))
     share = successes / trials
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)

@@ -28,7 +28,7 @@ class Strata:
     def from_columns(cls, patients: NDArray[np.str_], columns: Mapping[str, NDArray[np.str_]]) -> Self:
         """The strata of the patients of both sides, from values of their images.
 
-        A patient whose images differ in a column has all their values for his stratum.
+        A patient whose images differ in a column has all their values as a stratum.
 
         Args:
             patients: (N,) the patient of each image of both sides.

@@ -3,9 +3,9 @@
 Inside the draws a tail probability is counted. Beyond them it is extrapolated by a generalized Pareto law (Pickands
 1975) fitted to the largest draws by L-moments (Hosking & Wallis 1987). Two things keep the extrapolation honest. The
 shape is at least 0: a lighter tail than the exponential one would claim that no draw lies beyond some end. And the
-probabilities are predictive: the scale is an estimate from k excesses, and that is paid for. For exponential excesses
-E and the sum S of k others, P(E > x) averaged over both is (1 + x / S)^-k exactly (Barndorff-Nielsen & Cox 1996), which
-falls as a power of x, no faster than k excesses allow.
+probabilities are predictive: the scale is an estimate from k excesses, and its uncertainty is included. For exponential
+excesses E and the sum S of k others, P(E > x) averaged over both is (1 + x / S)^-k exactly (Barndorff-Nielsen & Cox
+1996), which falls as a power of x, no faster than k excesses allow.
 """
 
 from __future__ import annotations
@@ -176,16 +176,25 @@ def by_l_moments(excess: Floats) -> tuple[float, float]:
     +- 0.2 only, and half of all exponential samples would seem heavier than they are; so it is multiplied by
     shape^2 / (shape^2 + its variance), which believes it where it stands out (shrinkage after James & Stein 1961).
     """
-    n = len(excess)
-    ordered = np.sort(excess)
-    b0 = float(ordered.mean())
-    second = 2 * float((np.arange(n) * ordered).sum()) / (n * (n - 1)) - b0 if n > 1 else 0.0
+    first, second = l_moments(excess)
     tiny = float(np.finfo(np.float64).tiny)
     if second <= 0:
-        return 0.0, max(b0, tiny)
-    raw = max(2 - b0 / second, 0.0)
-    shape = min(raw**3 / (raw**2 + SHAPE_VARIANCE / n), LARGEST_SHAPE)
-    return shape, max(b0 * (1 - shape), tiny)
+        return 0.0, max(first, tiny)
+    raw = max(2 - first / second, 0.0)
+    shape = min(raw**3 / (raw**2 + SHAPE_VARIANCE / len(excess)), LARGEST_SHAPE)
+    return shape, max(first * (1 - shape), tiny)
+
+
+def l_moments(values: Floats) -> tuple[float, float]:
+    """The first two sample L-moments (Hosking 1990): the mean, and half of the mean difference of two values.
+
+    >>> l_moments(np.array([1.0, 3.0]))
+    (2.0, 1.0)
+    """
+    n = len(values)
+    ordered = np.sort(values)
+    mean = float(ordered.mean())
+    return mean, 2 * float((np.arange(n) * ordered).sum()) / (n * (n - 1)) - mean if n > 1 else 0.0
 
 
 def predictive(reach: Floats, count: float) -> Floats:

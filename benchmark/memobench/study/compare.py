@@ -1,7 +1,7 @@
 """Arms compared: means over seeds, with intervals that count both patients and seeds.
 
 The runs of a study share their patients, so more seeds do not make the patients more. The variance of an arm's mean is
-therefore the sum of two: that of dealing other patients, with all runs kept, and that of training again, between seeds.
+therefore the sum of two: that of drawing other patients, with all runs kept, and that of training again, between seeds.
 For the same reason two arms are compared patient by patient: what their runs have in common drops out of a difference.
 
 A share near zero or one can move far to one side alone, and so can that of a generator whose samples lie all near a few
@@ -52,7 +52,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval, of 95 % unless something else is said.
+    """A number with its interval, of 95% unless something else is said.
 
     Attributes:
         value: The mean over seeds, or a difference of two.
@@ -183,7 +183,7 @@ def distance_spread(first: Sequence[Deviations], second: Sequence[Deviations] = 
 
 
 def own_spread(intervals: Sequence[Estimate]) -> Spread:
-    """What the runs' own 95 % intervals over patients say: the same patients in all runs, so their mean.
+    """What the runs' own 95% intervals over patients say: the same patients in all runs, so their mean.
 
     Args:
         intervals: One for each run.
@@ -227,7 +227,7 @@ def share_spread(drawn: Sequence[Floats], own: Sequence[Spread]) -> Spread:
 
 
 def estimate(values: Sequence[float], patients: Spread) -> Estimate:
-    """The mean over seeds, with its 95 % interval.
+    """The mean over seeds, with its 95% interval.
 
     Args:
         values: One value for each run.
@@ -254,7 +254,7 @@ def difference(first: Sequence[float], second: Sequence[float], patients: Spread
 
 
 def level_of_each(scores: int) -> float:
-    """The level of each score's interval, so that all together hold with 95 % (Bonferroni).
+    """The level of each score's interval, so that all together hold with 95% (Bonferroni).
 
     >>> level_of_each(1), level_of_each(2)
     (0.95, 0.975)
@@ -286,12 +286,12 @@ def verdict(comparisons: Sequence[Sequence[Estimate]]) -> str:
     """What the data say of a claim.
 
     A comparison holds where one of its scores lies surely above zero and none surely below, and fails the other way
-    round. Two scores of one thing see different ranges of it: the train share ends at 100 %, and the copy rate stays at
+    round. Two scores of one thing see different ranges of it: the train share ends at 100%, and the copy rate stays at
     zero until whole images are copied.
 
     Args:
         comparisons: For each comparison, the differences that should be positive, one for each score; their intervals
-            hold together with 95 % (:func:`level_of_each`).
+            hold together with 95% (:func:`level_of_each`).
 
     Returns:
         "reproduced" where all comparisons hold, "not reproduced" where one fails, else "undecided".

@@ -27,7 +27,7 @@ Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def draw_factor(stem: Path, factor: Factor, arms: Arms, values: Values, title: str) -> list[Path]:
-    """Both scores of memorization, and quality, at each level of a factor: means with 95 % intervals, seeds as dots.
+    """Both scores of memorization, and quality, at each level of a factor: means with 95% intervals, seeds as dots.
 
     Args:
         stem: Files without their ending; ``.png`` and ``.svg`` are written.

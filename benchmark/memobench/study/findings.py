@@ -84,7 +84,7 @@ class Factor:
         return replace(self, arms=tuple(arm for arm in self.arms if arm.label in compared))
 
 
-# The train share sees a little memorization and ends at 100 %; the copy rate begins where whole images are copied.
+# The train share sees a little memorization and ends at 100%; the copy rate begins where whole images are copied.
 SHARE, RATE, DISTANCE = "train_share", "copy_rate", "fd_ssl"
 MEMORIZATION, QUALITY = (SHARE, RATE), (DISTANCE,)
 

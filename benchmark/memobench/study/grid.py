@@ -76,7 +76,7 @@ def run_all(
 
     Args:
         wanted: The runs.
-        jobs: How many at once, each in a process of its own; several GPUs are dealt out in turn.
+        jobs: How many at once, each in a process of its own; several GPUs are used in turn.
         plugins: Files with further generators, for those processes.
         done: Is given each run as soon as it is finished.
         say: Is told one line per run.

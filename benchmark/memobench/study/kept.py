@@ -35,7 +35,7 @@ def find(settings: RunSettings, whole: Splits, folder: Path) -> Finished | None:
         return None
     try:
         result = read_result((own / FILES[-1]).read_bytes())
-    except DataError:  # damaged, or of a later version: the run is done anew
+    except DataError:  # damaged, or of a later version: the run is done again
         return None
     return Finished(result, own) if result.identity == identity else None
 

@@ -13,7 +13,7 @@ METRICS = ("train_share", "copy_rate", "memorized_patients", "fd_ssl", "recall")
 
 
 class StudyEstimate(Strict):
-    """A number with its 95 % interval over patients and seeds."""
+    """A number with its 95% interval over patients and seeds."""
 
     value: Finite
     low: Finite
@@ -91,8 +91,8 @@ def study_text(result: StudyResult, style: str = "simple") -> str:
     columns = ["verdict", "finding", "difference", "of", "value and interval"]
     verdicts = tabulate(decided, columns, tablefmt=style, disable_numparse=True)
     note = (
-        "Means over seeds, with 95 % intervals over patients and seeds together. A finding is reproduced where each of "
-        "its differences is surely positive by one score at least; intervals of two scores hold together with 95 %."
+        "Means over seeds, with 95% intervals over patients and seeds together. A finding is reproduced where each of "
+        "its differences is surely positive by one score at least; intervals of two scores hold together with 95%."
     )
     if len(result.seeds) == 1:
         note += " One seed: the intervals are over patients alone; what training again would change is not known."
@@ -109,6 +109,6 @@ def _words(found: StudyDifference) -> list[str]:
 
 
 def _with_interval(found: StudyEstimate | StudyDifference, style: str, unit: str) -> str:
-    """Such as ``17.1 % [7.2 to 26.9]``; a difference of percentages is one of points."""
-    value, low, high = (shown(one, style).removesuffix(" %") for one in (found.value, found.low, found.high))
+    """Such as ``17.1% [7.2 to 26.9]``; a difference of percentages is one of points."""
+    value, low, high = (shown(one, style).removesuffix("%") for one in (found.value, found.low, found.high))
     return f"{value}{f' {unit}' if style == 'percent' else ''} [{low} to {high}]"

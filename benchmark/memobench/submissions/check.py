@@ -307,7 +307,8 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
     rows += differences(result.metrics, metrics, exactly)
     if not run:
         problems += unknown_metrics(result, {*metrics})
-    if calls.patients and calls.words not in result.notes:
+    notes = [note.replace(" %", "%") for note in result.notes]  # older versions wrote "5 %"
+    if calls.patients and calls.words not in notes:
         problems.append(f"the notes lack what the list of calls is worth: {calls.words}")
     if result.schema_version >= 3 and result.decision != _decided(result, metrics, scores, claimed):
         problems.append("the decision is not the one that the scores give")

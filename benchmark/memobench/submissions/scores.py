@@ -21,7 +21,7 @@ from memobench.measure.blind import exact_limit
 from memobench.memorization.calls import Calls, sample_p_values, single_calls
 from memobench.memorization.counted import counted, with_sensitivity
 from memobench.memorization.decide import TAIL, Decisions, Threshold, decide, threshold
-from memobench.memorization.rates import Pools
+from memobench.memorization.rates import Pools, tally
 from memobench.results import Metric
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -133,11 +133,12 @@ def recomputed(arrays: Arrays, tau: float, sensitivity: Metric | None) -> tuple[
     """
     seed = derive_seed(0, "inference")
     decisions, pools = decisions_of(arrays, tau), pools_of(arrays)
-    metrics = counted(decisions, pools, seed=seed)
+    count = tally(decisions, pools)
+    metrics = counted(decisions, count, seed=seed)
     # the p-values of single samples need images; the list's words do not
-    calls = single_calls(decisions, pools, arrays["null"][:1], pools.train[:1], 1.0)
+    calls = single_calls(decisions, count, arrays["null"][:1], pools.train[:1], 1.0)
     if sensitivity is not None:
-        metrics |= with_sensitivity(metrics, sensitivity, decisions, pools)
+        metrics |= with_sensitivity(metrics, sensitivity, count)
     return metrics, calls
 
 

@@ -24,13 +24,12 @@ JSON_BYTES = 1_000_000
 TEXT = 4000  # characters of one string
 ITEMS = 2000  # of one list or object
 DEPTH = 12
-HEADER = 1024  # bytes that an array may take beside its values
 AXES = 8  # of an array
 CHUNK = 1 << 20  # bytes that are unpacked at once
 # What no reader sees or what changes how the rest is read: controls (Cc), invisible formats such as U+202E and U+200B
 # (Cf), half characters (Cs), and the line and paragraph separators U+2028 and U+2029 (Zl, Zp)
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-# what numpy raises for a header that is none: it is a Python literal
+# what numpy raises for a header that is not valid: it is a Python literal
 NO_HEADER = (
     ValueError,
     KeyError,

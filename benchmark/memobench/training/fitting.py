@@ -23,7 +23,7 @@ from memobench.generator import Context, Generator
 from memobench.results import Identity, NetworkCost, TrainingCost
 from memobench.task import Splits
 from memobench.training import acceleration
-from memobench.training.processes import current, together, told
+from memobench.training.processes import broadcast, current, process_group
 
 
 def fit_generator(identity: Identity, generator: Generator, splits: Splits, place: Place) -> tuple[Path, bool]:
@@ -36,7 +36,7 @@ def fit_generator(identity: Identity, generator: Generator, splits: Splits, plac
     key, device = _fit_key(identity), place.device
 
     def write(into: Path, scratch: Path) -> None:
-        told(scratch)
+        broadcast(scratch)
         trained: list[Trained] = []
         context = _fit_context(identity, generator, splits, scratch, device)
         context = dataclasses.replace(context, track=place.track, log=scratch / "log", report=trained.append)
@@ -51,17 +51,17 @@ def fit_generator(identity: Identity, generator: Generator, splits: Splits, plac
         if trained and not has_tensorboard():
             place.say(NO_TENSORBOARD)
 
-    with together(device):
+    with process_group(device):
         path, stored = place.store.get("fit", key, write)
         if stored:
-            told(None)
+            broadcast(None)
     return path, stored
 
 
 def join_fit(identity: Identity, generator: Generator, splits: Splits, *, device: str) -> None:
     """Take part in :func:`fit_generator` of the main process, unless its fit is stored."""
-    with together(device):
-        scratch: Path | None = told(None)
+    with process_group(device):
+        scratch: Path | None = broadcast(None)
         if scratch is not None:
             generator.fit(splits.train, context=_fit_context(identity, generator, splits, scratch, device))
 
@@ -71,7 +71,7 @@ def draw_samples(identity: Identity, generator: Generator, fit_path: Path, place
     key = {**_fit_key(identity), "samples": identity.samples}
 
     def write(into: Path, scratch: Path) -> None:
-        told(fit_path)
+        broadcast(fit_path)
         pixels = _sample(identity, generator, fit_path, place.device)
         wanted = (identity.samples, *identity.shape)
         if pixels.shape != wanted or pixels.dtype != np.float32:
@@ -86,17 +86,17 @@ def draw_samples(identity: Identity, generator: Generator, fit_path: Path, place
             )
         np.savez_compressed(into / "samples.npz", samples=pixels)
 
-    with together(place.device):
+    with process_group(place.device):
         path, stored = place.store.get("sample", key, write)
         if stored:
-            told(None)
+            broadcast(None)
     return path, stored
 
 
 def join_samples(identity: Identity, generator: Generator, *, device: str) -> None:
     """Take part in :func:`draw_samples` of the main process, unless its samples are stored."""
-    with together(device):
-        fit_path: Path | None = told(None)
+    with process_group(device):
+        fit_path: Path | None = broadcast(None)
         if fit_path is not None:
             _sample(identity, generator, fit_path, device)
 

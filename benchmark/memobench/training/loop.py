@@ -5,8 +5,8 @@ only state is the weights, what the network itself keeps (frozen weights and buf
 optimizer's moments and the moving average, which one checkpoint file holds.
 
 Several processes (:mod:`memobench.training.processes`) share the minibatches of each step. What is learned depends on
-the number of minibatches per step and not on who computed them, but for the rounding of a sum and for what a network
-changes by itself, which is averaged.
+the number of minibatches per step and not on which process computed them, except for the rounding of a sum and for what
+a network changes by itself, which is averaged.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class Watch:
     Attributes:
         loss: ``loss()`` is the mean loss on images that are not trained on, with the network as it stands. Its
             randomness must be the same at every call.
-        every: Steps from one look to the next.
-        patience: Looks without a new lowest loss after which training stops.
+        every: Steps from one evaluation to the next.
+        patience: Evaluations without a new lowest loss after which training stops.
     """
 
     loss: Callable[[], float]
@@ -150,7 +150,7 @@ def train_loop(  # noqa: C901, PLR0913  one loop, to be read from top to bottom;
         name: What is trained, for example "autoencoder"; names the progress bar and the checkpoint.
         context: Gives progress and, where it has a folder for them, keeps checkpoints.
         identity: A digest of everything else the training depends on, for example of the images.
-        batch: Images per minibatch, for the throughput that ``context.report`` is told; None: tell it nothing.
+        batch: Images per minibatch, for the throughput that ``context.report`` is given; None: report nothing.
         compiled: Parts of the model, called as such, that torch.compile may take where it was asked for.
         watch: When to stop early; None: do all steps. With it the model keeps the best weights instead of the last.
 
@@ -191,7 +191,7 @@ def train_loop(  # noqa: C901, PLR0913  one loop, to be read from top to bottom;
         for settings in optimizer.param_groups:
             settings["lr"] = training.rate(step)
         optimizer.zero_grad(set_to_none=True)
-        for part_number in processes.mine(range(training.accumulate)):
+        for part_number in processes.shard(range(training.accumulate)):
             value = loss(step * training.accumulate + part_number) / training.accumulate
             value.backward()  # type: ignore[no-untyped-call]
             losses[step] += value.detach()
@@ -205,7 +205,7 @@ def train_loop(  # noqa: C901, PLR0913  one loop, to be read from top to bottom;
             progress.look(model, parameters, average, watch)
         last = progress.step == training.steps or bool(watch and progress.waited >= watch.patience)
         if last or time.monotonic() - saved >= CHECKPOINT_SECONDS:
-            # Here and not at each step, because looking at the loss makes an accelerator wait.
+            # Here and not at each step, because reading the loss makes an accelerator wait.
             if not torch.isfinite(losses[: step + 1]).all():
                 raise MemobenchError(
                     f"the loss of the {name} is not finite at step {step}; lower its learning rate "
@@ -240,7 +240,7 @@ class _Progress:
         seconds: What they took.
         best: The averaged weights with the lowest loss on other images, where that is watched; else none.
         lowest: That loss.
-        waited: Looks since then.
+        waited: Evaluations since then.
     """
 
     step: int = 0
@@ -325,17 +325,17 @@ def _load(
     average: EMAModel,
     losses: Tensor,
 ) -> _Progress:
-    """Take up what :func:`_save` wrote; begin anew where another version of it did."""
+    """Take up what :func:`_save` wrote; start again where another version wrote it."""
     try:
         with safe_open(file, framework="pt") as stored:
             metadata = stored.metadata() or {}
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError) as error:
-        raise MemobenchError(f"checkpoint {file} cannot be read ({error}); delete it to train anew") from error
-    if metadata.get("format") != FORMAT:  # of another version of this program, which nobody can go on with
+        raise MemobenchError(f"checkpoint {file} cannot be read ({error}); delete it to train again") from error
+    if metadata.get("format") != FORMAT:  # of another version of this program, with which training cannot continue
         return _Progress()
     if metadata.get("identity") != identity:
-        raise MemobenchError(f"checkpoint {file} is of another training; delete it to train anew")
+        raise MemobenchError(f"checkpoint {file} is of another training; delete it to train again")
     try:
         progress = _Progress(**json.loads(metadata["progress"]))
         if progress.lowest is not None:
@@ -355,6 +355,6 @@ def _load(
                     for key, value in moments.items()
                 }
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise MemobenchError(f"checkpoint {file} is incomplete ({error}); delete it to train anew") from error
+        raise MemobenchError(f"checkpoint {file} is incomplete ({error}); delete it to train again") from error
     average.optimization_step = progress.step
     return progress

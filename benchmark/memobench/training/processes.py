@@ -2,8 +2,8 @@
 
 Every process runs the same program. The first, the main one, does everything that a single process would: it alone
 reads, measures and writes. The others join it in :func:`memobench.training.loop.train_loop` and where a model draws its
-samples, each with a share of the minibatches. Outside :func:`together` nothing is exchanged and every process is on
-its own, so that code that knows nothing of processes cannot wait for one that never comes.
+samples, each with a share of the minibatches. Outside :func:`process_group` nothing is exchanged and every process is
+on its own, so that code that knows nothing of processes never waits for another one.
 
 The exchange itself is accelerate's: gloo between CPUs, NCCL between GPUs.
 """
@@ -66,7 +66,7 @@ def device_of_process(name: str) -> str:
 
 
 @contextmanager
-def together(device: str) -> Iterator[Group]:
+def process_group(device: str) -> Iterator[Group]:
     """Within the block the launched processes work together; without a launcher the block is as any other.
 
     Args:
@@ -85,7 +85,7 @@ def together(device: str) -> Iterator[Group]:
 
 
 @contextmanager
-def apart() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """Within the block each process is on its own again, for work that cannot be shared."""
     before = _active.set(ALONE)
     try:
@@ -95,11 +95,11 @@ def apart() -> Iterator[None]:
 
 
 def current() -> Group:
-    """The processes that work together at this place: one outside :func:`together`."""
+    """The processes that work together at this place: one outside :func:`process_group`."""
     return _active.get()
 
 
-def told(value: T) -> T:
+def broadcast(value: T) -> T:
     """The main process's value, in every process; a meeting point of all."""
     if current().count == 1:
         return value
@@ -110,19 +110,19 @@ def told(value: T) -> T:
     return shared
 
 
-def mine(items: Sequence[T]) -> Sequence[T]:
-    """This process's share of items, dealt in turn; all of them where it is alone.
+def shard(items: Sequence[T]) -> Sequence[T]:
+    """This process's share of items, taken in turn; all of them where it is alone.
 
-    >>> mine(range(3))
+    >>> shard(range(3))
     range(0, 3)
     """
     return items[current().index :: current().count]
 
 
-def pooled(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def all_reduce(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """The sum over the processes, in each of them: what each filled of an array of zeros, put together.
 
-    >>> pooled(np.ones(2, dtype=np.float32))
+    >>> all_reduce(np.ones(2, dtype=np.float32))
     array([1., 1.], dtype=float32)
     """
     if current().count == 1:
@@ -149,10 +149,10 @@ def drawn(
     array([0., 1., 2.], dtype=float32)
     """
     images = np.zeros((n, *shape), dtype=np.float32)
-    for first in mine(range(0, n, batch)):
+    for first in shard(range(0, n, batch)):
         members = range(first, min(n, first + batch))
         images[first : members.stop] = draw(members)
-    return pooled(images)
+    return all_reduce(images)
 
 
 def sum_in_place(tensors: Sequence[Tensor]) -> None:

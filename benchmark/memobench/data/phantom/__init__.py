@@ -48,7 +48,7 @@ def draw(family: str, patient: int, scan: int, *, size: int, seed: int = 0) -> N
 
 
 def scan_count(family: str, patient: int, seed: int = 0) -> int:
-    """How many scans a patient of train or holdout has: one (60 %), two (30 %) or three."""
+    """How many scans a patient of train or holdout has: one (60%), two (30%) or three."""
     share = Stream("scan count", VERSION, family, seed, patient).uniform()
     return 1 if share < 0.6 else 2 if share < 0.9 else 3
 

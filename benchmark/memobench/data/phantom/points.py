@@ -124,7 +124,7 @@ def cosine_and_sine(angle: float) -> tuple[float, float]:
 def ripples(stream: Stream, points: Points, count: int, shortest: float, longest: float, along: float = 1.0) -> Floats:
     """A smooth random field of about unit spread: plane waves of random direction, phase and length.
 
-    A wave is made of parabolas, which differ from a sine by 6 % and take a fifth of the time.
+    A wave is made of parabolas, which differ from a sine by 6% and take a fifth of the time.
 
     Args:
         stream: Randomness.
