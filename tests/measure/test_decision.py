@@ -140,6 +140,14 @@ def test_smoke_and_a_shift_are_said_in_every_first_paragraph() -> None:
     assert "even within site and view" in decide_set(replace(CLEAN, shifted=0.8, strata=("site", "view"))).sentence
 
 
+def test_matches_weaker_than_those_of_new_patients_lean_and_are_no_copies() -> None:
+    leading = replace(CLEAN, p_permuted=0.0001, p_closest=0.001)
+    assert decide_set(leading).rows[0] == "training patients lead"
+    noise = decide_set(replace(leading, p_closest=0.8))
+    assert (noise.word, noise.rows) == ("review", ("training patients lead somewhat",))
+    assert "less similar to them than images of new patients are to each other" in noise.sentence
+
+
 def test_a_rate_below_zero_is_no_negative_share() -> None:
     for p_value in (0.001, 0.6):
         decision = decide_set(replace(CLEAN, rate=(-0.7, -0.9, 0.1), p_permuted=p_value, patients=-3.0))
@@ -163,6 +171,7 @@ any_findings = st.builds(
     p_count=p_values,
     p_held_out=p_values,
     p_permuted=st.none() | p_values,
+    p_closest=p_values,
     rate=st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1)),
     patients=st.floats(-5, 50),
     share=st.none() | st.floats(0, 1),

@@ -77,6 +77,7 @@ def measured_findings(
         certain_patients=train.patients,
         held_out_certain=int(holdout.certain.sum()) + leaked,
         p_single=train.p_set,
+        p_closest=train.p_least,
         groups=train.clusters,
         expected=train.expected,
         p_count=train.p_count,

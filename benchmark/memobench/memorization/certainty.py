@@ -60,6 +60,7 @@ class SideEvidence:
         certain: (N,) the samples whose match on this side is certain: adjusted p-value below 0.01.
         p_set: The smallest adjusted p-value of this side; 1 where no sample matches it best.
         patients: Different patients among those of ``certain``.
+        p_least: The smallest p-value of a match of this side, not adjusted; 1 where no sample matches it best.
     """
 
     called: int
@@ -69,6 +70,7 @@ class SideEvidence:
     certain: NDArray[np.bool_]
     p_set: float
     patients: int
+    p_least: float
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def evidence_of(
             certain=certain,
             p_set=float(adjusted[on_side].min()) if on_side.any() else 1.0,
             patients=len(np.unique(patient[certain])),
+            p_least=float(p_match[on_side].min()) if on_side.any() else 1.0,
         )
     return Evidence(p_match, adjusted, cluster, sides["train"], sides["holdout"], tail, shift)
 
@@ -210,6 +213,7 @@ def leak_of(
         certain=certain,
         p_set=float(adjusted[on_side].min()) if on_side.any() else 1.0,
         patients=len(np.unique(patient[certain])),
+        p_least=float(p_match[on_side].min()) if on_side.any() else 1.0,
     )
 
 
