@@ -140,9 +140,11 @@ def test_smoke_and_a_shift_are_said_in_every_first_paragraph() -> None:
     assert "even within site and view" in decide_set(replace(CLEAN, shifted=0.8, strata=("site", "view"))).sentence
 
 
-def test_matches_weaker_than_those_of_new_patients_lean_and_are_no_copies() -> None:
-    leading = replace(CLEAN, p_permuted=0.0001, p_closest=0.001)
+def test_matches_weaker_than_those_of_new_patients_must_lead_by_more() -> None:
+    leading = replace(CLEAN, p_permuted=0.006, p_closest=0.001)
     assert decide_set(leading).rows[0] == "training patients lead"
+    blurred = replace(leading, p_permuted=0.0002, p_closest=0.8)
+    assert decide_set(blurred).word == "do not release"
     noise = decide_set(replace(leading, p_closest=0.8))
     assert (noise.word, noise.rows) == ("review", ("training patients lead somewhat",))
     assert "less similar to them than images of new patients are to each other" in noise.sentence
