@@ -120,6 +120,11 @@ class AuditResult(Strict):
     environment: dict[str, str]
     seconds: dict[str, Finite]
 
+    @property
+    def verdict(self) -> str:
+        """The decision's sentence, under the name that it had in version 1."""
+        return self.decision.sentence
+
 
 def guarantee_words(findings: Findings, patients_known: bool) -> str:
     """What the numbers rest on and what the detector cannot see, for the report.

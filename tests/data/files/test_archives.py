@@ -120,3 +120,29 @@ def test_a_single_file_stands_for_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("nothing")
     with pytest.raises(DataError, match="give a folder, an archive"):
         survey(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "zip"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.7])
+def test_an_archive_that_is_cut_short_is_refused(images: Path, form: str, share: float) -> None:
+    file = _packed(images, form)
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError, match="damaged or cut short"):
+        folder_of(file)
+
+
+def test_a_tar_that_ends_behind_a_member_is_refused(images: Path) -> None:
+    file = _packed(images, "tar")
+    content = file.read_bytes()
+    with tarfile.open(file) as archive:
+        ends = [member.offset for member in archive][2:]
+    for end in ends:
+        file.write_bytes(content[:end])
+        with pytest.raises(DataError, match="its end is missing"):
+            folder_of(file)
+
+
+def test_an_archive_stands_under_its_own_name(images: Path) -> None:
+    file = _packed(images, "zip")
+    assert survey(file).given == str(file)

@@ -110,3 +110,38 @@ def test_the_first_number(value: Any, expected: float | None) -> None:
     assert vector(dataset, "RescaleSlope") is None
     assert whole(dataset, "InstanceNumber") is None
     assert odd(dataset) == (() if expected else ("WindowCenter",))
+
+
+@pytest.mark.parametrize(
+    ("name", "item"),
+    [
+        ("ModalityLUTSequence", {}),
+        ("ModalityLUTSequence", {"LUTDescriptor": [4, 0, 16]}),
+        ("VOILUTSequence", {}),
+        ("VOILUTSequence", {"LUTDescriptor": [4, 0, 16]}),
+    ],
+)
+def test_a_table_that_is_none_counts_as_missing(
+    tmp_path: Path, draw: Draw, save_dicom: Save, name: str, item: dict[str, Any]
+) -> None:
+    empty = Dataset()
+    for attribute, value in item.items():
+        setattr(empty, attribute, value)
+    window = {"WindowCenter": 90, "WindowWidth": 100} if name == "VOILUTSequence" else {}
+    file = save_dicom(tmp_path / "a.dcm", draw(), **window, **{name: [empty]})
+    plain = save_dicom(tmp_path / "b.dcm", draw(), **window)
+    assert np.array_equal(decode([file], None, 2).pixels, decode([plain], None, 2).pixels)
+    assert decode([file], None, 2).scaling == decode([plain], None, 2).scaling
+    head = header(file)
+    assert head
+    assert head.odd == (name,)
+
+
+def test_an_unknown_function_is_noted_and_counts_as_linear(tmp_path: Path, draw: Draw, save_dicom: Save) -> None:
+    window = {"WindowCenter": 90, "WindowWidth": 100}
+    file = save_dicom(tmp_path / "a.dcm", draw(), **window, VOILUTFunction="SIGMOIDAL")
+    plain = save_dicom(tmp_path / "b.dcm", draw(), **window)
+    assert np.array_equal(decode([file], None, 2).pixels, decode([plain], None, 2).pixels)
+    head = header(file)
+    assert head
+    assert head.odd == ("VOILUTFunction",)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from memobench.data.files.decode import decode, header, read
 from memobench.data.files.inspect import survey
@@ -118,3 +119,100 @@ def test_frames_without_places_are_a_film(tmp_path: Path, draw: Draw, save_dicom
     head = header(file)
     assert head
     assert head.dim == 2
+
+
+SHOWS = {
+    "echoes": lambda k: _item(MREchoSequence=[_item(EffectiveEchoTime=[10.0, 90.0][k])]),
+    "times": lambda k: _item(FrameContentSequence=[_item(TemporalPositionIndex=k + 1)]),
+    "b-values": lambda k: _item(MRDiffusionSequence=[_item(DiffusionBValue=[0.0, 1000.0][k])]),
+    "stacks": lambda k: _item(FrameContentSequence=[_item(StackID=str(k), InStackPositionNumber=1)]),
+    "kinds of image": lambda k: _item(
+        MRImageFrameTypeSequence=[_item(FrameType=["ORIGINAL", "PRIMARY", "MP"[k], "NONE"])]
+    ),
+    "heart phases": lambda k: _item(
+        CardiacSynchronizationSequence=[_item(NominalPercentageOfCardiacPhase=[40.0, 75.0][k])]
+    ),
+}
+
+
+@pytest.mark.parametrize("word", SHOWS)
+@pytest.mark.parametrize("apart", [0.0, 0.02, 1.0, 40.0])  # mm between the volumes
+def test_several_volumes_in_one_file_are_never_one(
+    tmp_path: Path, draw: Draw, save_dicom: Save, word: str, apart: float
+) -> None:
+    groups = _groups([2.0 * plane + apart * volume for volume in range(2) for plane in range(6)])
+    for index, group in enumerate(groups):
+        group.update(SHOWS[word](index // 6))
+    _enhanced(save_dicom, tmp_path / "a.dcm", draw((12, 12, 10)).astype(np.uint16), groups)
+    found = survey(tmp_path)
+    assert not found.items
+    ((_, reason),) = found.unreadable
+    assert ("several slices at one place" if apart < 1 else f"of several {word}") in reason
+    assert len(survey(tmp_path, dim=2).items) == 12
+
+
+@pytest.mark.parametrize("placed", [True, False])
+def test_echoes_in_single_files_are_never_one_volume(
+    tmp_path: Path, draw: Draw, save_dicom: Save, placed: bool
+) -> None:
+    for index, plane in enumerate(draw((12, 12, 10)).astype(np.uint16)):
+        where = {
+            "ImagePositionPatient": [0, 0, 2.0 * (index % 6) + index // 6],
+            "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        }
+        more = {"SeriesInstanceUID": "1.2.3", "InstanceNumber": index + 1, "EchoTime": [10, 90][index // 6]}
+        save_dicom(tmp_path / f"{index}.dcm", plane, **more, **(where if placed else {}))
+    found = survey(tmp_path, dim=3)
+    assert not found.items
+    assert all("of several echoes" in reason for _, reason in found.unreadable)
+
+
+def test_what_differs_by_rounding_alone_is_one_volume(tmp_path: Path, draw: Draw, save_dicom: Save) -> None:
+    groups = _groups([2.0 * plane for plane in range(6)])
+    for index, group in enumerate(groups):
+        group.MREchoSequence = [_item(EffectiveEchoTime=4.6 + 0.01 * (index % 2))]
+    volume = draw((6, 12, 10)).astype(np.uint16)
+    file = _enhanced(save_dicom, tmp_path / "a.dcm", volume, groups)
+    assert np.array_equal(read([file], None, 3).values, volume)
+
+
+@pytest.mark.parametrize("step", [3.0, -3.0])
+def test_slices_of_nuclear_medicine_are_a_volume_and_phases_are_not(
+    tmp_path: Path, draw: Draw, save_dicom: Save, step: float
+) -> None:
+    volume = draw((6, 12, 10)).astype(np.uint16)
+    more: dict[str, Any] = {
+        "SliceVector": [1, 2, 3, 4, 5, 6],
+        "FrameIncrementPointer": [0x00540080],
+        "SpacingBetweenSlices": step,
+        "DetectorInformationSequence": [_item(ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=AXIAL)],
+    }
+    file = save_dicom(tmp_path / "a.dcm", volume, **more)
+    head = header(file)
+    assert head
+    assert head.dim == 3
+    assert np.array_equal(read([file], None, 3).values, volume if step > 0 else volume[::-1])
+    more |= {"FrameIncrementPointer": [0x00540070, 0x00540080], "TimeSlotVector": [1, 1, 1, 2, 2, 2]}
+    save_dicom(file, volume, **more | {"SliceVector": [1, 2, 3] * 2})
+    ((_, reason),) = survey(tmp_path, dim=3).unreadable
+    assert "TimeSlotVector" in reason
+    assert len(survey(tmp_path, dim=2).items) == 6
+
+
+def test_a_film_is_no_volume(tmp_path: Path, draw: Draw, save_dicom: Save) -> None:
+    save_dicom(tmp_path / "a.dcm", draw((6, 12, 10)), FrameIncrementPointer=0x00181063, FrameTime="33.3")
+    assert (survey(tmp_path).dim, len(survey(tmp_path).items)) == (2, 6)
+    ((_, reason),) = survey(tmp_path, dim=3).unreadable
+    assert "is a film" in reason
+
+
+def test_slices_of_other_pixel_spacing_are_no_volume(
+    tmp_path: Path, draw: Draw, save_series: Callable[..., list[str]], save_dicom: Save
+) -> None:
+    names = save_series(tmp_path, draw((9, 12, 10)).astype(np.int16), PixelSpacing=[1, 1])
+    dataset = pydicom.dcmread(tmp_path / names[4])
+    dataset.PixelSpacing = [2, 2]
+    dataset.save_as(tmp_path / names[4])
+    found = survey(tmp_path, dim=3)
+    assert not found.items
+    assert all("differ in PixelSpacing" in reason for _, reason in found.unreadable)

@@ -138,3 +138,18 @@ def test_spellings_of_one_id_are_one_patient() -> None:
     found = owners(headers, None, None)
     assert len(set(found.patient.values())) == 1
     assert any("spelt in several ways" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "names", [{"2015", "2016"}, {"subset0", "subset1"}, {"visit1", "visit2"}, {"siemens3", "ge15"}, {"seed0", "seed1"}]
+)
+def test_years_parts_and_machines_are_no_patients(names: set[str]) -> None:
+    assert not plausible(names)
+
+
+def test_a_few_strays_do_not_hide_the_subjects() -> None:
+    files = [f"sub-{k // 2:02d}/anat/sub-{k // 2:02d}_run-{k % 2}_T1w.nii.gz" for k in range(20)]
+    found = bids([*files, "atlas.nii.gz"])
+    assert found
+    assert len({subject for subject, _ in found.values()}) == 11
+    assert found["atlas.nii.gz"] == ("atlas.nii.gz", "")

@@ -202,6 +202,13 @@ def test_progress_is_shown(tmp_path: Path, draw: Draw) -> None:
         return iter(things)
 
     inspect_folder(_images(tmp_path, draw), track=track)
+    assert seen == [("looking at files", 3)]  # which reads what can be nothing but one image
+    seen.clear()
+    volumes = tmp_path / "volumes"
+    volumes.mkdir()
+    for seed in range(3):
+        np.save(volumes / f"{seed}.npy", draw((8, 9, 10), seed=seed))
+    inspect_folder(volumes, track=track)
     assert seen == [("looking at files", 3), ("reading images", 3)]
 
 

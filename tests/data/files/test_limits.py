@@ -83,7 +83,7 @@ def test_a_deflated_dicom_bomb(tmp_path: Path, draw: Draw, save_dicom: Save) -> 
     file = save_dicom(tmp_path / "a", draw(), TransferSyntaxUID=DeflatedExplicitVRLittleEndian)
     content = file.read_bytes()
     unpacker = zlib.decompressobj(-15)
-    start = next(at for at in range(132, 1000) if _inflates(content[at:]))
+    start = 144 + int.from_bytes(content[140:144], "little")  # behind the group of the file meta information
     plain = unpacker.decompress(content[start:])
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     with file.open("wb") as handle:
@@ -93,13 +93,6 @@ def test_a_deflated_dicom_bomb(tmp_path: Path, draw: Draw, save_dicom: Save) -> 
         handle.write(packer.flush())
     assert file.stat().st_size < 2**17
     _refused(file, "unpacks to more than the limit", limit=2**24)
-
-
-def _inflates(content: bytes) -> bool:
-    try:
-        return len(zlib.decompressobj(-15).decompress(content)) > 200
-    except zlib.error:
-        return False
 
 
 def test_a_gz_bomb(tmp_path: Path) -> None:

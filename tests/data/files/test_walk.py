@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from memobench.base.errors import DataError
-from memobench.data.files.walk import Listing, files_in, shown
+from memobench.data.files.walk import Listing, files_in, like_labels, shown
 
 
 def test_what_is_passed_over(tmp_path: Path) -> None:
@@ -84,3 +84,36 @@ def test_what_systems_leave_is_passed_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"x")
     assert files_in(tmp_path) == Listing([], 0, 0)
+
+
+@pytest.mark.parametrize("sign", ["participants.tsv", "dataset_description.json", "folders"])
+@pytest.mark.parametrize("inside", ["", "raw/study/"])
+def test_bids_is_known_by_any_of_its_signs_at_any_depth(tmp_path: Path, sign: str, inside: str) -> None:
+    scan = "sub-01/anat/sub-01_T1w.nii.gz"
+    for name in (scan, "sub-01/anat/sub-01_mask.nii.gz", "derivatives/x/sub-01/anat/sub-01_T1w.nii.gz"):
+        file = tmp_path / inside / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    if sign != "folders":
+        (tmp_path / inside / sign).write_text("{}")
+    found = files_in(tmp_path)
+    assert found.files == [inside + scan]
+    assert found.derived == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["@eaDir/a.png", "$RECYCLE.BIN/a.png", "lost+found/a.png", "ehthumbs.db", "~$a.png", "Icon\r"]
+)
+def test_folders_and_files_of_systems_are_passed_over(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"x")
+    assert not files_in(tmp_path).files
+
+
+def test_names_of_labels() -> None:
+    assert like_labels(["a_seg.nii", "a_t1.nii", "labelsTr/b.nii", "masks/c.png"]) == [
+        *("a_seg.nii", "labelsTr/b.nii", "masks/c.png"),
+    ]
+    assert not like_labels(["masks/a.png", "masks/b.png"])  # there is nothing else
+    assert not like_labels(["segal_01.png", "labelled.png", "b.png"])

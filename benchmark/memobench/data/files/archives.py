@@ -65,6 +65,8 @@ def _fill(path: Path, target: Path, limit: int) -> None:
         if path.suffix.lower() != ".npz" and zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 _write(path, target, _zip_members(archive), limit)
+        elif path.suffix.lower() != ".npz" and _begins(path, b"PK\3\4"):
+            raise zipfile.BadZipFile("its list of members is missing")
         elif tarfile.is_tarfile(path):
             with tarfile.open(path) as archive_of_tar:
                 _write(path, target, _tar_members(archive_of_tar), limit)
@@ -92,11 +94,29 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[Member]:
     for member in archive:
         if member.isfile() and (opened := archive.extractfile(member)) is not None:
             yield member.name, opened
+    _check_end(archive)
     came = 0
     while archive.fileobj is not None and (block := archive.fileobj.read(_BLOCK)):  # at the end stands the checksum
         came += len(block)
         if came > _FREE:
             raise tarfile.ReadError("there is more behind its last member")
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Refuse an archive that stops behind a member without the block of zeros by which it should end.
+
+    Raises:
+        tarfile.ReadError: It does.
+    """
+    if archive.fileobj is not None:
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("its end is missing")
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(len(start)) == start
 
 
 def _write(path: Path, target: Path, members: Iterator[Member], limit: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,7 +19,7 @@ from memobench.data.files.picture import Header, Raw, Unreadable, grey, type_lim
 
 _CHANNELS = (3, 4)
 _PATIENTS = ("patient_id", "patient_ids", "patient", "patients", "subject", "subjects", "subject_id", "subject_ids")
-_IMAGES = ("vol", "images", "samples", "image", "arr_0", "x")
+_IMAGES = ("vol", "images", "samples", "image", "arr_0", "volume", "volumes", "imgs", "img", "data", "x")
 _MOST_MEMBERS = 10_000
 _LOCK = threading.Lock()
 _LAST: dict[str, Any] = {}
@@ -27,9 +29,11 @@ _LAST: dict[str, Any] = {}
 class _Array:
     """One array of a file, by its header."""
 
-    name: str
+    name: str  # "" in an NPY file
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    fortran: bool  # whether the first axis runs fastest
+    start: int  # the byte behind the header
 
     @property
     def is_image(self) -> bool:
@@ -66,7 +70,30 @@ def header(file: Path, limit: int) -> Header:
     Raises:
         Unreadable: The array is no image, several could be meant, or a header declares what cannot be.
     """
-    found, patients = _chosen(file, limit)
+    return _described(file, *_chosen(file, limit))
+
+
+def examine(file: Path, handle: BinaryIO, limit: int) -> tuple[Header, Callable[[], Raw] | None]:
+    """As :func:`header`, and how to read the only 2D image of a file; None where there is more.
+
+    Args:
+        file: An NPY or NPZ file.
+        handle: The file, opened at its beginning.
+        limit: Bytes that are allowed.
+
+    Raises:
+        Unreadable: As :func:`header`.
+    """
+    content = handle.read()
+    found, patients = _chosen(file, limit, content)
+    head = _described(file, found, patients)
+    if len(head.shape) == 3 or head.frames > 1:
+        return head, None
+    whole = _of_content(found, content)
+    return head, lambda: _image(_kept(file, found) if whole is None else whole, found, None, 2)
+
+
+def _described(file: Path, found: _Array, patients: str | None) -> Header:
     layout = _layout(found.shape)
     planes = layout.image[0] if not layout.batch and len(layout.image) == 3 else 0
     names = _names(file, patients) if patients else ()
@@ -79,11 +106,11 @@ def header(file: Path, limit: int) -> Header:
     )
 
 
-def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
+def read(files: Sequence[Path], frame: int | None, dim: int, limit: int) -> Raw:
     """The image (H, W) or volume (D, H, W), or one of a batch; colour becomes its luminance.
 
     Args:
-        file: An NPY or NPZ file.
+        files: An NPY or NPZ file.
         frame: Which of a batch; None for the only one.
         dim: 2 or 3.
         limit: Bytes that are allowed.
@@ -91,9 +118,20 @@ def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
     Raises:
         Unreadable: The array is no image, or a header declares what cannot be.
     """
-    found, _ = _chosen(file, limit)
+    found, _ = _chosen(files[0], limit)
+    return _image(_kept(files[0], found), found, frame, dim)
+
+
+def _of_content(found: _Array, content: bytes) -> NDArray[Any] | None:
+    """The array of an NPY file; None of an NPZ file."""
+    if found.name:
+        return None
+    values = np.frombuffer(content, found.dtype, product(found.shape), found.start)
+    return values.reshape(found.shape, order="F" if found.fortran else "C")
+
+
+def _image(whole: NDArray[Any], found: _Array, frame: int | None, dim: int) -> Raw:
     layout = _layout(found.shape)
-    whole = _kept(file, found.name)
     planes = frame is not None and not layout.batch and len(layout.image) == 3
     values = whole[frame] if layout.batch and frame is not None else whole
     depth = layout.image if layout.channel is None else _coloured(layout, found.shape)
@@ -114,9 +152,10 @@ def read_row(file: Path, name: str, row: int, limit: int) -> Raw:
     Raises:
         Unreadable: There is no such array, or its header declares what cannot be.
     """
-    if name not in {one.name for one in _headers(file, limit)}:
+    found = next((one for one in _headers(file, limit) if one.name == name), None)
+    if found is None:
         raise Unreadable(f"holds no array {name}")
-    values, colour = np.asarray(_kept(file, name)[row]), False
+    values, colour = np.asarray(_kept(file, found)[row]), False
     if values.ndim == 3 and values.shape[-1] in _CHANNELS:
         values, colour = grey(values)
     return Raw(values, colour=colour)
@@ -162,13 +201,13 @@ def _coloured(layout: _Layout, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*layout.image, channels) if layout.channel else (channels, *layout.image)
 
 
-def _chosen(file: Path, limit: int) -> tuple[_Array, str | None]:
+def _chosen(file: Path, limit: int, content: bytes | None = None) -> tuple[_Array, str | None]:
     """The array that holds images, and the name of the one that holds their patients.
 
     Raises:
         Unreadable: There is no such array, or several could be meant.
     """
-    every = _headers(file, limit)
+    every = _headers(file, limit, content)
     patients = next((one.name for one in every if one.name.lower() in _PATIENTS and len(one.shape) == 1), None)
     images = [one for one in every if one.is_image]
     if len(images) > 1:
@@ -187,26 +226,31 @@ def _chosen(file: Path, limit: int) -> tuple[_Array, str | None]:
     return images[0], patients
 
 
-def _headers(file: Path, limit: int) -> list[_Array]:
+def _headers(file: Path, limit: int, content: bytes | None = None) -> list[_Array]:
     """The arrays of a file, by their headers, compared with the limit and with the file's size.
+
+    Args:
+        file: An NPY or NPZ file.
+        limit: Bytes that are allowed.
+        content: All of it, where it has been read.
 
     Raises:
         Unreadable: A header declares what cannot be.
     """
-    stored = file.stat().st_size
-    with file.open("rb") as handle:
+    stored = file.stat().st_size if content is None else len(content)
+    with file.open("rb") if content is None else io.BytesIO(content) as handle:
         if handle.read(6) == b"\x93NUMPY":
             handle.seek(0)
             found = _header(handle, "")
             declared = product(found.shape) * found.dtype.itemsize
             check_size(declared, limit)
-            if handle.tell() + declared != stored:
+            if found.start + declared != stored:
                 raise Unreadable(
-                    f"is damaged: its header declares {handle.tell() + declared} bytes, the file has {stored}"
+                    f"is damaged: its header declares {found.start + declared} bytes, the file has {stored}"
                 )
             return [found]
     every = []
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(file if content is None else io.BytesIO(content)) as archive:
         members = archive.infolist()
         if len(members) > _MOST_MEMBERS:
             raise Unreadable(f"holds {len(members)} arrays, more than {_MOST_MEMBERS}")
@@ -215,12 +259,13 @@ def _headers(file: Path, limit: int) -> list[_Array]:
                 continue
             with archive.open(member) as opened:
                 found = _header(opened, member.filename.removesuffix(".npy"))
-                at = opened.tell()
             declared = product(found.shape) * found.dtype.itemsize
             if declared:
                 check_size(declared, limit, max(member.compress_size, 1), DEFLATE)
-            if at + declared != member.file_size:
-                raise Unreadable(f"is damaged: {found.name} declares {at + declared} bytes and has {member.file_size}")
+            if found.start + declared != member.file_size:
+                raise Unreadable(
+                    f"is damaged: {found.name} declares {found.start + declared} bytes and has {member.file_size}"
+                )
             every.append(found)
     return every
 
@@ -230,10 +275,10 @@ def _header(handle: Any, name: str) -> _Array:
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise Unreadable(f"is NPY of a version that is not known ({version[0]}.{version[1]})")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(handle)
+    shape, fortran, dtype = read(handle)
     if dtype.hasobject:
         raise Unreadable("holds Python objects (a pickle), which are never loaded; save numbers")
-    return _Array(name, tuple(int(side) for side in shape), dtype)
+    return _Array(name, tuple(int(side) for side in shape), dtype, fortran, handle.tell())
 
 
 def _names(file: Path, name: str) -> tuple[str, ...]:
@@ -241,18 +286,18 @@ def _names(file: Path, name: str) -> tuple[str, ...]:
         return tuple(str(one).strip() for one in archive[name].tolist())
 
 
-def _kept(file: Path, name: str) -> NDArray[Any]:
+def _kept(file: Path, found: _Array) -> NDArray[Any]:
     """An array, mapped from NPY, or unpacked from NPZ once for all of its images."""
-    if not name and not zipfile.is_zipfile(file):
+    if not found.name:
         mapped: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
         return mapped
     status = file.stat()
-    key = (file, name, status.st_mtime_ns, status.st_size)
+    key = (file, found.name, status.st_mtime_ns, status.st_size)
     with _LOCK:  # the first thread unpacks it, the others find it
         if _LAST.get("key") != key:
             _LAST.clear()
             with np.load(file, allow_pickle=False) as archive:
-                _LAST.update(key=key, array=archive[name])
+                _LAST.update(key=key, array=archive[found.name])
         array: NDArray[Any] = _LAST["array"]
     return array
 

@@ -50,8 +50,9 @@ def check_text(found: Inspection) -> str:
     word = "images" if found.dim == 2 else "volumes"
     patients = len({item.patient for item in found.items})
     scans = len({(item.patient, item.scan) for item in found.items})
+    root = found.given or shown(str(found.root))
     lines = [
-        f"{shown(str(found.root))}: {len(found.items)} {word} ({found.dim}D), {patients} patients, {scans} scans",
+        f"{root}: {len(found.items)} {word} ({found.dim}D), {patients} patients, {scans} scans",
         f"Patients: from {shown(found.how)}" if found.patients_known else f"Patients: {found.how}",
     ]
     if found.items:

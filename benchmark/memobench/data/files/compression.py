@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,6 +16,9 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
     JPEGLossless,
@@ -22,6 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from memobench.data.files.attributes import value, whole
 from memobench.data.files.limits import DEFLATE, WAVELET, size
 from memobench.data.files.picture import Unreadable
 
@@ -32,9 +37,11 @@ _WAVELET = "pip install pylibjpeg pylibjpeg-openjpeg"
 _ALL = 'or pip install "memobench[dicom]" for all'
 _JPEGS = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # start of frame of JPEG, and of JPEG-LS
+_NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 
 
+@cache
 def packed(syntax: UID | None) -> bool:
     """Whether the pixels stand in fragments."""
     return bool(syntax and syntax.is_transfer_syntax and not syntax.is_private and syntax.is_encapsulated)
@@ -58,6 +65,8 @@ def check_syntax(dataset: Dataset) -> None:
         Unreadable: There is no decoder, or it is not installed.
     """
     syntax: UID = dataset.file_meta.TransferSyntaxUID
+    if syntax in _NATIVE:
+        return
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
@@ -73,10 +82,13 @@ def check_length(dataset: Dataset) -> None:
     Raises:
         Unreadable: There are fewer, or more.
     """
-    if packed(dataset.file_meta.TransferSyntaxUID) or "PixelData" not in dataset:
+    content = value(dataset, "PixelData")
+    if packed(dataset.file_meta.TransferSyntaxUID) or content is None:
         return
-    expected, found = get_expected_length(dataset), len(dataset.PixelData)
-    behind = dataset.PixelData[expected:]
+    expected, found = _expected(dataset), len(content)
+    if found == expected:
+        return
+    behind = content[expected:]
     if found < expected or (len(behind) > 1 and (len(behind) >= expected or any(behind))):  # zeros are padding
         frames = dataset.get("NumberOfFrames") or 1
         word = "cut short" if found < expected else "at odds with its header"
@@ -84,6 +96,15 @@ def check_length(dataset: Dataset) -> None:
             f"is {word}: it declares {frames} frame(s) of {dataset.Rows}x{dataset.Columns}, which take {expected} "
             f"bytes, and holds {found}"
         )
+
+
+def _expected(dataset: Dataset) -> int:
+    """How many bytes the pixels take."""
+    bits, samples = whole(dataset, "BitsAllocated") or 0, whole(dataset, "SamplesPerPixel") or 0
+    if samples != 1 or bits % 8:
+        return get_expected_length(dataset)
+    pixels = (whole(dataset, "Rows") or 0) * (whole(dataset, "Columns") or 0)
+    return pixels * (bits // 8) * (whole(dataset, "NumberOfFrames") or 1)
 
 
 def check_frame(dataset: Dataset, frame: int) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from memobench.data.files.kinds import RASTER, kind_of
 from memobench.data.files.limits import MAX_IMAGE_GIB, gib
@@ -15,6 +19,8 @@ from memobench.data.files.picture import Header, Picture, Raw, Unreadable, pictu
 _LONGEST = 200  # characters of another library's message
 _LIMIT = gib(MAX_IMAGE_GIB)
 Scale = Callable[[Raw], Picture]
+_START = 352  # bytes by which a kind is known
+_SMALL = 2**25  # bytes of a file that is read whole even if only its header may be needed
 
 
 def header(file: Path, limit: int = _LIMIT) -> Header | None:
@@ -27,27 +33,39 @@ def header(file: Path, limit: int = _LIMIT) -> Header | None:
     Raises:
         Unreadable: It is no image, or a broken one.
     """
+    with _reasons():
+        head: Header | None = _reader(kind_of(file)).header(file, limit)
+    return head
+
+
+def examine(file: Path, limit: int = _LIMIT, scale: Scale = picture) -> tuple[Header | None, Picture | str | None]:
+    """As :func:`header`, and of a file that can be nothing but one 2D image its picture, so that it is read once.
+
+    Args:
+        file: Any file.
+        limit: Bytes of pixels that are allowed.
+        scale: How values become [0, 1].
+
+    Returns:
+        The header, and the picture, or why there is none; None where the file is to be read again.
+
+    Raises:
+        Unreadable: It is no image, or a broken one.
+    """
+    with _reasons():
+        if file.stat().st_size > _SMALL:
+            return header(file, limit), None
+        with file.open("rb") as handle:
+            kind = kind_of(file, handle.read(_START))
+            handle.seek(0)
+            head, rest = _reader(kind).examine(file, handle, limit)
+    if rest is None:
+        return head, None
     try:
-        kind = kind_of(file)
-        if kind in RASTER:
-            from memobench.data.files import raster
-
-            return raster.header(file, limit)
-        if kind == "DICOM":
-            from memobench.data.files import dicom
-
-            return dicom.header(file, limit)
-        if kind == "NIfTI":
-            from memobench.data.files import nifti
-
-            return nifti.header(file, limit)
-        from memobench.data.files import arrays
-
-        return arrays.header(file, limit)
-    except Unreadable:
-        raise
-    except Exception as error:  # broken files make the libraries raise whatever comes, down to struct.error
-        raise Unreadable(_reason(error)) from error
+        with _reasons():
+            return head, replace(scale(rest()), kind=kind)
+    except Unreadable as error:
+        return head, str(error)
 
 
 def read(files: Sequence[Path], frame: int | None, dim: int, limit: int = _LIMIT) -> Raw:
@@ -67,26 +85,30 @@ def read(files: Sequence[Path], frame: int | None, dim: int, limit: int = _LIMIT
 
 def _read(files: Sequence[Path], frame: int | None, dim: int, limit: int) -> tuple[Raw, str]:
     """As :func:`read`, with the kind of file."""
-    try:
+    with _reasons():
         kind = kind_of(files[0])
-        if kind in RASTER:
-            from memobench.data.files import raster
+        return _reader(kind).read(files, frame, dim, limit), kind
 
-            return raster.read(files[0], frame, dim, limit), kind
-        if kind == "DICOM":
-            from memobench.data.files import dicom
 
-            return dicom.read(files, frame, dim, limit), kind
-        if kind == "NIfTI":
-            from memobench.data.files import nifti
+@cache
+def _reader(kind: str) -> Any:
+    """The module that reads files of a kind, loaded when it is needed."""
+    name = {"DICOM": "dicom", "NIfTI": "nifti", **dict.fromkeys(RASTER, "raster")}.get(kind, "arrays")
+    return importlib.import_module(f"memobench.data.files.{name}")
 
-            return nifti.read(files[0], limit), kind
-        from memobench.data.files import arrays
 
-        return arrays.read(files[0], frame, dim, limit), kind
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn whatever a library raises into a reason.
+
+    Raises:
+        Unreadable: Something was raised.
+    """
+    try:
+        yield
     except Unreadable:
         raise
-    except Exception as error:  # see header
+    except Exception as error:  # broken files make the libraries raise whatever comes, down to struct.error
         raise Unreadable(_reason(error)) from error
 
 
@@ -97,10 +119,8 @@ def decode(files: Sequence[Path], frame: int | None, dim: int, limit: int = _LIM
         Unreadable: It is broken, or its values are no image.
     """
     raw, kind = _read(files, frame, dim, limit)
-    try:
+    with _reasons():
         return replace(scale(raw), kind=kind)
-    except MemoryError as error:
-        raise Unreadable(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
-from pydicom.pixels.utils import pixel_array
+from pydicom.multival import MultiValue
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian
 from pydicom.uid import ImplicitVRLittleEndian as Implicit
 
@@ -29,15 +30,17 @@ from memobench.data.files.attributes import (
     vector,
     whole,
 )
+from memobench.data.files.cells import stored_values
 from memobench.data.files.classes import no_picture
 from memobench.data.files.limits import check_size
 from memobench.data.files.nifti import oriented, spacing_of
 from memobench.data.files.picture import Header, Raw, Unreadable, grey
 from memobench.data.files.places import NoVolume, Place, along, in_order, spread
-from memobench.data.files.window import Window, window_of
+from memobench.data.files.window import Units, Window, units_of, window_of
 
 _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 _DEMANDED = ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation")
+_WORDS = ("PhotometricInterpretation",)  # among them
 _DEMANDED_OF_INTEGERS = ("BitsStored", "PixelRepresentation")
 _FLOATS = ("FloatPixelData", "DoubleFloatPixelData")
 _TAGS = [
@@ -46,7 +49,27 @@ _TAGS = [
     *_DEMANDED_OF_INTEGERS,
     *OPTIONAL,
     *("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"),
+    *("ImageType", "EchoTime", "TemporalPositionIdentifier", "DiffusionBValue"),
+    *("FrameIncrementPointer", "FrameTime", "FrameTimeVector", "SliceVector", "DetectorInformationSequence"),
+    *("SpacingBetweenSlices", "TimeSlotVector", "PhaseVector", "RRIntervalVector", "EnergyWindowVector"),
+    *("DetectorVector", "RotationVector", "AngularViewVector", "TimeSliceVector"),
 ]
+# Where values tell volumes at one place apart: the word for it, the functional group ("" for the file) and attribute.
+_SHOWS = (
+    ("echoes", "", "EchoTime"),
+    ("echoes", "MREchoSequence", "EffectiveEchoTime"),
+    ("times", "", "TemporalPositionIdentifier"),
+    ("times", "FrameContentSequence", "TemporalPositionIndex"),
+    ("b-values", "", "DiffusionBValue"),
+    ("b-values", "MRDiffusionSequence", "DiffusionBValue"),
+    ("heart phases", "CardiacSynchronizationSequence", "NominalPercentageOfCardiacPhase"),
+    ("stacks", "FrameContentSequence", "StackID"),
+    ("kinds of image (ImageType)", "", "ImageType"),
+    ("kinds of image (FrameType)", "MRImageFrameTypeSequence", "FrameType"),
+    ("kinds of image (FrameType)", "CTImageFrameTypeSequence", "FrameType"),
+)
+_IN_TIME = ("FrameTime", "FrameTimeVector")
+_OF_SLICES = ("SliceVector", "GridFrameOffsetVector")
 _LAST = threading.local()
 
 
@@ -65,20 +88,51 @@ def header(file: Path, limit: int) -> Header | None:
     """
     _check_deflated(file, limit)
     dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
-    if str(getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID", "")) == _DIRECTORY:
-        return None
+    return None if _is_directory(dataset) else _described(dataset, file, limit)
+
+
+def examine(file: Path, handle: BinaryIO, limit: int) -> tuple[Header | None, Callable[[], Raw] | None]:
+    """As :func:`header`, and how to read the only image of a file that is no slice of a volume; else None.
+
+    Args:
+        file: A DICOM file.
+        handle: The file, opened at its beginning.
+        limit: Bytes of pixels that are allowed.
+
+    Raises:
+        Unreadable: As :func:`header`.
+    """
+    if DeflatedExplicitVRLittleEndian.encode() in handle.read(1024):
+        return header(file, limit), None
+    handle.seek(0)
+    dataset = pydicom.dcmread(handle, force=True)
+    if _is_directory(dataset):
+        return None, None
+    head = _described(dataset, file, limit)
+    if head.frames > 1 or (head.series and any(place.known for place in head.places)):
+        return head, None
+    return head, lambda: _raw([_slice(_ready(dataset), 0)], 2)
+
+
+def _is_directory(dataset: Dataset) -> bool:
+    return str(getattr(dataset, "file_meta", {}).get("MediaStorageSOPClassUID", "")) == _DIRECTORY
+
+
+def _described(dataset: Dataset, file: Path, limit: int) -> Header:
     frames = _declared(dataset, file, limit)
     series = text(dataset, "SeriesInstanceUID")
-    places = tuple(_place(dataset, frame, frames) for frame in range(frames)) if frames == 1 or _groups(dataset) else ()
+    places = _places(dataset, frames)
+    film = _film(dataset, frames)
     return Header(
-        shape=(int(dataset.Rows), int(dataset.Columns)),
+        shape=(whole(dataset, "Rows") or 0, whole(dataset, "Columns") or 0),
         frames=frames,
-        dim=3 if frames > 1 and spread(places) > 1 else 2,
+        dim=3 if frames > 1 and not film and (spread(places) > 1 or value(dataset, "SliceVector")) else 2,
         patient=text(dataset, "PatientID"),
         study=text(dataset, "StudyInstanceUID"),
         series=series if frames == 1 else "",
         places=places,
         odd=odd(dataset),
+        film=film,
     )
 
 
@@ -106,19 +160,23 @@ def read(files: Sequence[Path], frame: int | None, dim: int, limit: int) -> Raw:
         return _of_frames(first)
     slices = [_slice(first, 0)]
     place, last = _place(first, 0, 1), _place(first, 0, 1)
+    steps = _steps(first, 0)
     for file in files[1:]:
         dataset = _open(file, limit)
+        if not np.allclose(_steps(dataset, 0), steps, rtol=0.01):
+            raise Unreadable("belongs to a series whose slices differ in PixelSpacing, so they are no volume")
         slices.append(_slice(dataset, 0))
-        check_size(sum(one.values.nbytes for one in slices), 8 * limit)
+        check_size(sum(one.stored.nbytes for one in slices), 8 * limit)
         last = _place(dataset, 0, 1)
     if not place.known or not last.known:
         return _raw(slices, dim)
-    return _raw(slices, dim, _affine(place, last, len(slices), _steps(first, 0)))
+    return _raw(slices, dim, _affine(place, last, len(slices), steps))
 
 
 @dataclass(frozen=True)
 class _Slice:
-    values: NDArray[Any]  # (H, W) in the modality's units, or luminances
+    stored: NDArray[Any]  # (H, W) values or luminances
+    units: Units | None
     window: Window | None
     inverted: bool
     colour: bool
@@ -129,9 +187,9 @@ class _Slice:
 def _of_frames(dataset: Dataset) -> Raw:
     """All frames as a volume, sorted along the normal; in the order of the file where nothing says places."""
     count = whole(dataset, "NumberOfFrames") or 1
-    if not _groups(dataset):
+    places = _places(dataset, count)
+    if not places:
         return _raw([_slice(dataset, frame) for frame in range(count)], 3)
-    places = [_place(dataset, frame, count) for frame in range(count)]
     try:
         order, _ = in_order(places)
     except NoVolume as error:
@@ -144,73 +202,53 @@ def _of_frames(dataset: Dataset) -> Raw:
 
 
 def _slice(dataset: Dataset, frame: int) -> _Slice:
-    compression.check_frame(dataset, frame)
-    stored = compression.decoded(dataset, lambda: pixel_array(dataset, index=frame))
+    stored, padding = stored_values(dataset, frame)
     photometric = text(dataset, "PhotometricInterpretation")
     values = apply_color_lut(stored, dataset) if photometric == "PALETTE COLOR" else stored
     if values.ndim == 3:
         values, colour = grey(values)
-        return _Slice(values, None, False, colour, None)
+        return _Slice(values, None, None, False, colour, None)
     modality = _of_frame(dataset, frame, "PixelValueTransformationSequence")
     doubtful = unreadable_rescale(modality)
     window = None if doubtful else window_of(dataset, _of_frame(dataset, frame, "FrameVOILUTSequence"))
-    rescaled = _rescaled(stored, modality)
-    return _Slice(rescaled, window, photometric == "MONOCHROME1", False, _padding(dataset, stored), not doubtful)
-
-
-def _rescaled(values: NDArray[Any], modality: Dataset) -> NDArray[Any]:
-    """Values in the modality's units (PS3.3, C.11.1); an attribute that is missing changes nothing."""
-    if value(modality, "ModalityLUTSequence"):
-        return np.asarray(apply_modality_lut(values, modality))
-    slope, intercept = number(modality, "RescaleSlope"), number(modality, "RescaleIntercept")
-    if slope is None and intercept is None:
-        return values
-    return values.astype(np.float64) * (1.0 if slope is None else slope) + (0.0 if intercept is None else intercept)
-
-
-def _padding(dataset: Dataset, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Where stored values are padding: PixelPaddingValue, or up to PixelPaddingRangeLimit (PS3.3, C.7.5.1.1.2)."""
-    for name in ("FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue"):
-        if stored.dtype.kind == "f" and name in dataset:
-            found = value(dataset, name)
-            return None if found is None else np.asarray(np.isnan(stored) if np.isnan(found) else stored == found)
-    first = whole(dataset, "PixelPaddingValue")
-    if first is None or stored.dtype.kind == "f":
-        return None
-    last = whole(dataset, "PixelPaddingRangeLimit")
-    edges = [_as_stored(edge, dataset) for edge in (first, first if last is None else last)]
-    return np.asarray((stored >= min(edges)) & (stored <= max(edges)))
-
-
-def _as_stored(edge: int, dataset: Dataset) -> int:
-    """A padding value by its bits, since its VR (US or SS) is often not that of the pixels."""
-    bits, signed = int(dataset.BitsAllocated), bool(dataset.PixelRepresentation)
-    turn: int = 2**bits
-    if signed and edge >= turn // 2:
-        return edge - turn
-    return edge + turn if not signed and edge < 0 else edge
+    units = units_of(dataset, modality)
+    return _Slice(stored, units, window, photometric == "MONOCHROME1", False, padding, not doubtful)
 
 
 def _raw(slices: list[_Slice], dim: int, affine: NDArray[np.floating] | None = None) -> Raw:
     first = slices[0]
-    if len({one.values.shape for one in slices}) > 1:
+    _check_alike(slices)
+    units: Units | None = first.units
+    planes = [one.stored for one in slices]
+    if any(one.units != units or one.stored.dtype != first.stored.dtype for one in slices):
+        planes = [one.stored if one.units is None else one.units.apply(one.stored) for one in slices]
+        units = None
+    stored = np.stack(planes) if dim == 3 else planes[0]
+    background = None
+    if any(one.background is not None for one in slices):
+        masks = [np.zeros(one.stored.shape, bool) if one.background is None else one.background for one in slices]
+        background = np.stack(masks) if dim == 3 else masks[0]
+    spacing = None
+    if affine is not None:
+        stored, spacing = oriented(stored, affine), spacing_of(affine)
+        background = None if background is None else oriented(background, affine)
+    shared = first.window if all(one.window == first.window for one in slices) else None
+    window, convert = shared.apply if shared else None, units.apply if units else None
+    return Raw(stored, spacing, window, first.inverted, any(one.colour for one in slices), background, convert)
+
+
+def _check_alike(slices: list[_Slice]) -> None:
+    """Refuse slices that are no volume together.
+
+    Raises:
+        Unreadable: They differ in size, unit or polarity.
+    """
+    if len({one.stored.shape for one in slices}) > 1:
         raise Unreadable("has slices of different size, so they are no volume")
     if len({one.unit_known for one in slices}) > 1:
         raise Unreadable("belongs to a series in which RescaleSlope or RescaleIntercept of some slices cannot be read")
     if len({one.inverted for one in slices}) > 1:
         raise Unreadable("belongs to a series of which some slices are inverted (MONOCHROME1) and others are not")
-    values = np.stack([one.values for one in slices]) if dim == 3 else first.values
-    background = None
-    if any(one.background is not None for one in slices):
-        masks = [np.zeros(one.values.shape, bool) if one.background is None else one.background for one in slices]
-        background = np.stack(masks) if dim == 3 else masks[0]
-    spacing = None
-    if affine is not None:
-        values, spacing = oriented(values, affine), spacing_of(affine)
-        background = None if background is None else oriented(background, affine)
-    shared = first.window if all(one.window == first.window for one in slices) else None
-    window = shared.apply if shared else None
-    return Raw(values, spacing, window, first.inverted, any(one.colour for one in slices), background)
 
 
 def _kept(file: Path, limit: int) -> Dataset:
@@ -227,13 +265,23 @@ def _open(file: Path, limit: int) -> Dataset:
     """The whole file, ready to be decoded.
 
     Raises:
-        Unreadable: It has no pixels, they are not as many as the header declares, or no decoder is installed.
+        Unreadable: It declares what cannot be, has no pixels, they are not as many as the header declares, or no
+            decoder is installed.
     """
     _check_deflated(file, limit)
     dataset = pydicom.dcmread(file, force=True)
+    _declared(dataset, file, limit)
+    return _ready(dataset)
+
+
+def _ready(dataset: Dataset) -> Dataset:
+    """A file as it was read, completed so that it can be decoded.
+
+    Raises:
+        Unreadable: It has no pixels, they are not as many as the header declares, or no decoder is installed.
+    """
     if not any(name in dataset for name in ("PixelData", *_FLOATS)):
         raise Unreadable("is DICOM without pixels")
-    _declared(dataset, file, limit)
     meta = getattr(dataset, "file_meta", None)
     if meta is None:
         meta = dataset.file_meta = FileMetaDataset()
@@ -241,7 +289,9 @@ def _open(file: Path, limit: int) -> Dataset:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         meta.TransferSyntaxUID = Implicit if implicit else explicit
-    dataset.PhotometricInterpretation = text(dataset, "PhotometricInterpretation").upper()
+    photometric = text(dataset, "PhotometricInterpretation")
+    if not photometric.isupper():
+        dataset.PhotometricInterpretation = photometric.upper()
     if not whole(dataset, "NumberOfFrames") and "NumberOfFrames" in dataset:
         del dataset.NumberOfFrames  # empty, 0 or unreadable counts as missing
     compression.check_syntax(dataset)
@@ -258,18 +308,19 @@ def _declared(dataset: Dataset, file: Path, limit: int) -> int:
     kind = no_picture(dataset)
     if kind:
         raise Unreadable(f"is no picture of a patient ({kind})")
-    if not value(dataset, "Rows") or not value(dataset, "Columns"):
+    rows, columns = whole(dataset, "Rows"), whole(dataset, "Columns")
+    if not rows or not columns:
         name = str(dataset.SOPClassUID.name) if text(dataset, "SOPClassUID") else ""
         raise Unreadable(f"is DICOM without a picture ({name})" if name else "is no whole DICOM file")
-    floats = any(name in dataset for name in _FLOATS) or int(dataset.get("BitsAllocated") or 0) > 16
+    allocated = whole(dataset, "BitsAllocated") or 0
+    floats = allocated > 16 or any(name in dataset for name in _FLOATS)
     for name in (*_DEMANDED, *(() if floats else _DEMANDED_OF_INTEGERS)):
-        if value(dataset, name) is None:
+        if not text(dataset, name) if name in _WORDS else whole(dataset, name) is None:
             raise Unreadable(f"lacks {name}, without which its pixels cannot be read")
     frames: int = whole(dataset, "NumberOfFrames") or 1
     if frames < 0:
         raise Unreadable(f"declares {frames} frames; it is damaged")
-    bits = int(dataset.BitsAllocated) * int(dataset.SamplesPerPixel)
-    each = max(int(dataset.Rows) * int(dataset.Columns) * bits // 8, 1)
+    each = max(rows * columns * allocated * (whole(dataset, "SamplesPerPixel") or 0) // 8, 1)
     stored = file.stat().st_size
     syntax = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
     ratio = compression.most(syntax) if syntax else 1
@@ -278,8 +329,7 @@ def _declared(dataset: Dataset, file: Path, limit: int) -> int:
     room = stored / compression.LEAST if compression.packed(syntax) else 1.5 * stored / each if ratio == 1 else frames
     if frames > room:
         raise Unreadable(
-            f"declares {frames} frame(s) of {dataset.Rows}x{dataset.Columns}, which a file of {stored} bytes cannot "
-            "hold; it is damaged"
+            f"declares {frames} frame(s) of {rows}x{columns}, which a file of {stored} bytes cannot hold; it is damaged"
         )
     groups = _groups(dataset)
     if groups and len(groups) != frames:
@@ -315,19 +365,78 @@ def _of_frame(dataset: Dataset, frame: int, name: str) -> Dataset:
     return dataset
 
 
+def _places(dataset: Dataset, frames: int) -> tuple[Place, ...]:
+    """Where each frame stands; empty where a file of several frames does not say it."""
+    if frames == 1 or _groups(dataset):
+        return tuple(_place(dataset, frame, frames) for frame in range(frames))
+    numbers = vector(dataset, "SliceVector")
+    if numbers is None or len(numbers) != frames:
+        return ()
+    # Nuclear medicine: the first slice's place and the distance along the normal (PS3.3, C.8.4.11, C.8.4.15).
+    detector = (value(dataset, "DetectorInformationSequence") or [dataset])[0]
+    start, turned = vector(detector, "ImagePositionPatient"), vector(detector, "ImageOrientationPatient")
+    gap = vector(dataset, "SpacingBetweenSlices")
+    if start is None or turned is None or gap is None or not gap[0]:
+        return tuple(Place(number=int(number)) for number in numbers)
+    normal = np.cross(turned[:3], turned[3:]) * gap[0]
+    return tuple(
+        Place(tuple((np.array(start) + normal * (number - 1)).tolist()), turned, int(number)) for number in numbers
+    )
+
+
+def _film(dataset: Dataset, frames: int) -> str:
+    """Why the frames of a file without places are no slices of one volume; "" where they may be."""
+    if frames == 1 or _groups(dataset):
+        return ""
+    pointed = value(dataset, "FrameIncrementPointer")
+    tags = pointed if isinstance(pointed, (list, MultiValue)) else [] if pointed is None else [pointed]
+    names = [keyword_for_tag(tag) for tag in tags]
+    for name in [*names, *_IN_TIME]:
+        if name in _OF_SLICES:
+            continue
+        found = vector(dataset, name)
+        if found is not None and (name in _IN_TIME or len(set(found)) > 1):
+            return name
+    return ""
+
+
+def _shows(dataset: Dataset, frame: int) -> tuple[tuple[str, str | float], ...]:
+    """What tells volumes at one place apart, of a frame."""
+    found: list[tuple[str, str | float]] = []
+    grouped = _groups(dataset) or value(dataset, "SharedFunctionalGroupsSequence")
+    for word, group, name in _SHOWS:
+        if group and not grouped:
+            continue
+        place = _of_frame(dataset, frame, group) if group else dataset
+        given = None if group and place is dataset else value(place, name)
+        if given is None:
+            continue
+        if name in ("ImageType", "FrameType"):
+            found.append((word, "\\".join(str(part) for part in given[2:4]) if hasattr(given, "__len__") else ""))
+        elif name == "StackID":
+            found.append((word, str(given)))
+        elif (one := number(place, name)) is not None:
+            found.append((word, one))
+    return tuple(found)
+
+
 def _place(dataset: Dataset, frame: int, frames: int) -> Place:
     """Where a frame stands: its functional groups say so, or, of a file of one frame, the file itself."""
-    position = _of_frame(dataset, frame, "PlanePositionSequence")
-    orientation = _of_frame(dataset, frame, "PlaneOrientationSequence")
-    content = _of_frame(dataset, frame, "FrameContentSequence")
+    position, orientation, content = (
+        _of_frame(dataset, frame, name)
+        for name in ("PlanePositionSequence", "PlaneOrientationSequence", "FrameContentSequence")
+    )
+    shows = _shows(dataset, frame)
     grouped = position is not dataset
     if not grouped and frames > 1:  # the file's own position is that of its first frame only
-        return Place(number=whole(content, "InStackPositionNumber") if content is not dataset else None)
+        counted = whole(content, "InStackPositionNumber") if content is not dataset else None
+        return Place(number=counted, shows=shows)
     return Place(
         vector(position, "ImagePositionPatient"),
         vector(orientation, "ImageOrientationPatient"),
         whole(dataset, "InstanceNumber") if frames == 1 else whole(content, "InStackPositionNumber"),
         text(dataset, "SOPInstanceUID") if frames == 1 else "",
+        shows,
     )
 
 

@@ -51,7 +51,12 @@ _CLASSES = {
         "epoch",
         "step",
     ),
+    *("subset", "section", "dset", "archive", "week", "month", "day", "visit", "tp", "timepoint", "session", "ses"),
+    *("ge", "siemens", "philips", "canon", "toshiba", "hitachi", "te", "echo", "phase", "b", "dose", "noise", "aug"),
+    *("augmented", "resized", "size", "px", "seed", "gen", "rank", "ckpt", "checkpoint", "iter", "iteration", "run"),
+    *("model", "gan", "ldm", "ddpm", "vae", "exp", "experiment", "task", "output", "outputs", "result", "results"),
 }
+_YEAR = re.compile(r"(19|20)[0-9]{2}")
 _MANY = 20  # folders without a digit in any name that may still be people's names
 _SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[/_.])")
 _SESSION = re.compile(r"(?:^|[/_])(ses-[A-Za-z0-9]+)(?=[/_.])")
@@ -62,19 +67,21 @@ _PATTERNS = (
 
 
 def bids(files: Sequence[str]) -> dict[str, tuple[str, str]] | None:
-    """The subject and session ("" for none) of each file, where every path names one; else None.
+    """The subject and session ("" for none) of each file, where nine in ten paths name one; else None.
+
+    A file that names none is a subject of its own.
 
     >>> bids(["sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz"])
     {'sub-01/ses-2/anat/sub-01_ses-2_T1w.nii.gz': ('sub-01', 'ses-2')}
     """
     found = {}
     for file in files:
-        subject = _SUBJECT.search(file)
-        if not subject:
-            return None
-        session = _SESSION.search(file)
-        found[file] = (subject[1], session[1] if session else "")
-    return found or None
+        subject, session = _SUBJECT.search(file), _SESSION.search(file)
+        if subject:
+            found[file] = (subject[1], session[1] if session else "")
+    if not found or 10 * len(found) < 9 * len(files):
+        return None
+    return {file: found.get(file, (file, "")) for file in files}
 
 
 def folders(files: Sequence[str]) -> tuple[int, dict[str, str]] | None:
@@ -82,7 +89,7 @@ def folders(files: Sequence[str]) -> tuple[int, dict[str, str]] | None:
 
     Every file must lie below such a folder, and there must be two at least. Classes, splits, sides, sequences and
     formats (COVID, train, left, T1) are no patients, nor are names without a digit unless there are many, nor single
-    digits, which are grades.
+    digits, which are grades, nor years.
 
     >>> folders(["COVID/p01/a.png", "COVID/p01/b.png", "NORMAL/p02/a.png"])[1]["NORMAL/p02/a.png"]
     'p02'
@@ -106,7 +113,7 @@ def plausible(names: set[str]) -> bool:
     lowered = {name.casefold() for name in names}
     if any(name in _CLASSES or set(_LETTERS.findall(name)) & _CLASSES for name in lowered):
         return False
-    if all(len(name) == 1 for name in lowered):
+    if all(len(name) == 1 or _YEAR.fullmatch(name) for name in lowered):
         return False
     return all(re.search("[0-9]", name) for name in lowered) or len(lowered) >= _MANY
 

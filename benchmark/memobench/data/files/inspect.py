@@ -12,16 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from memobench.base.errors import DataError, UsageError
 from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.data.files.archives import folder_of
-from memobench.data.files.decode import Scale, decode, header
+from memobench.data.files.decode import Scale, decode, examine, header
 from memobench.data.files.limits import MAX_IMAGE_GIB, gib
 from memobench.data.files.patients import Owners, owners
-from memobench.data.files.picture import Header, Unreadable, picture
+from memobench.data.files.picture import Header, Picture, Unreadable, picture
 from memobench.data.files.series import Part, likely_dim, parts
-from memobench.data.files.walk import files_in, shown
+from memobench.data.files.walk import files_in, like_labels, shown
 from memobench.data.manifest import read_manifest
 
 T = TypeVar("T")
@@ -29,6 +31,7 @@ R = TypeVar("R")
 Track = Callable[..., Iterator[Any]]
 _NAMED = 3  # files that an error names
 _VOLUMES_AT_ONCE = 4  # decoded volumes are large
+_AT_ONCE = 32  # things that one job takes at most
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Inspection:
         other_dim: How many of the unreadable files are whole, but of the other dimension.
         guessed: Whether the patients are a guess from names.
         limit: Bytes of pixels that one file may declare.
+        given: The folder or archive that was asked for, fit to be printed.
         scale: How values become [0, 1].
     """
 
@@ -93,6 +97,7 @@ class Inspection:
     other_dim: int = 0
     guessed: bool = False
     limit: int = gib(MAX_IMAGE_GIB)
+    given: str = ""
     scale: Scale = picture
 
 
@@ -104,7 +109,7 @@ class _Facts:
     scaling: str
     kind: str
     colour: bool
-    digest: bytes
+    sums: tuple[int, int]
 
 
 def inspect_folder(
@@ -188,12 +193,12 @@ def survey(
         UsageError: The dimension or the pattern is wrong.
         DataError: There is no folder, or nothing in it that could be an image.
     """
-    root = folder_of(Path(root), max_image_gib)
+    given, root = shown(str(root)), folder_of(Path(root), max_image_gib)
     if dim not in (None, 2, 3):
         raise UsageError(f"--dim {dim} is no dimension of images; give 2 or 3")
     limit = gib(max_image_gib)
     if not root.is_dir():
-        raise DataError(f"there is no folder {shown(str(root))}; give a folder of images")
+        raise DataError(f"there is no folder {given}; give a folder of images")
     listing = files_in(root)
     names = listing.files
     manifest = read_manifest(root) if (root / "manifest.csv").is_file() else None
@@ -210,11 +215,18 @@ def survey(
         )
     if listing.derived:
         notes.append(f"{listing.derived} masks and derivatives of the BIDS folder were left out")
+    if labels := like_labels(names):
+        notes.append(
+            f"{_files(len(labels))} (such as {shown(labels[0])}) look like masks or labels by their names; take them "
+            "out if they are no images"
+        )
     if not names:
         reason = f" ({notes[-1]})" if notes else ""
-        raise DataError(f"{shown(str(root))} holds no file that could be an image{reason}; give a folder of images")
+        raise DataError(f"{given} holds no file that could be an image{reason}; give a folder of images")
 
-    headers, unreadable = _headers(root, names, limit, track)
+    reading = _Reading(limit, scale)
+    seen = _first_look(root, names, dim, reading, track)
+    headers, unreadable = seen.headers, seen.unreadable
     whose = owners(headers, manifest, patient_regex)
     likely, votes = likely_dim(headers)
     chosen = dim or likely
@@ -228,7 +240,7 @@ def survey(
     unreadable |= other
     other_dim = sum(headers[file].dim != chosen and not headers[file].series for file in other)
     facts: list[tuple[Part, _Facts]] = []
-    looked = threaded(partial(_look, root, chosen, limit, scale), pieces, "reading images", chosen, track)
+    looked = _looked(seen, pieces, partial(_look, root, chosen, reading), chosen, track)
     for part, fact in zip(pieces, looked, strict=True):
         if isinstance(fact, str):
             where = "" if part.frame is None else f"(frame {part.frame + 1}) "
@@ -236,13 +248,13 @@ def survey(
         else:
             facts.append((part, fact))
     items = tuple(_item(part, headers[part.files[0]], whose, fact.shape) for part, fact in facts)
-    notes += [*whose.notes, *about, *_content_notes(facts)]
+    notes += [*whose.notes, *about, *_content_notes(facts, partial(_digest, root, chosen, reading), chosen)]
     left_out = tuple(sorted(unreadable.items()))
     named = whose.known or any(headers[item.file].patients for item in items)
     how = whose.how if whose.known or not named else "the arrays of each batch that name them"
     kinds = _kinds(facts)
     return Inspection(
-        root, items, left_out, chosen, named, how, tuple(notes), kinds, other_dim, whose.guessed, limit, scale
+        root, items, left_out, chosen, named, how, tuple(notes), kinds, other_dim, whose.guessed, limit, given, scale
     )
 
 
@@ -275,54 +287,115 @@ def threaded(work: Callable[[T], R], things: Sequence[T], description: str, dim:
     # unusual padding) is either harmless or ends as a reason.
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
         warnings.simplefilter("ignore")
+        # Several things to a job, since handing one over takes as long as looking at a small file.
+        size = max(1, min(_AT_ONCE, len(things) // (8 * threads)))
+        jobs = [things[start : start + size] for start in range(0, len(things), size)]
+        done = (one for several in pool.map(lambda job: [work(thing) for thing in job], jobs) for one in several)
         try:
-            return list(track(pool.map(work, things), description, len(things)))
+            return list(track(done, description, len(things)))
         except BaseException:  # an interruption too must not wait for what is still queued
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _headers(root: Path, names: Sequence[str], limit: int, track: Track) -> tuple[dict[str, Header], dict[str, str]]:
-    def look(name: str) -> Header | str | None:
+@dataclass(frozen=True)
+class _Reading:
+    """How files are read: the bytes of pixels that are allowed, and how values become [0, 1]."""
+
+    limit: int
+    scale: Scale
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a first look at all files gives: headers, why some are no use, and what single images hold."""
+
+    headers: dict[str, Header]
+    unreadable: dict[str, str]
+    single: dict[str, _Facts | str]
+
+
+def _first_look(root: Path, names: Sequence[str], dim: int | None, reading: _Reading, track: Track) -> _Seen:
+    def look(name: str) -> tuple[Header | None, _Facts | str | None] | str:
         try:
-            return header(root / name, limit)
+            if dim == 3:
+                return header(root / name, reading.limit), None
+            head, seen_as = examine(root / name, reading.limit, reading.scale)
         except Unreadable as error:
             return str(error)
+        return head, _facts(seen_as) if isinstance(seen_as, Picture) else seen_as
 
-    headers: dict[str, Header] = {}
-    unreadable: dict[str, str] = {}
+    seen = _Seen({}, {}, {})
     for name, answer in zip(names, threaded(look, names, "looking at files", 2, track), strict=True):
         if isinstance(answer, str):
-            unreadable[name] = answer
-        elif answer:
-            headers[name] = answer
-    return headers, unreadable
+            seen.unreadable[name] = answer
+        elif answer[0]:
+            seen.headers[name] = answer[0]
+            if answer[1] is not None:
+                seen.single[name] = answer[1]
+    return seen
 
 
-def _look(root: Path, dim: int, limit: int, scale: Scale, part: Part) -> _Facts | str:
-    files = [root / file for file in part.files]
+def _looked(
+    seen: _Seen, pieces: Sequence[Part], look: Callable[[Part], _Facts | str], dim: int, track: Track
+) -> list[_Facts | str]:
+    """What each image holds; those of which the first look did not say it are read."""
+    known = seen.single if dim == 2 else {}
+    rest = [part for part in pieces if part.files[0] not in known]
+    read = iter(threaded(look, rest, "reading images", dim, track) if rest else [])
+    return [known[part.files[0]] if part.files[0] in known else next(read) for part in pieces]
+
+
+def _look(root: Path, dim: int, reading: _Reading, part: Part) -> _Facts | str:
     try:
-        seen = decode(files, part.frame, dim, limit, scale)
+        return _facts(decode([root / file for file in part.files], part.frame, dim, reading.limit, reading.scale))
     except Unreadable as error:
         return str(error)
-    shape = seen.pixels.shape
-    digest = hashlib.sha256(repr(shape).encode() + seen.pixels.tobytes()).digest()
-    return _Facts(shape, seen.low, seen.high, seen.scaling, seen.kind, seen.colour, digest)
 
 
-def _content_notes(facts: Sequence[tuple[Part, _Facts]]) -> list[str]:
+def _facts(seen: Picture) -> _Facts:
+    return _Facts(seen.shape, seen.low, seen.high, seen.scaling, seen.kind, seen.colour, seen.sums)
+
+
+def _content_notes(facts: Sequence[tuple[Part, _Facts]], digest: Callable[[Part], bytes], dim: int) -> list[str]:
+    """Images that are there twice, and colour.
+
+    Args:
+        facts: Of each image.
+        digest: Of an image's pixels; asked only of images whose sums are equal, since it reads them again.
+        dim: 2 or 3.
+    """
     notes = []
-    groups: dict[bytes, list[str]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[Part]] = defaultdict(list)
     for part, fact in facts:
-        groups[fact.digest].append(shown(part.files[0]) + ("" if part.frame is None else f" (frame {part.frame + 1})"))
-    repeated = [group for group in groups.values() if len(group) > 1]
+        alike[fact.shape, fact.sums].append(part)
+    asked = [part for several in alike.values() if len(several) > 1 for part in several]
+    digests = dict(zip(asked, threaded(digest, asked, "", dim, silent), strict=True)) if asked else {}
+    first: dict[bytes, Part] = {}
+    repeated = [(part, digests[part]) for part in asked if first.setdefault(digests[part], part) is not part]
     if repeated:
-        count = sum(len(group) - 1 for group in repeated)
-        notes.append(f"{count} images are identical to an earlier one ({repeated[0][1]} to {repeated[0][0]}, ...)")
+        part, content = min(repeated, key=lambda one: (one[0].files, one[0].frame or 0))
+        notes.append(
+            f"{len(repeated)} images are identical to an earlier one ({_part(part)} to {_part(first[content])}, ...)"
+        )
     colour = sum(fact.colour for _, fact in facts)
     if colour:
         notes.append(f"{colour} colour images were converted to grey (their luminance)")
     return notes
+
+
+def _part(part: Part) -> str:
+    return shown(part.files[0]) + ("" if part.frame is None else f" (frame {part.frame + 1})")
+
+
+def _digest(root: Path, dim: int, reading: _Reading, part: Part) -> bytes:
+    try:
+        pixels = decode([root / file for file in part.files], part.frame, dim, reading.limit, reading.scale).pixels
+    except Unreadable as error:
+        raise DataError(
+            f"{shown(part.files[0])} {error}; it was changed while it was looked at, start again"
+        ) from error
+    return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
 
 
 def _kinds(facts: Sequence[tuple[Part, _Facts]]) -> tuple[Found, ...]:

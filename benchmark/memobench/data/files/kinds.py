@@ -40,8 +40,12 @@ _APPLE = b"\0\x05\x16\x07"
 _PLAIN_DICOM = (b"\x08\0", b"\x02\0", b"\0\x08")  # group 0008 or 0002 without a preamble, both byte orders
 
 
-def kind_of(file: Path) -> str:  # noqa: C901  one rule after the other, in the order in which they must be tried
+def kind_of(file: Path, start: bytes | None = None) -> str:  # noqa: C901  one rule after the other, in the order in which they must be tried
     """PNG, JPEG, TIFF, NPY, NPZ, DICOM or NIfTI.
+
+    Args:
+        file: Any file.
+        start: Its first 352 bytes, where they have been read.
 
     Raises:
         Unreadable: It is none of these; the reason says what it is.
@@ -49,8 +53,9 @@ def kind_of(file: Path) -> str:  # noqa: C901  one rule after the other, in the 
     """
     if file.name.lower().endswith(_UNFINISHED):
         raise Unreadable("is an unfinished download; fetch it again")
-    with file.open("rb") as handle:
-        start = handle.read(352)
+    if start is None:
+        with file.open("rb") as handle:
+            start = handle.read(352)
     if not start:
         raise Unreadable("is empty (0 bytes)")
     program = _named(start, _PROGRAMS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import nibabel
 import numpy as np
@@ -44,15 +45,30 @@ def header(file: Path, limit: int) -> Header:
     return Header(drawn, dim=len(drawn))
 
 
-def read(file: Path, limit: int) -> Raw:
+def examine(file: Path, handle: BinaryIO, limit: int) -> tuple[Header, None]:
+    """As :func:`header`; the file is to be read again, since it is likely to hold a volume.
+
+    Raises:
+        Unreadable: As :func:`header`.
+    """
+    return header(file, limit), None
+
+
+def read(files: Sequence[Path], frame: int | None, dim: int, limit: int) -> Raw:
     """The image or volume, its axes running to the patient's superior, posterior and left (see :func:`oriented`).
 
     An image of one slice is shown as a viewer shows it: a coronal or sagittal one head up.
 
+    Args:
+        files: A NIfTI file.
+        frame: Is not used.
+        dim: Is not used.
+        limit: Bytes of pixels that are allowed.
+
     Raises:
         Unreadable: It is damaged, or the affine has no orientation.
     """
-    image = _whole(file, limit)
+    image = _whole(files[0], limit)
     values, colour = _values(image)
     if values.ndim > 3:
         raise Unreadable(f"is {values.ndim}D; save each volume on its own")

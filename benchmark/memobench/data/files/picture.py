@@ -12,18 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.data.files.levels import Levels
 from memobench.data.files.places import Place
 from memobench.data.files.walk import shown
 
 PERCENTILES = (0.5, 99.5)
 BY_PERCENTILES = "scaled by the 0.5 to 99.5 percentile range of each"
 IN_WINDOW = "shown in its DICOM window"
-SCALING_VERSION = 3  # of the rule above; what was stored under another is read again
+SCALING_VERSION = 4  # of the rule above; what was stored under another is read again
+Convert = Callable[[NDArray[Any]], NDArray[Any]]
 _LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0), "bool": (0.0, 1.0)}
 _SLACK = 1e-6  # of a range: what rounding in float32 adds
 _LEVELS = 2**20  # of brightness: coarser than rounding in float64, so that equal images are equal to the bit
@@ -53,6 +56,7 @@ class Header:
         patients: Of each frame, where the file itself names them (an NPZ batch); else empty.
         batch: Whether the frames are images of a batch, each of a patient of its own unless ``patients`` says.
         sliceable: Whether a volume (N, H, W) may as well be a batch of N images.
+        film: The DICOM attribute that says that the frames follow each other in time or otherwise than slices; else "".
     """
 
     shape: tuple[int, ...]
@@ -66,29 +70,37 @@ class Header:
     patients: tuple[str, ...] = ()
     batch: bool = False
     sliceable: bool = False
+    film: str = ""
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Values as they are stored, upright and in the modality's units, before they are scaled.
+    """Values as they are stored, upright, before they are scaled.
 
     Attributes:
-        values: (H, W) or (D, H, W), of any real dtype.
+        stored: (H, W) or (D, H, W), of any real dtype.
         spacing: Millimetres between neighbours along each axis; None where the file does not say.
-        window: The file's own DICOM window, from values to brightness; None where there is none.
+        window: The file's own DICOM window, from the modality's units to brightness; None where there is none.
         inverted: Whether the smallest value means white.
         colour: Whether these are the luminances of a colour image.
-        background: Where the values are padding (as ``values``, bool); None where nothing is.
+        background: Where the values are padding (as ``stored``, bool); None where nothing is.
+        units: From stored values of any shape to the modality's units, each by itself; None where they are the same.
         limits: Black and white, where the stored type says them (8 and 16 bit); else None.
     """
 
-    values: NDArray[Any]
+    stored: NDArray[Any]
     spacing: tuple[float, ...] | None = None
-    window: Callable[[NDArray[Any]], NDArray[np.floating]] | None = None
+    window: Convert | None = None
     inverted: bool = False
     colour: bool = False
     background: NDArray[np.bool_] | None = None
+    units: Convert | None = None
     limits: tuple[float, float] | None = None
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """As ``stored``, in the modality's units."""
+        return self.stored if self.units is None else self.units(self.stored)
 
 
 def type_limits(dtype: np.dtype[Any]) -> tuple[float, float] | None:
@@ -105,7 +117,9 @@ class Picture:
     """A grey image or volume, ready but for its size.
 
     Attributes:
-        pixels: (H, W) or (D, H, W) float32 in [0, 1].
+        shape: (H, W) or (D, H, W).
+        draw: Gives its pixels, which take time and memory.
+        sums: Of its brightness in whole steps, and of their squares, modulo 2^64: equal where the pixels are.
         low: The smallest value in the file's own units.
         high: The largest value in the file's own units.
         scaling: In words, how values became [0, 1].
@@ -113,12 +127,19 @@ class Picture:
         kind: Of file (PNG, DICOM, ...), "" where it comes from none.
     """
 
-    pixels: NDArray[np.float32]
+    shape: tuple[int, ...]
+    draw: Callable[[], NDArray[np.float32]]
+    sums: tuple[int, int]
     low: float
     high: float
     scaling: str
     colour: bool = False
     kind: str = ""
+
+    @cached_property
+    def pixels(self) -> NDArray[np.float32]:
+        """(H, W) or (D, H, W) in [0, 1]."""
+        return self.draw()
 
 
 def picture(raw: Raw, within: str = IN_WINDOW) -> Picture:
@@ -126,6 +147,9 @@ def picture(raw: Raw, within: str = IN_WINDOW) -> Picture:
 
     Padding is background: it takes the smallest real value. Where the smallest value means white it is drawn black,
     and does not count for the percentiles.
+
+    Integers of at most 16 bits are not computed pixel by pixel: each value that occurs is converted once
+    (:mod:`memobench.data.files.levels`), which gives the same pixels.
 
     Args:
         raw: The values as they are stored.
@@ -140,19 +164,46 @@ def picture(raw: Raw, within: str = IN_WINDOW) -> Picture:
     padding = raw.background if raw.background is not None and raw.background.any() else None
     if padding is not None and padding.all():
         raise Unreadable("holds nothing but padding (PixelPaddingValue)")
-    low, high = span(raw.values if padding is None else raw.values[~padding])
-    drawn = raw.values if raw.window is None else raw.window(raw.values)
-    real = drawn if padding is None else drawn[~padding]
-    if real.min() == real.max():
+    _check_type(raw.stored)
+    real = raw.stored if padding is None else raw.stored[~padding]
+    levels = Levels.of(real)
+    each = real if levels is None else levels.values
+    units = each if raw.units is None else raw.units(each)
+    low, high = span(units)
+    drawn = units if raw.window is None else raw.window(units)
+    if drawn.min() == drawn.max():
         raise Unreadable(f"is constant once it is {within} (its values span {low:g} to {high:g})")
-    scaling = BY_PERCENTILES if raw.window is None else f"{within}, {BY_PERCENTILES}"
-    if padding is None:
-        pixels = 1 - stretched(drawn) if raw.inverted else stretched(drawn)
-    elif raw.inverted:
-        pixels = np.where(padding, np.float32(0), 1 - stretched(drawn, counted=~padding))
+    # Padding that is drawn as the smallest value counts like it.
+    padded = 0 if padding is None or raw.inverted else int(padding.sum())
+    if levels is not None:
+        ends = levels.ends(drawn, PERCENTILES, padded)
     else:
-        pixels = stretched(np.where(padding, real.min(), drawn))
-    return Picture(pixels, low, high, scaling, raw.colour)
+        ends = _ends(np.concatenate([drawn.ravel(), np.full(padded, drawn.min())]) if padded else drawn)
+    unit = _between(drawn, *ends)
+    if raw.inverted:
+        unit = 1 - unit
+    black = np.float32(0) if raw.inverted else unit.ravel()[int(drawn.argmin())]
+
+    def draw() -> NDArray[np.float32]:
+        pixels = _laid_out(raw.stored, unit, levels, padding)
+        if padding is not None:
+            pixels[padding] = black
+        return pixels
+
+    sums = _sums(unit, None if levels is None else levels.counts)
+    if padding is not None:
+        sums = (sums + _sums(np.atleast_1d(black), np.array([padding.sum()]))).astype(np.uint64)
+    scaling = BY_PERCENTILES if raw.window is None else f"{within}, {BY_PERCENTILES}"
+    return Picture(raw.stored.shape, draw, (int(sums[0]), int(sums[1])), low, high, scaling, raw.colour)
+
+
+def _sums(unit: NDArray[np.float32], counts: NDArray[np.int64] | None) -> NDArray[np.uint64]:
+    """The sum of brightnesses in steps, and of their squares, each so often, modulo 2^64."""
+    steps = (unit.ravel() * np.float32(_LEVELS)).astype(np.uint64)
+    if counts is None:
+        return np.array([steps.sum(), (steps * steps).sum()], dtype=np.uint64)
+    many = counts.astype(np.uint64)
+    return np.array([(steps * many).sum(), (steps * steps * many).sum()], dtype=np.uint64)
 
 
 def as_it_is(raw: Raw, value_range: tuple[float, float] | None = None) -> Picture:
@@ -186,8 +237,10 @@ def as_it_is(raw: Raw, value_range: tuple[float, float] | None = None) -> Pictur
         )
     black, white = known
     unit = np.clip((values.astype(np.float64) - black) / (white - black), 0, 1).astype(np.float32)
+    pixels = 1 - unit if raw.inverted else unit
+    sums = _sums(pixels, None)
     scaling = f"{black:g} is black, {white:g} white"
-    return Picture(1 - unit if raw.inverted else unit, low, high, scaling, raw.colour)
+    return Picture(values.shape, lambda: pixels, (int(sums[0]), int(sums[1])), low, high, scaling, raw.colour)
 
 
 def _within(low: float, high: float, limits: tuple[float, float]) -> bool:
@@ -195,25 +248,53 @@ def _within(low: float, high: float, limits: tuple[float, float]) -> bool:
     return limits[0] - slack <= low and high <= limits[1] + slack
 
 
-def stretched(values: NDArray[Any], counted: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+def stretched(values: NDArray[Any]) -> NDArray[np.float32]:
     """Values of any unit to [0, 1] by their own percentile range, the same whatever their scale and offset.
 
     Where that range is empty, since nearly everything is background, the smallest and largest value stand for it.
 
     Args:
         values: (...,) finite real values, not all the same.
-        counted: Which of them make the percentile range, as ``values``; None for all.
 
     >>> eight = np.arange(200, dtype=np.uint8)
     >>> bool(np.array_equal(stretched(eight), stretched(eight.astype(np.uint16) * 257)))
     True
     """
-    sample = values if counted is None else values[counted]
-    bottom, top = (float(edge) for edge in np.percentile(sample, PERCENTILES))
-    if bottom == top:
-        bottom, top = float(sample.min()), float(sample.max())
+    levels = Levels.of(values)
+    if levels is None:
+        return _between(values, *_ends(values))
+    return levels.spread_out(_between(levels.values, *levels.ends(levels.values, PERCENTILES)), values)
+
+
+def _laid_out(
+    stored: NDArray[Any], unit: NDArray[np.float32], levels: Levels | None, padding: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """The brightness of every pixel, from that of every level, or of every pixel that is not padding."""
+    if levels is not None:
+        return levels.spread_out(unit, stored)
+    if padding is None:
+        return unit
+    pixels = np.zeros(stored.shape, dtype=np.float32)
+    pixels[~padding] = unit
+    return pixels
+
+
+def _ends(values: NDArray[Any]) -> tuple[float, float]:
+    """The percentile range, or, where it is empty, the smallest and largest value."""
+    bottom, top = (float(edge) for edge in np.percentile(values, PERCENTILES))
+    return (bottom, top) if bottom != top else (float(values.min()), float(values.max()))
+
+
+def _between(values: NDArray[Any], bottom: float, top: float) -> NDArray[np.float32]:
     unit = np.clip((values.astype(np.float64) - bottom) / (top - bottom), 0, 1)
     return (np.rint(unit * _LEVELS) / _LEVELS).astype(np.float32)
+
+
+def _check_type(values: NDArray[Any]) -> None:
+    if not values.size:
+        raise Unreadable(f"has no pixels (its shape is {'x'.join(map(str, values.shape))})")
+    if values.dtype.kind not in "biuf":
+        raise Unreadable(f"holds values of type {values.dtype}, not real numbers")
 
 
 def span(values: NDArray[Any]) -> tuple[float, float]:
@@ -225,10 +306,7 @@ def span(values: NDArray[Any]) -> tuple[float, float]:
     >>> span(np.array([[3, 1], [2, 2]]))
     (1.0, 3.0)
     """
-    if not values.size:
-        raise Unreadable(f"has no pixels (its shape is {'x'.join(map(str, values.shape))})")
-    if values.dtype.kind not in "biuf":
-        raise Unreadable(f"holds values of type {values.dtype}, not real numbers")
+    _check_type(values)
     if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
         raise Unreadable(f"holds {int((~finite).sum())} NaN or infinite values")
     low, high = float(values.min()), float(values.max())

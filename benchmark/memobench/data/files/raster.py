@@ -1,11 +1,12 @@
-"""PNG, JPEG and TIFF, by Pillow: 8 and 16 bit, floating point, and TIFF of several pages."""
+"""PNG, JPEG and TIFF, by Pillow (further types of TIFF by tifffile): 8 and 16 bit, floating point, several pages."""
 
 from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,21 @@ from PIL import Image, ImageOps
 
 from memobench.data.files.limits import DEFLATE, check_size
 from memobench.data.files.picture import Header, Raw, Unreadable, grey, type_limits
-from memobench.data.files.tiff import count_pages
+from memobench.data.files.png import is_deep, read_deep
+from memobench.data.files.tiff import Page, pages_of
 
 Image.init()  # Pillow looks up the formats that it is asked for only among those that it has loaded
 FORMATS = ("PNG", "JPEG", "TIFF")
 _MIN_IS_WHITE = 0  # of the TIFF tag PhotometricInterpretation, which Pillow heeds for 8 bit only
 _PHOTOMETRIC = 262
 _BYTES = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "La": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
+
+
+class _Plane(NamedTuple):
+    values: NDArray[Any]  # (H, W)
+    inverted: bool  # whether the smallest means white
+    colour: bool
+    kind: np.dtype[Any]  # of the values or colours as they are stored
 
 
 def header(file: Path, limit: int) -> Header:
@@ -34,15 +43,37 @@ def header(file: Path, limit: int) -> Header:
     """
     with file.open("rb") as handle:
         pages = _pages(handle.read(2), file, limit)
+    if pages and pages[0].beyond_pillow:
+        return Header(pages[0].shape, frames=len(pages), dim=2 if len(pages) == 1 else 3)
     with _opened(file, file.stat().st_size, limit) as image:
-        return Header((image.height, image.width), frames=pages, dim=2 if pages == 1 else 3)
+        return Header((image.height, image.width), frames=len(pages) or 1, dim=3 if len(pages) > 1 else 2)
 
 
-def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
-    """One page as an image, or all pages as a volume.
+def examine(file: Path, handle: BinaryIO, limit: int) -> tuple[Header, Callable[[], Raw] | None]:
+    """As :func:`header`, and how to read the only image of a file; None where there are several.
 
     Args:
         file: A PNG, JPEG or TIFF file.
+        handle: The file, opened at its beginning.
+        limit: Bytes of pixels that are allowed.
+
+    Raises:
+        Unreadable: It declares more pixels than the limit or than the file can hold.
+    """
+    content = handle.read()
+    pages = _pages(content, file, limit)
+    if pages:
+        head = header(file, limit)
+        return head, (lambda: _of(_planes(content, pages, [0], limit))) if len(pages) == 1 else None
+    image = _opened(io.BytesIO(content), len(content), limit)
+    return Header((image.height, image.width)), lambda: _of([_only(image, content)])
+
+
+def read(files: Sequence[Path], frame: int | None, dim: int, limit: int) -> Raw:
+    """One page as an image, or all pages as a volume.
+
+    Args:
+        files: A PNG, JPEG or TIFF file.
         frame: The page; None for the only one, or for all in 3D.
         dim: 2 or 3.
         limit: Bytes of pixels that are allowed.
@@ -50,29 +81,71 @@ def read(file: Path, frame: int | None, dim: int, limit: int) -> Raw:
     Raises:
         Unreadable: It is damaged, or the pages of a volume differ in size.
     """
-    content = file.read_bytes()
-    count = _pages(content, file, limit)
-    with _opened(io.BytesIO(content), len(content), limit) as image:
-        if image.format == "PNG":
-            _check_sums(content)
-        if dim == 2:
-            values, inverted, colour = _page(image, frame or 0)
-            return Raw(values, inverted=inverted, colour=colour, limits=_limits(values, colour))
-        pages = [_page(image, page) for page in range(count)]
-    if len({(values.shape, values.dtype.kind, values.dtype.itemsize, inverted) for values, inverted, _ in pages}) > 1:
+    content = files[0].read_bytes()
+    pages = _pages(content, files[0], limit)
+    wanted = range(len(pages) or 1) if dim == 3 else [frame or 0]
+    found = _planes(content, pages, wanted, limit)
+    if dim == 2:
+        return _of(found)
+    if len({(one.values.shape, one.values.dtype.kind, one.values.dtype.itemsize, one.inverted) for one in found}) > 1:
         raise Unreadable("has pages of different size or type, so they are no slices of one volume")
-    volume = np.stack([values for values, *_ in pages])
-    colour = any(colour for *_, colour in pages)
-    return Raw(volume, inverted=pages[0][1], colour=colour, limits=_limits(volume, colour))
+    volume = np.stack([one.values for one in found])
+    colour = any(one.colour for one in found)
+    return Raw(volume, inverted=found[0].inverted, colour=colour, limits=type_limits(found[0].kind))
 
 
-def _limits(values: NDArray[Any], colour: bool) -> tuple[float, float] | None:
-    """Black and white of a page: a luminance is one of 8-bit colours."""
-    return type_limits(np.dtype(np.uint8)) if colour else type_limits(values.dtype)
+def _of(found: list[_Plane]) -> Raw:
+    values, inverted, colour, kind = found[0]
+    return Raw(values, inverted=inverted, colour=colour, limits=type_limits(kind))
 
 
-def _pages(start: bytes, file: Path, limit: int) -> int:
-    return count_pages(file, limit) if start[:2] in (b"II", b"MM") else 1
+def _planes(content: bytes, pages: list[Page], wanted: Iterable[int], limit: int) -> list[_Plane]:
+    if any(page.beyond_pillow for page in pages):
+        return _by_tifffile(content, wanted)
+    with _opened(io.BytesIO(content), len(content), limit) as image:
+        return [_page(image, page) for page in wanted] if pages else [_only(image, content)]
+
+
+def _only(image: Image.Image, content: bytes) -> _Plane:
+    """The image of a PNG or JPEG file."""
+    if image.format == "PNG":
+        _check_sums(content)
+    return _deep_png(content) if is_deep(content) else _page(image, 0)
+
+
+def _pages(start: bytes, file: Path, limit: int) -> list[Page]:
+    return pages_of(file, limit) if start[:2] in (b"II", b"MM") else []
+
+
+def _deep_png(content: bytes) -> _Plane:
+    channels = read_deep(content)
+    values, colour = grey(channels)
+    return _Plane(values, False, colour, channels.dtype)
+
+
+def _by_tifffile(content: bytes, wanted: Iterable[int]) -> list[_Plane]:
+    """Pages of a type that Pillow does not read, or would read with fewer bits.
+
+    Raises:
+        Unreadable: tifffile is not installed.
+    """
+    try:
+        import tifffile
+    except ImportError as error:
+        raise Unreadable(
+            "is TIFF with 16-bit colour, 64 bits or another type that Pillow does not read; pip install tifffile, or "
+            "save it as 8 or 16 bit grey"
+        ) from error
+    found: list[_Plane] = []
+    with tifffile.TiffFile(io.BytesIO(content)) as opened:
+        for index in wanted:
+            page: Any = opened.pages[index]
+            values, colour = page.asarray(), False
+            kind = values.dtype
+            if values.ndim == 3:
+                values, colour = grey(np.moveaxis(values, page.axes.index("S"), -1))
+            found.append(_Plane(values, int(page.photometric) == _MIN_IS_WHITE, colour, kind))
+    return found
 
 
 def _opened(source: Path | io.BytesIO, stored: int, limit: int) -> Image.Image:
@@ -111,15 +184,21 @@ def _check_sums(content: bytes) -> None:
         at = end + 4
 
 
-def _page(image: Image.Image, page: int) -> tuple[NDArray[Any], bool, bool]:
-    """(H, W) values, whether the smallest means white, whether there was colour."""
+def _page(image: Image.Image, page: int) -> _Plane:
     if page or image.format == "TIFF":
         image.seek(page)
     tags = getattr(image, "tag_v2", {})
-    upright = ImageOps.exif_transpose(image)
+    if image.format == "TIFF":  # whose next page may be asked for
+        upright = ImageOps.exif_transpose(image)
+    else:
+        ImageOps.exif_transpose(image, in_place=True)
+        upright = image
     if upright.mode.startswith("I") or upright.mode == "F":
-        return np.asarray(upright), tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE, False
+        values = np.asarray(upright)
+        return _Plane(values, tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE, False, values.dtype)
     if upright.mode in ("1", "L", "LA", "La"):
-        return np.asarray(upright.convert("L")), False, False
-    values, colour = grey(np.asarray(upright.convert("RGB")))
-    return values, False, colour
+        values = np.asarray(upright if upright.mode == "L" else upright.convert("L"))
+        return _Plane(values, False, False, values.dtype)
+    colours = np.asarray(upright.convert("RGB"))
+    values, colour = grey(colours)
+    return _Plane(values, False, colour, colours.dtype)

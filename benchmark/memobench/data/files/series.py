@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from memobench.data.files.picture import Header
 from memobench.data.files.places import NoVolume, in_order, spread
+from memobench.data.files.walk import shown
 
 MIN_SLICES = 8  # single slices of one series at so many places are taken for a volume where --dim is not given
 
@@ -69,14 +70,19 @@ def _images(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str], 
 def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str], list[str]]:
     found: list[Part] = []
     other: dict[str, str] = {}
-    gaps = 0
+    gaps: list[str] = []
     series = by_series(headers)
     for file, head in headers.items():
         if head.batch and len(head.shape) == 3:
             found += [Part((file,), frame) for frame in range(head.frames)]
+        elif head.film:
+            other[file] = (
+                f"is a film or holds several volumes (by {head.film}), no single volume; give --dim 2 for its frames"
+            )
         elif len(head.shape) == 3 or (head.frames > 1 and not head.batch):
             try:
-                gaps += bool(head.places) and in_order(head.places)[1]
+                if head.places and in_order(head.places)[1]:
+                    gaps.append(file)
             except NoVolume as error:
                 other[file] = f"holds a series {error}"
                 continue
@@ -89,9 +95,20 @@ def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str],
         except NoVolume as error:
             other |= dict.fromkeys(files, f"{'is' if len(files) == 1 else 'belongs to a series'} {error}")
             continue
-        gaps += gap
+        if gap:
+            gaps.append(files[order[0]])
         found.append(Part(tuple(files[index] for index in order)))
+    return sorted(found, key=lambda part: part.files[0]), other, _notes_on_volumes(headers, found, gaps)
+
+
+def _notes_on_volumes(headers: Mapping[str, Header], found: Sequence[Part], gaps: Sequence[str]) -> list[str]:
     notes = []
+    sliceable = [part.files[0] for part in found if headers[part.files[0]].sliceable]
+    if sliceable:
+        notes.append(
+            f"{len(sliceable)} arrays of three axes were taken as volumes (such as {shown(sliceable[0])}); --dim 2 "
+            "takes each as a batch of 2D images (N, H, W)"
+        )
     assembled = [part for part in found if len(part.files) > 1]
     if assembled:
         slices = sum(len(part.files) for part in assembled)
@@ -100,8 +117,21 @@ def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str],
             "as an image"
         )
     if gaps:
-        notes.append(f"{gaps} DICOM series seem to lack slices (a gap between neighbours is wider than the others)")
-    return sorted(found, key=lambda part: part.files[0]), other, notes
+        notes.append(
+            f"{len(gaps)} DICOM series seem to lack slices (a gap between neighbours is wider than the others), "
+            f"such as {shown(gaps[0])}"
+        )
+    return notes
+
+
+def _whole(head: Header) -> tuple[str, bool]:
+    """Why a file is no volume ("" if it is one), and whether slices seem to be missing."""
+    if head.film:
+        return f"is a film or holds several volumes (by {head.film}), no single one; --dim 2 takes its frames", False
+    try:
+        return "", bool(head.places) and in_order(head.places)[1]
+    except NoVolume as error:
+        return f"holds a series {error}", False
 
 
 def by_series(headers: Mapping[str, Header]) -> dict[tuple[str, str, str], list[str]]:

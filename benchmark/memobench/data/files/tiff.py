@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,13 +11,47 @@ from memobench.data.files.limits import DEFLATE, check_size
 from memobench.data.files.picture import Unreadable
 
 MOST_PAGES = 65_536
-_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES = 256, 257, 258, 259, 277
+_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH = 256, 257, 258, 259, 277, 339, 32997
+_READ = (_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH)
+_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _BOUNDED = {1: 1, 32773: 64, 5: 2000, 7: DEFLATE, 8: DEFLATE, 32946: DEFLATE}  # compression: the most that it expands
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
-def count_pages(file: Path, limit: int) -> int:
-    """How many pages the file has, all of which may be held in memory.
+@dataclass(frozen=True)
+class Page:
+    """What a page says of itself.
+
+    Attributes:
+        shape: (H, W).
+        bits: Of one channel.
+        samples: How many channels.
+        form: Of the numbers: 1 unsigned, 2 signed, 3 floating point.
+        packed: The number of the compression.
+        big_endian: Whether the file's numbers begin with their highest byte.
+    """
+
+    shape: tuple[int, int]
+    bits: int
+    samples: int
+    form: int
+    packed: int
+    big_endian: bool
+
+    @property
+    def beyond_pillow(self) -> bool:
+        """Whether Pillow would lose bits, mistake signs or the order of bytes, or not know the type at all."""
+        if self.big_endian and (self.bits > 16 or (self.bits > 8 and self.form != _UNSIGNED)):
+            return True
+        if self.form == _FLOAT:
+            return self.bits != 32 or self.samples > 1
+        if self.form == _SIGNED:
+            return self.bits not in (16, 32) or self.samples > 1
+        return self.bits > 32 or (self.bits > 8 and self.samples > 1)
+
+
+def pages_of(file: Path, limit: int) -> list[Page]:
+    """The pages of a file, all of which may be held in memory.
 
     Raises:
         Unreadable: The directory of pages is cut short, goes in a circle or is endless, or the pages declare more
@@ -30,6 +65,7 @@ def count_pages(file: Path, limit: int) -> int:
         if len(start) < (16 if big else 8):
             raise Unreadable("is cut short within its header")
         at = struct.unpack_from(order + ("Q" if big else "I"), start, 8 if big else 4)[0]
+        found: list[Page] = []
         seen: set[int] = set()
         declared = 0
         while at:
@@ -38,17 +74,19 @@ def count_pages(file: Path, limit: int) -> int:
             if len(seen) == MOST_PAGES:
                 raise Unreadable(f"has more than {MOST_PAGES} pages")
             seen.add(at)
-            pixels, ratio, at = _page(handle, at, order, big)
-            check_size(pixels, limit, stored, ratio)
+            page, at = _page(handle, at, order, big)
+            pixels = -(-page.shape[0] * page.shape[1] * page.bits * page.samples // 8)
+            check_size(pixels, limit, stored, _BOUNDED.get(page.packed, 20_000))
             declared += pixels
             check_size(declared, limit)
-    if not seen:
+            found.append(page)
+    if not found:
         raise Unreadable("has no page")
-    return len(seen)
+    return found
 
 
-def _page(handle: BinaryIO, at: int, order: str, big: bool) -> tuple[int, int, int]:
-    """Bytes of a page's pixels, the most that its compression expands, and where the next page's directory stands."""
+def _page(handle: BinaryIO, at: int, order: str, big: bool) -> tuple[Page, int]:
+    """What a page says, and where the next page's directory stands."""
     word, entry, pointer = ("Q", 20, "Q") if big else ("H", 12, "I")
     handle.seek(at)
     count = _unpacked(handle.read(struct.calcsize(order + word)), order + word)
@@ -61,18 +99,29 @@ def _page(handle: BinaryIO, at: int, order: str, big: bool) -> tuple[int, int, i
     found = {}
     for index in range(count):
         tag, kind = struct.unpack_from(order + "HH", tags, index * entry)
-        if tag in (_WIDTH, _HEIGHT, _PACKED, _SAMPLES) and kind in _TYPES:
-            found[tag] = struct.unpack_from(order + _TYPES[kind], tags, index * entry + (12 if big else 8))[0]
-        elif tag == _BITS and kind in _TYPES:
-            many = struct.unpack_from(order + ("Q" if big else "I"), tags, index * entry + 4)[0]
-            inside = many * struct.calcsize(_TYPES[kind]) <= (8 if big else 4)
-            found[tag] = (
-                struct.unpack_from(order + _TYPES[kind], tags, index * entry + (12 if big else 8))[0] if inside else 8
-            )
+        if tag in _READ and kind in _TYPES:
+            found[tag] = _number(handle, tags[index * entry : (index + 1) * entry], order, big)
     if _WIDTH not in found or _HEIGHT not in found:
         raise Unreadable("has a page without width or height")
-    bits = min(found.get(_BITS, 1), 64) * min(found.get(_SAMPLES, 1), 64)
-    return -(-found[_WIDTH] * found[_HEIGHT] * bits // 8), _BOUNDED.get(found.get(_PACKED, 1), 20_000), following
+    if found.get(_DEPTH, 1) > 1:
+        raise Unreadable("holds a volume in one page (ImageDepth), of which one slice would be read; save one per page")
+    bits, samples = min(found.get(_BITS, 1), 64), min(found.get(_SAMPLES, 1), 64)
+    shape = (found[_HEIGHT], found[_WIDTH])
+    return Page(shape, bits, samples, found.get(_FORMAT, _UNSIGNED), found.get(_PACKED, 1), order == ">"), following
+
+
+def _number(handle: BinaryIO, entry: bytes, order: str, big: bool) -> int:
+    """The first number of a tag, which stands in the entry itself or elsewhere in the file."""
+    kind = _TYPES[struct.unpack_from(order + "H", entry, 2)[0]]
+    many = struct.unpack_from(order + ("Q" if big else "I"), entry, 4)[0]
+    inside = 12 if big else 8
+    if many * struct.calcsize(kind) <= len(entry) - inside:
+        return int(struct.unpack_from(order + kind, entry, inside)[0])
+    here = handle.tell()
+    handle.seek(struct.unpack_from(order + ("Q" if big else "I"), entry, inside)[0])
+    found = _unpacked(handle.read(struct.calcsize(kind)), order + kind)
+    handle.seek(here)
+    return found
 
 
 def _unpacked(content: bytes, form: str) -> int:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from memobench.base.errors import DataError
 
 _BESIDE = (".csv", ".json", ".txt", ".tsv", ".bval", ".bvec", ".md", ".rst")
-_NAMES = ("dicomdir", "thumbs.db", "desktop.ini", "readme", "changes", "license", "licence")
-_BIDS = "dataset_description.json"
+_NAMES = (
+    *("dicomdir", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+    *("readme", "changes", "license", "licence"),
+)
+_OF_SYSTEMS = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found")
+_BIDS = ("dataset_description.json", "participants.tsv")
+_SUBJECT = re.compile(r"sub-[A-Za-z0-9]+")
 _DERIVED = ("derivatives", "sourcedata", "code", "stimuli", "phenotype")
 _MASK = re.compile(r"_(mask|dseg|probseg|roi|label|seg)\.(nii|nii\.gz)$", re.IGNORECASE)
+
+
+_LABELS = re.compile(
+    r"(^|[/_\-. ])(masks?|segs?|segmentations?|labels?|labels?t[rs]|gt|ground_?truth|dseg|annotations?)([/_\-. ]|$)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -35,22 +46,26 @@ class Listing:
 def files_in(root: Path) -> Listing:
     """Every file below a folder, sorted, but hidden ones, tables and notes (.csv, .json, .txt, ...) and DICOMDIR.
 
-    Symbolic links are not followed, neither to files nor to folders. Of a BIDS folder (with a
-    ``dataset_description.json``) derivatives and masks are passed over.
+    Symbolic links are not followed, neither to files nor to folders. Of a BIDS folder (with its description, its table
+    of participants or folders ``sub-...``), at any depth, derivatives and masks are passed over.
 
     Raises:
         DataError: A folder cannot be opened, so that nobody knows what is missing.
     """
     found: list[str] = []
     links = derived = 0
-    is_bids = (root / _BIDS).is_file()
+    bids: list[Path] = []
     for folder, folders, names in walk(root):
         here = Path(folder)
+        inside = any(here.is_relative_to(one) for one in bids)
+        is_root = not inside and _is_bids(folders, names)
+        bids += [here] if is_root else []
+        is_bids = inside or is_root
         kept = [name for name in folders if not _hidden(name)]
         links += sum((here / name).is_symlink() for name in kept)
         folders[:] = [name for name in kept if not (here / name).is_symlink()]
-        if is_bids and here == root:
-            derived += sum(len(some) for name in _DERIVED if name in folders for _, _, some in walk(root / name))
+        if is_root:
+            derived += sum(len(some) for name in _DERIVED if name in folders for _, _, some in walk(here / name))
             folders[:] = [name for name in folders if name not in _DERIVED]
         for name in names:
             if _hidden(name) or name.lower() in _NAMES or name.lower().endswith(_BESIDE):
@@ -63,6 +78,16 @@ def files_in(root: Path) -> Listing:
             elif file.is_file():  # no pipe, socket or device, which would block
                 found.append(file.relative_to(root).as_posix())
     return Listing(sorted(found), links, derived)
+
+
+def like_labels(files: Sequence[str]) -> list[str]:
+    """The files whose names say that they are masks or labels, where others' do not.
+
+    >>> like_labels(["imagesTr/a.nii.gz", "labelsTr/a.nii.gz", "b-seg.nii.gz"])
+    ['labelsTr/a.nii.gz', 'b-seg.nii.gz']
+    """
+    found = [file for file in files if _LABELS.search(file)]
+    return found if len(found) < len(files) else []
 
 
 def walk(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -90,5 +115,9 @@ def shown(name: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
 
 
+def _is_bids(folders: Sequence[str], names: Sequence[str]) -> bool:
+    return any(name in _BIDS for name in names) or any(_SUBJECT.fullmatch(name) for name in folders)
+
+
 def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith((".", "~$")) or name.lower() in _OF_SYSTEMS

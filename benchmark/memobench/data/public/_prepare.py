@@ -268,13 +268,13 @@ def shaped(raw: Raw, recipe: Recipe, shape: tuple[int, ...]) -> NDArray[np.float
     >>> shaped(Raw(np.arange(64, dtype=np.uint8).reshape(4, 4, 4)), Recipe(), (2, 2)).shape
     (2, 2)
     """
-    if raw.values.ndim not in (2, 3):
-        raise Unreadable(f"holds an array of {raw.values.ndim} axes, no image")
-    if raw.values.ndim == 3 and len(shape) == 2:
-        middle = len(raw.values) // 2
+    if raw.stored.ndim not in (2, 3):
+        raise Unreadable(f"holds an array of {raw.stored.ndim} axes, no image")
+    if raw.stored.ndim == 3 and len(shape) == 2:
+        middle = len(raw.stored) // 2
         raw = replace(
             raw,
-            values=raw.values[middle],
+            stored=raw.stored[middle],
             spacing=None if raw.spacing is None else raw.spacing[1:],
             background=None if raw.background is None else raw.background[middle],
         )
