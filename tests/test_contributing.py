@@ -1,4 +1,4 @@
-"""The guide's two complete files do what the guide says."""
+"""The guide's complete files do what the guide says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     names = re.findall(r"Save this as `(\w+\.py)`", text)
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert names == ["blur.py", "edges.py"]
+    assert names == ["blur.py", "tiny_vae.py", "edges.py"]
     for name, block in zip(names, blocks, strict=True):
         (folder / name).write_text(block, encoding="utf-8")
     return folder
@@ -38,8 +38,9 @@ def _bench(*words: str) -> str:
     return done.stdout
 
 
-def test_the_generator_keeps_the_contract(guide: Path) -> None:
-    text = _bench("check", str(guide / "blur.py"))
+@pytest.mark.parametrize("name", ["blur.py", "tiny_vae.py"])
+def test_the_generators_keep_the_contract(name: str, guide: Path) -> None:
+    text = _bench("check", str(guide / name))
     assert "passed" in text
     assert "FAILED" not in text
 
@@ -53,3 +54,20 @@ def test_the_detector_is_challenged(guide: Path, write_folder: Callable[..., Pat
     assert found["unchanged"] == 1
     assert found["brightness"] > 0.5  # what the docstring says
     assert found["flip"] < 0.5
+
+
+def test_a_script_of_plain_torch_is_measured(write_folder: Callable[..., Path], tmp_path: Path) -> None:
+    data = ["--task", "xray", "--data", str(write_folder()), "--out", str(tmp_path / "runs")]
+    _bench("data", "export", str(tmp_path / "xray"), "--only", "train", *data)
+    script = ROOT / "benchmark" / "examples" / "plain_torch.py"
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 65
+    made = tmp_path / "samples.npz"
+    subprocess.run([sys.executable, str(script), str(tmp_path / "xray" / "train"), str(made), "3"], check=True)
+    words = ["--samples", str(made), "--name", "tiny-vae", "--trained-on", "task", "--count", "24", "--preset", "smoke"]
+    result = json.loads(_bench("measure", *data, *words, "--json"))
+    assert result["identity"]["origin"] == {
+        "kind": "samples",
+        "digest": result["identity"]["origin"]["digest"],
+        "trained_on": "task",
+    }
+    assert result["counts"]["samples"] == 24

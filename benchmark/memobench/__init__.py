@@ -26,6 +26,11 @@ Parts of it, on arrays::
     memobench.kernel_distance(a, b)
     memobench.precision_recall(a, b)
 
+While a model is trained, an alarm that looking often does not make falser::
+
+    monitor = memobench.MemorizationMonitor(every=1000).fit(train, holdout)
+    stop = monitor.look(step, lambda n: model.sample(n))    # in the training loop
+
 Whatever an array does not say by itself is asked for in one line: ``axes="NCHW"``, ``value_range=(-1, 1)``. Errors are
 :class:`memobench.base.errors.MemobenchError`. The command line is ``bench``; ``bench --help`` shows what it does.
 """
@@ -42,10 +47,12 @@ if TYPE_CHECKING:
     from memobench.face.copies import CopyDetector, copy_rate
     from memobench.face.distances import frechet_distance, kernel_distance, precision_recall
     from memobench.face.measured import load, measure
+    from memobench.face.monitor import MemorizationMonitor
     from memobench.face.tasks import load_task
 
 __all__ = [
     "CopyDetector",
+    "MemorizationMonitor",
     "__version__",
     "audit",
     "copy_rate",
@@ -69,6 +76,7 @@ if (_root / "benchmark" / "memobench").is_dir() and (_root / "pyproject.toml").i
 _CALLED = ("audit", "measure")  # packages that can be called
 _PLACES = {
     "CopyDetector": "memobench.face.copies",
+    "MemorizationMonitor": "memobench.face.monitor",
     "copy_rate": "memobench.face.copies",
     "frechet_distance": "memobench.face.distances",
     "kernel_distance": "memobench.face.distances",

@@ -63,10 +63,11 @@ def test_a_zip_is_a_bundle_too(bundle: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"network_def": {"_target_": "os.system", "command": "touch hacked"}}, "no network or scheduler of MONAI"),
-        ({"network_def": {"_target_": "scripts.net.Net"}}, "no network or scheduler of MONAI"),
-        ({"network_def": {"_target_": "monai.networks.nets.torch"}}, "no network or scheduler of MONAI"),
-        ({"noise_scheduler": {"_target_": "$__import__('os').system"}}, "no network or scheduler of MONAI"),
+        ({"network_def": {"_target_": "os.system", "command": "touch hacked"}}, "and known are DiffusionModelUNet"),
+        ({"network_def": {"_target_": "monai.networks.nets.HoVerNet"}}, "and known are DiffusionModelUNet"),
+        ({"network_def": {"_target_": "scripts.net.Net"}}, "and known are DiffusionModelUNet"),
+        ({"network_def": {"_target_": "monai.networks.nets.torch"}}, "and known are DiffusionModelUNet"),
+        ({"noise_scheduler": {"_target_": "$__import__('os').system"}}, "and known are DiffusionModelUNet"),
         (
             {"noise_scheduler": {"_target_": "DDPMScheduler", "num_train_timesteps": "$open('hacked', 'w')"}},
             "would have to be executed",

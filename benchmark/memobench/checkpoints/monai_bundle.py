@@ -13,7 +13,6 @@ is taken for images.
 from __future__ import annotations
 
 import ast
-import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +34,17 @@ NETWORK_FILES = ("diffusion", "model_diffusion", "diffusion_model", "unet", "net
 AUTOENCODER_FILES = ("autoencoder", "model_autoencoder", "autoencoder_model", "vae")
 SIDES = ("latent_shape", "noise_shape")
 OUTPUTS = ("sample", "samples", "sampled_images", "generated_images", "images")
-PLACES = ("monai.networks.nets", "monai.networks.schedulers")
+NETS, STEPPERS = "monai.networks.nets", "monai.networks.schedulers"
+# what is made from a configuration; others of MONAI's classes may load pickles or fetch weights when they are made
+KNOWN = {
+    "DiffusionModelUNet": NETS,
+    "AutoencoderKL": NETS,
+    "VQVAE": NETS,
+    "DDPMScheduler": STEPPERS,
+    "DDIMScheduler": STEPPERS,
+    "PNDMScheduler": STEPPERS,
+    "RFlowScheduler": STEPPERS,
+}
 HOW = 'safetensors.torch.save_file(network.state_dict(), "models/model.safetensors")'
 STEPS = 50
 
@@ -284,16 +293,14 @@ def checked_target(values: Mapping[str, Any], key: str) -> tuple[type, dict[str,
     held = values[key]
     target = str(held.get("_target_", ""))
     name = target.rpartition(".")[2]
-    for place in PLACES:
-        kind = getattr(import_module(place), name, None) if name.isidentifier() else None
-        plain = target == name or target.startswith(f"{place}.")
-        if plain and inspect.isclass(kind) and kind.__module__.startswith(f"{place}."):
-            arguments = {word: one for word, one in held.items() if not word.startswith("_")}
-            return kind, resolved(values, arguments, key)
-    raise UsageError(
-        f"{key} is made by {target[:80]!r}, which is no network or scheduler of MONAI; read the bundle, then add "
-        "--run-their-code"
-    )
+    place = KNOWN.get(name, "")
+    if not place or not (target == name or target.startswith(f"{place}.")):
+        raise UsageError(
+            f"{key} is made by {target[:80]!r}, and known are {', '.join(KNOWN)} of MONAI; read the bundle, then add "
+            "--run-their-code"
+        )
+    arguments = {word: one for word, one in held.items() if not word.startswith("_")}
+    return getattr(import_module(place), name), resolved(values, arguments, key)
 
 
 def made_of_monai(values: Mapping[str, Any], key: str) -> Any:

@@ -65,7 +65,7 @@ def _option(field: dataclasses.Field[Any], kind: Any, text: str) -> Callable[[Co
         if field.default not in (dataclasses.MISSING, None, ()):
             joined = ",".join(map(str, field.default)) if spelling.joined else None
             words["default"] = joined or (spelling.spell(field.default) if spelling.parse else field.default)
-            words["show_default"] = True
+            words["show_default"] = field.default != ""
     return click.option(flag_of(field), field.name, **words)
 
 

@@ -19,8 +19,9 @@ from memobench.detection.crossfit import Detector
 from memobench.detection.parameters import EmbeddingParameters
 from memobench.detection.poses import upright
 from memobench.generator import Context
-from memobench.measure.measurement import ROUNDING, Ask, match_sides, measure_copies
-from memobench.memorization.decide import decide, threshold
+from memobench.measure.measurement import ROUNDING, Ask, match_content, measure_copies
+from memobench.memorization.certainty import NullScores
+from memobench.memorization.decide import Decisions, decide, threshold
 from memobench.results import Metric
 from memobench.training.acceleration import device_of
 
@@ -112,9 +113,9 @@ class CopyDetector:
         self.detector_ = Detector.fit(pool, read.get("dev"), parameters, context=context)
         self.train_, self.holdout_ = read["train"], read["holdout"]
         self._pool = self.detector_.matching_pool(pool)
-        null, _, fraction = self.detector_.null_scores(self._pool, most=parameters.null_images, track=track)
+        self.null_ = NullScores(*self.detector_.null_scores(self._pool, most=parameters.null_images, track=track))
         exact = float(self.detector_.exact_scores(pool).min()) - ROUNDING
-        self.tau_ = threshold(null, fraction, highest=exact).tau
+        self.tau_ = threshold(self.null_.scores, self.null_.pool_fraction, highest=exact).tau
         return self
 
     def match(self, images: Any, *, track: Track = silent) -> Matched:
@@ -127,18 +128,28 @@ class CopyDetector:
         Raises:
             DataError: The detector is not fitted, or the images cannot be used.
         """
+        pixels, decided = self.decided(images, track=track)
+        score = np.where(has_content(pixels), decided.train_score, np.float32(-np.inf))
+        copies = decided.called & (decided.side >= 0) & np.isfinite(score)
+        return Matched(score, decided.train_index, self.train_.patients[decided.train_index], copies, self.tau_)
+
+    def decided(self, images: Any, *, track: Track = silent) -> tuple[NDArray[np.float32], Decisions]:
+        """The images as they were read, and what each matches in train and in holdout.
+
+        Images with nothing to compare match both sides equally, and less than anything does.
+
+        Args:
+            images: (N, *S) images; of another shape they are resampled.
+            track: Shows progress.
+
+        Raises:
+            DataError: The detector is not fitted, or the images cannot be used.
+        """
         pixels = self._pixels(images)
-        train = self.train_
-        full = has_content(pixels)
-        score = np.full(len(pixels), -np.inf, dtype=np.float32)
-        index = np.zeros(len(pixels), dtype=np.int64)
-        copies = np.zeros(len(pixels), dtype=bool)
-        if full.any():  # what has nothing to compare matches nobody
-            seen = upright(pixels, self._pool.images).pixels[full]
-            found = decide(*match_sides(self.detector_, seen, self._pool, len(train), track=track), self.tau_)
-            score[full], index[full] = found.train_score, found.train_index
-            copies[full] = found.called & (found.side >= 0)
-        return Matched(score, index, train.patients[index], copies, self.tau_)
+        seen, blank = upright(pixels, self._pool.images).pixels, ~has_content(pixels)
+        least = float(np.asarray(self.null_.scores).min())
+        found = match_content(self.detector_, seen, blank, self._pool, len(self.train_), least, track)
+        return pixels, decide(*found, self.tau_)
 
     def copy_rate(self, images: Any, *, track: Track = silent) -> Metric:
         """The share of images that are copies of training images, less what chance gives on held-out patients.

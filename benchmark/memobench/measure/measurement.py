@@ -244,7 +244,7 @@ def measure_copies(
         pools, near = Pools.of(train, holdout, ask.strata), repeats(samples)
         shift = _shift(train, holdout, detector, null, ask)
         least = float(np.asarray(null.scores).min())
-        matched = _match_content(detector, seen.pixels, blank, pool, len(train), least, track)
+        matched = match_content(detector, seen.pixels, blank, pool, len(train), least, track)
     counts = count_copies(Answers(null, highest, matched), pools, shift, near=near)
     metrics = dict(counts.metrics)
     notes = [*([counts.calls.words] if counts.calls.patients or holdout is None else []), *seen.notes]
@@ -353,7 +353,7 @@ def match_sides(
     return found.score[:, 0], index[:, 0], found.score[:, 1], index[:, 1]
 
 
-def _match_content(  # noqa: PLR0913  what is matched, with what
+def match_content(  # noqa: PLR0913  what is matched, with what
     detector: OwnDetector,
     samples: NDArray[np.float32],
     blank: NDArray[np.bool_],

@@ -13,6 +13,7 @@ score as far as it lies above what is usual (:func:`specific`): a match is certa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,11 @@ class NullScores:
     scores: NDArray[np.floating]
     patients: NDArray[np.str_] | None
     pool_fraction: float
+
+    @cached_property
+    def tail(self) -> TailFit:
+        """Their upper tail; fitted once, however often samples are weighed against it."""
+        return fit_tail(self.scores, self.patients)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ def evidence_of(
     if near is not None and len(near) != n:
         raise DataError(f"{n} samples but {len(near)} cluster numbers; give one for each")
     near = np.arange(n) if near is None else np.unique(near, return_inverse=True)[1].reshape(-1)
-    tail = fit_tail(null.scores, null.patients)
+    tail = null.tail
     tails = [tail] if shift.exchangeable else [tail, *_tails_of_sides(null, pools)]
     score = specific(decisions, tail)
     on_train = decisions.side >= 0

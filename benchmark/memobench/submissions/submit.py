@@ -91,11 +91,12 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
 
 def next_steps(folder: Path) -> str:
     """What a submitter does after ``bench submit``."""
+    keep = "" if (folder / CARRIED).is_file() else ", and keep samples.npz: it makes the row rescored"
     return (
         f"Written: {folder}/\n"
         f"Next: bench verify {folder}            checks it as the board will\n"
         f"      bench leaderboard                shows it among the others\n"
-        "      then add that folder alone in a pull request, and keep samples.npz: it makes the row rescored"
+        f"      then add that folder alone in a pull request{keep}"
     )
 
 
