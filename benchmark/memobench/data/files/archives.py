@@ -26,6 +26,10 @@ MOST_MEMBERS = 1_000_000
 _FREE = 2**28  # bytes that an archive may always unpack to
 _ROOM = 2**28  # bytes that are left on the disk
 _BLOCK = 2**20
+_FILES, _OTHERS = (
+    (0, 8),
+    (1, 2, 4, 6, 10, 12),
+)  # of a ZIP member's mode: nothing said or a file; pipe, device, link, ...
 _unpacked: dict[tuple[str, int, int], Path] = {}
 
 Member = tuple[str, IO[bytes]]
@@ -83,11 +87,20 @@ def _fill(path: Path, target: Path, limit: int) -> None:
 
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
+    """The files; folders are passed over, and so are links and devices, as Unix writes them.
+
+    Raises:
+        zipfile.BadZipFile: The list of members is damaged.
+    """
     for member in archive.infolist():
-        if member.is_dir() or (member.external_attr >> 28) not in (0, 8):  # links and devices, as Unix writes them
+        form = member.external_attr >> 28
+        if not member.filename or form not in (*_FILES, *_OTHERS):
+            raise zipfile.BadZipFile("its list of members is damaged")
+        if member.is_dir():
             continue
-        with archive.open(member) as opened:
-            yield member.filename, opened
+        with archive.open(member) as opened:  # which compares the list with what stands before the member
+            if form in _FILES:
+                yield member.filename, opened
 
 
 def _tar_members(archive: tarfile.TarFile) -> Iterator[Member]:
@@ -98,8 +111,8 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[Member]:
     came = 0
     while archive.fileobj is not None and (block := archive.fileobj.read(_BLOCK)):  # at the end stands the checksum
         came += len(block)
-        if came > _FREE:
-            raise tarfile.ReadError("there is more behind its last member")
+        if came > _FREE or block.strip(tarfile.NUL):
+            raise tarfile.ReadError("there is more behind what seems to be its last member")
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
