@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from memobench.audit.run import audit_folders
+from memobench.audit.settings import AuditSettings
 from memobench.base.errors import MemobenchError
 from memobench.base.store import KEY, state_of
 from memobench.board.local import local_results
@@ -35,6 +38,23 @@ def _flip(file: Path, at: int) -> bytes:
     return before
 
 
+def _every_file_is_watched(stage: Path, random: np.random.Generator) -> set[str]:
+    """Damage each file of a stored stage, which is noticed wherever it is hit, and mend it; the files' names."""
+    key = json.loads((stage / KEY).read_text())["key"]
+    stored = {path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_file()}
+    for name in sorted(stored):
+        file = stage / name
+        if not file.stat().st_size:
+            continue
+        before = _flip(file, int(random.integers(file.stat().st_size)))
+        state = state_of(stage, key)
+        # in the key itself a byte may be white space, which says nothing
+        assert state == "damaged" or (name == KEY and json.loads(file.read_text())["key"] == key), (stage, name)
+        file.write_bytes(before)
+    assert state_of(stage, key) == "intact"
+    return stored
+
+
 def _without_time(result: Result) -> dict[str, object]:
     return result.model_dump(exclude={"seconds", "training", "checksum"})
 
@@ -49,20 +69,8 @@ def test_a_flipped_byte_never_changes_a_result(write_folder: Callable[..., Path]
     stages = {path.parent.parent.name: path.parent for path in (asked.out / ".stages").glob(f"*/*/{KEY}")}
     assert set(stages) == set(KINDS)
 
-    for stage, names in KINDS.items():  # every kind of file is noticed, wherever it is hit
-        key = json.loads((stages[stage] / KEY).read_text())["key"]
-        stored = {path.relative_to(stages[stage]).as_posix() for path in stages[stage].rglob("*") if path.is_file()}
-        assert names <= stored
-        for name in sorted(stored):
-            file = stages[stage] / name
-            if not file.stat().st_size:
-                continue
-            before = _flip(file, int(random.integers(file.stat().st_size)))
-            state = state_of(stages[stage], key)
-            # in the key itself a byte may be white space, which says nothing
-            assert state == "damaged" or (name == KEY and json.loads(file.read_text())["key"] == key), (stage, name)
-            file.write_bytes(before)
-        assert state_of(stages[stage], key) == "intact"
+    for stage, names in KINDS.items():
+        assert names <= _every_file_is_watched(stages[stage], random)
 
     for stage, names in KINDS.items():  # one in each stage: all are made again, and the result is the same
         file = stages[stage] / min(names)
@@ -94,3 +102,34 @@ def _check_an_edit_is_noticed(asked: RunSettings, folder: Path, result: Result) 
     assert _without_time(again) == _without_time(result)
     assert json.loads(file.read_text())["metrics"]["copy_rate"] == json.loads(written)["metrics"]["copy_rate"]
     assert local_results(asked.out)[0].run_id == result.run_id
+
+
+def test_a_flipped_byte_never_changes_an_audit(
+    write_folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("memobench.audit.measure.PLANTED", {2: 2, 3: 2})
+    images = sorted(write_folder(patients=36, shape=(32, 32)).glob("*_0.png"))
+    for side in range(3):
+        (tmp_path / str(side)).mkdir()
+        for file in images[side::3]:
+            shutil.copy(file, tmp_path / str(side) / file.name)
+    folders = [tmp_path / str(side) for side in range(3)]
+    asked = AuditSettings(*folders, size=32, preset="smoke", out=tmp_path / "out")
+    result = audit_folders(asked).result
+    random = np.random.default_rng(1)
+    stages = sorted(path.parent for path in (asked.out / ".stages").glob(f"*/*/{KEY}"))
+    assert {stage.parent.name for stage in stages} == {"detector", "images", "match"}
+    for stage in stages:
+        _every_file_is_watched(stage, random)
+        files = sorted(path for path in stage.rglob("*") if path.is_file() and path.name != KEY)
+        _flip(files[0], int(random.integers(files[0].stat().st_size)))
+    capsys.readouterr()
+    again = audit_folders(asked).result
+    assert again.model_dump(exclude={"seconds"}) == result.model_dump(exclude={"seconds"})
+    lines = [line for line in capsys.readouterr().err.splitlines() if "is damaged" in line]
+    assert len(lines) == len(stages)
+    assert all("made again" in line for line in lines)
+    assert all(state_of(stage, json.loads((stage / KEY).read_text())["key"]) == "intact" for stage in stages)

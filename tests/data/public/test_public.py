@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +208,26 @@ def test_an_unfinished_download_is_named_or_left_out(name: str, miniature: Build
     splits, notes = _load(name, root, tmp_path, skip=True)
     assert not any(records[2].scan in images.scans for images in _images(splits))
     assert sum(len(images) for images in _images(splits)) >= len(records) - 2
+    assert "1 images that cannot be read were left out" in notes
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_a_doubled_or_missing_slice_is_named(doubled: bool, miniature: Build, tmp_path: Path) -> None:
+    root = miniature("lidc_idri")
+    record = SOURCES.get("lidc_idri").records(root)[2]
+    files = [root / name for name in record.files]
+    heights = [pydicom.dcmread(file).ImagePositionPatient[2] for file in files]
+    if doubled:
+        shutil.copy(files[0], files[0].with_name("copy.dcm"))
+    else:  # with fewer slices it would be a scout, so those above the gap stand higher
+        for file, height in zip(files, heights, strict=True):
+            dataset = pydicom.dcmread(file)
+            dataset.ImagePositionPatient[2] = float(height + (60 if height > np.median(heights) else 0))
+            dataset.save_as(file)
+    with pytest.raises(DataError, match="is there twice" if doubled else "lacks slices") as caught:
+        _load("lidc_idri", root, tmp_path)
+    assert "--skip-unreadable" in str(caught.value)
+    _, notes = _load("lidc_idri", root, tmp_path, skip=True)
     assert "1 images that cannot be read were left out" in notes
 
 

@@ -82,15 +82,18 @@ def read_series(root: Path, record: Record) -> Raw:
     """A DICOM series of single slices in Hounsfield units, sorted along its normal (feet to head in axial CT).
 
     Raises:
-        Unreadable: Its slices are no volume: several at one place, of different size or orientation, one there twice.
+        Unreadable: Its slices are no volume: several at one place, of different size or orientation, one there twice
+            or missing.
     """
     heads = [head for file in record.files if (head := decode.header(root / file))]
     if len({head.series for head in heads}) > 1 or len({head.shape for head in heads}) > 1:
         raise Unreadable("lies among slices of several series or sizes, so they are no volume")
     try:
-        order, _ = in_order([place for head in heads for place in head.places])
+        order, gap = in_order([place for head in heads for place in head.places])
     except NoVolume as error:
         raise Unreadable(f"belongs to a series {error}") from error
+    if gap:
+        raise Unreadable("belongs to a series that lacks slices: a gap between neighbours is wider than the others")
     return decode.read([root / record.files[index] for index in order], None, 3)
 
 
