@@ -10,6 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from memobench.data.public._source import SOURCES
+from memobench.detection.detectors import DETECTORS
+from memobench.features import FEATURES
+from memobench.generator import GENERATORS
+from memobench.task import TASKS
 
 ROOT = Path(__file__).parents[1]
 BENCH = (
@@ -71,3 +76,31 @@ def test_a_script_of_plain_torch_is_measured(write_folder: Callable[..., Path], 
         "trained_on": "task",
     }
     assert result["counts"]["samples"] == 24
+
+
+def test_the_six_answers_are_places_that_there_are() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    answers = re.findall(r"^\| where (.+?)\? \| `([\w/.]+)`", text, flags=re.MULTILINE)
+    named = {question: place for question, place in answers}
+    for place in named.values():
+        assert (ROOT / "benchmark" / "memobench" / place).exists() or (ROOT / place).is_dir(), place
+    defined = {
+        "is tau decided": "def threshold(",
+        "is a DICOM window applied": "def apply(",
+        "is a row of the board ranked": "def rank_rows(",
+    }
+    for question, definition in defined.items():
+        assert definition in (ROOT / "benchmark" / "memobench" / named[question]).read_text(encoding="utf-8"), question
+    assert len(named) >= 6
+    for question, registry in (("data set", SOURCES), ("generator", GENERATORS), ("copy detector", DETECTORS)):
+        place = named[f"do I add a {question}"]
+        folders = {file.parent.resolve() for file in registry.files().values()}
+        assert any((root / place).resolve() in folders for root in (ROOT, ROOT / "benchmark" / "memobench")), place
+
+
+def test_the_guides_name_entry_point_groups_that_there_are() -> None:
+    groups = {registry.group for registry in (SOURCES, GENERATORS, DETECTORS, FEATURES, TASKS)}
+    for guide in ("CONTRIBUTING.md", "tasks/README.md", "README.md"):
+        text = " ".join((ROOT / guide).read_text(encoding="utf-8").split())
+        for name in re.findall(r"the group `([\w.]+)`", text):
+            assert name in groups, f"{guide}: {name}"

@@ -165,36 +165,13 @@ def measure(  # noqa: PLR0913  what is measured, with what
         metrics |= _published(samples, splits, detector, seed)
     except DataError as error:  # of few patients, one fold may hold all of train and the other all of holdout
         notes.append(f"the published rule was not measured: {error}")
-    vectors = {
-        name: detector.features(pixels)
-        for name, pixels in (
-            ("samples", samples),
-            ("train", train.pixels),
-            ("holdout", holdout.pixels),
-            ("test", splits.test.pixels),
-        )
-    }
+    pixels = {"samples": samples, "train": train.pixels, "holdout": holdout.pixels, "test": splits.test.pixels}
+    vectors = {name: detector.features(one) for name, one in pixels.items()}
     others = _leak(samples, splits, detector, copies, vectors)
     copies = replace(copies, evidence=replace(copies.evidence, others=others))
-    if others is not None:
-        metrics["leaked_patients"] = Metric(
-            value=others.patients,
-            null=0.0,
-            better="lower",
-            p_value=others.p_set,
-            note="patients of test and dev whom a sample reproduces with certainty; no generator is shown them",
-        )
+    metrics |= _leaked(others)
     try:
-        metrics |= other_scores(
-            vectors["samples"],
-            vectors["train"],
-            vectors["holdout"],
-            vectors["test"],
-            train_patients=train.patients,
-            holdout_patients=holdout.patients,
-            test_patients=splits.test.patients,
-            seed=seed,
-        )
+        metrics |= _other_scores(vectors, splits, seed)
     except DataError as error:
         notes.append(f"authenticity, C_T, FLD gap and l2 ratio were not measured: {error}")
     metrics |= _membership(generator, splits, seed)
@@ -307,6 +284,29 @@ def _leak(
         copies.threshold.tau,
         times=times,
         near=repeats(samples),
+    )
+
+
+def _leaked(others: SideEvidence | None) -> dict[str, Metric]:
+    """``leaked_patients``; nothing where there are no such patients."""
+    if others is None:
+        return {}
+    note = "patients of test and dev whom a sample reproduces with certainty; no generator is shown them"
+    found = Metric(value=others.patients, null=0.0, better="lower", p_value=others.p_set, note=note)
+    return {"leaked_patients": found}
+
+
+def _other_scores(vectors: Mapping[str, NDArray[np.float32]], splits: Splits, seed: int) -> dict[str, Metric]:
+    """The other scores of the field, on the detector's features."""
+    return other_scores(
+        vectors["samples"],
+        vectors["train"],
+        vectors["holdout"],
+        vectors["test"],
+        train_patients=splits.train.patients,
+        holdout_patients=splits.holdout.patients,
+        test_patients=splits.test.patients,
+        seed=seed,
     )
 
 
