@@ -157,9 +157,10 @@ def plan(settings: RunSettings) -> str:
     task, generator = asked.task, asked.generator
     shape = task.shape_at(settings.size)
     if named := named_source(settings.data):
+        from memobench.data.files.archives import folder_of
         from memobench.data.public._prepare import list_all
 
-        source, root = named
+        source, root = named[0], folder_of(named[1])
         records = list_all(source, root, skip_unreadable=settings.skip_unreadable).records
         data = f"{len(records)} images of {len({one.patient for one in records})} patients of {source.title} in {root}"
     elif settings.data != "phantom":

@@ -77,7 +77,7 @@ def _plan(
     if data == "phantom":
         return phantom.key(task, shape), lambda _: phantom.draw_sides(task, shape, track)
     if named := named_source(data):
-        source, root = named
+        source, root = named[0], folder_of(named[1])
         listed = prepared.list_all(source, root, skip_unreadable=skip)
         return (
             prepared.key(source, root, listed, shape),

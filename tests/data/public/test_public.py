@@ -16,6 +16,7 @@ import pytest
 from memobench.base.errors import DataError
 from memobench.base.store import Store
 from memobench.cli.main import main
+from memobench.data.files import archives
 from memobench.data.files.inspect import inspect_folder
 from memobench.data.files.picture import stretched
 from memobench.data.files.prepare import prepare
@@ -209,6 +210,19 @@ def test_an_unfinished_download_is_named_or_left_out(name: str, miniature: Build
     assert not any(records[2].scan in images.scans for images in _images(splits))
     assert sum(len(images) for images in _images(splits)) >= len(records) - 2
     assert "1 images that cannot be read were left out" in notes
+
+
+@pytest.mark.parametrize("name", ["chexpert", "lidc_idri", "decathlon_spleen"])
+def test_an_archive_stands_for_the_publishers_folder(name: str, miniature: Build, tmp_path: Path) -> None:
+    root = miniature(name)
+    packed = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", root))
+    plain, _ = _load(name, root, tmp_path)
+    store, task = Store(tmp_path / "zipped"), SOURCES.get(name).tasks[-1]
+    for stored in (False, True):
+        splits, _, was_stored = load_splits(TASKS.get(task), f"{name}={packed}", 32, store=store)
+        assert was_stored == stored
+        archives._unpacked.clear()  # as a new process would find it
+    assert splits.digest == plain.digest
 
 
 @pytest.mark.parametrize("doubled", [False, True])

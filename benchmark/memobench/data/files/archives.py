@@ -7,6 +7,7 @@ can hold is refused while it is unpacked. The folder is private to the user and 
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tarfile
 import tempfile
@@ -134,8 +135,8 @@ def _begins(path: Path, start: bytes) -> bool:
 
 def _write(path: Path, target: Path, members: Iterator[Member], limit: int) -> None:
     """Write members, counting what really comes out of them."""
-    name, total = shown(str(path)), 0
-    most = max(_FREE, path.stat().st_size * DEFLATE)
+    name, total, status = shown(str(path)), 0, path.stat()
+    most = max(_FREE, status.st_size * DEFLATE)
     for count, (member, opened) in enumerate(members):
         if count == MOST_MEMBERS:
             raise DataError(f"{name} holds more than {MOST_MEMBERS} files; unpack it yourself")
@@ -158,6 +159,7 @@ def _write(path: Path, target: Path, members: Iterator[Member], limit: int) -> N
                 if total > most:
                     raise DataError(f"{name} unpacks to far more than images do ({size(total)} and more); it is a trap")
                 handle.write(block)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))  # so that what was prepared is known again
         if shutil.disk_usage(target).free < _ROOM:
             raise DataError(f"{name} does not fit into {target.parent}; set TMPDIR to a folder with more room")
 
