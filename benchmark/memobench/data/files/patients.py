@@ -111,13 +111,16 @@ def _spread(patient: Mapping[str, str]) -> list[str]:
 
 
 def stand_in(patient: str) -> bool:
-    """Whether an id is none: empty, a word such as ANONYMOUS, or one sign repeated.
+    """Whether an id is none: empty, words such as ANONYMOUS and no others, or one sign repeated.
 
-    >>> stand_in("ANONYMOUS"), stand_in("00000"), stand_in("P07")
-    (True, True, False)
+    >>> stand_in("ANONYMOUS"), stand_in("Anonymized^Patient"), stand_in("00000"), stand_in("P07"), stand_in("Patient 7")
+    (True, True, True, False, False)
     """
     plain = patient.strip().casefold()
-    return not plain or plain in _STAND_INS or (len(plain) > 1 and len(set(plain)) == 1 and not plain.isalpha())
+    if not plain or plain in _STAND_INS or (len(plain) > 1 and len(set(plain)) == 1 and not plain.isalpha()):
+        return True
+    words = re.split(r"[^\w]+|_", plain)
+    return all(word in _STAND_INS for word in words if word) and any(words)
 
 
 def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str, ...]]:  # noqa: C901  one pass from ids to patients; each odd thing is noted where it is seen
