@@ -1,19 +1,58 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from memobench.data import phantom
 from memobench.images import Images
+from memobench.task import TaskInfo
 from PIL import Image
 
 # Before torch is imported: the workers of a test run share the cores, one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
-KITS = Path(os.environ.get("MEMOBENCH_KITS", Path(__file__).parents[2] / "shared" / "kits"))
+KITS = Path(os.environ.get("MEMOBENCH_KITS") or Path(__file__).parents[2] / "shared" / "kits")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Draw the phantom's patients once for all tests and all workers, though each test has a store of its own."""
+    folder = tmp_path_factory.getbasetemp().parent / "phantoms"
+    folder.mkdir(exist_ok=True)
+    drawn = phantom.draw_sides
+
+    def draw_sides(task: TaskInfo, shape: tuple[int, ...], *track: Any) -> tuple[dict[str, Images | None], list[str]]:
+        key = hashlib.sha256(repr((phantom.key(task, shape), task.split)).encode()).hexdigest()[:16]
+        file = folder / f"{key}.npz"
+        with FileLock(f"{file}.lock"):
+            if not file.is_file():
+                sides, notes = drawn(task, shape, *track)
+                assert not notes
+                assert None not in sides.values()
+                partial = file.with_suffix(".part.npz")
+                fields = {
+                    f"{side}.{name}": getattr(images, name)
+                    for side, images in sides.items()
+                    for name in ("pixels", "patients", "scans")
+                }
+                np.savez(partial, **fields)
+                partial.replace(file)
+        with np.load(file) as archive:
+            names = dict.fromkeys(name.split(".")[0] for name in archive.files)
+            return {
+                side: Images(*(archive[f"{side}.{name}"] for name in ("pixels", "patients", "scans"))) for side in names
+            }, []
+
+    phantom.draw_sides = draw_sides
+    yield
+    phantom.draw_sides = drawn
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,6 @@ from PIL.PngImagePlugin import PngInfo
 Write = Callable[[str, np.ndarray], Path]
 
 
-@pytest.fixture(autouse=True)
-def few_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memobench.audit.measure.PLANTED", {2: 2, 3: 2})
-
-
 def pictures(count: int, seed: int) -> np.ndarray:
     """Images of made-up patients, (count, 32, 32)."""
     coarse = np.random.default_rng(seed).random((count, 8, 8)).astype(np.float32)

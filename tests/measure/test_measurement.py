@@ -27,7 +27,7 @@ PATIENTS = 24  # of train, and of holdout
 def few_planted() -> Iterator[None]:
     """A small challenge: what it shows is tested beside it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memobench.measure.measurement.PLANTED", {2: 3, 3: 2})
+        patch.setattr("memobench.challenge.planted.PLANTED", {2: 3, 3: 2})
         yield
 
 

@@ -51,11 +51,6 @@ class Copier(Generator):
 '''
 
 
-@pytest.fixture(autouse=True)
-def few_planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memobench.measure.measurement.PLANTED", {2: 2, 3: 2})
-
-
 @pytest.fixture
 def plugin(tmp_path: Path) -> Path:
     file = tmp_path / "copier.py"

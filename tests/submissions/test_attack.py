@@ -91,7 +91,6 @@ def without_phantom() -> Iterator[Splits]:
     splits = made_up_splits()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("memobench.measure.attack.load_splits", lambda *_, **__: (splits, Path(), True))
-        patch.setattr("memobench.measure.attack.PLANTED", {2: 2})
         yield splits
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
+from memobench.challenge.planted import planted_count
 from memobench.detection.poses import Upright
 from memobench.images import Images
 from memobench.measure.counts import limit_of
@@ -22,7 +23,6 @@ from memobench.quality.measure import measure_quality
 from memobench.results import DetectorScores, Metric
 from memobench.task import Splits
 
-PLANTED = {2: 20, 3: 8}  # copies per perturbation
 QUALITY = 2048  # images of each set on which quality is measured, at most: its intervals compare all pairs many times
 # Share of new patients' images that cleaning leaves out without need, about: twice that of tau. Tails beyond a few
 # hundred null scores are extrapolated, and of real data up to five times as many were left out; 2% would be a loss.
@@ -98,7 +98,9 @@ def measure_audit(
         raise DataError("there are no synthetic images to audit; give at least one")
     copies = measure_copies(samples, train, holdout, detector, ask, track=track)
     splits = _planted_from(train, holdout)
-    planted, more = measure_sensitivity(copies, splits, detector, PLANTED[len(train.shape)], track=track)
+    planted, more = measure_sensitivity(
+        copies, splits, detector, planted_count(len(train.shape), ask.null_images), track=track
+    )
     metrics, notes = copies.metrics | more, list(copies.notes)
     if holdout is not None:
         try:

@@ -220,6 +220,22 @@ def answer(
     return Planted(score[:, :copies], index[:, :copies], score[:, copies:], scan_score, scan_index)
 
 
+def planted_count(dim: int, null_images: int | None) -> int:
+    """Copies per perturbation in the challenge that a run or audit carries.
+
+    Where few real images are asked for null scores, few copies are planted: both cost the same, and preset smoke only
+    tests the path.
+
+    Args:
+        dim: Of the images, 2 or 3.
+        null_images: Real images that are matched as if they were new patients', at most; None for all.
+
+    >>> planted_count(2, 1024), planted_count(3, None), planted_count(2, 64)
+    (20, 8, 2)
+    """
+    return PLANTED[dim] if null_images is None else min(PLANTED[dim], max(2, null_images // 32))
+
+
 def judge(planted: Planted, plan: Plan, tau: float | None = None) -> DetectorScores:
     """From answers to rates, with 95% intervals over patients.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
-from memobench.challenge.planted import PLANTED, challenge
+from memobench.challenge.planted import challenge, planted_count
 from memobench.detection.content import content_notes, has_content
 from memobench.detection.contract import Matches
 from memobench.detection.pool import MatchingPool
@@ -157,7 +157,9 @@ def measure(  # noqa: PLR0913  what is measured, with what
     ask = Ask(null_images, by_design=True)
     copies = measure_copies(samples, train, holdout, detector, ask, track=track)
     metrics, notes = dict(copies.metrics), [*copies.notes, *content_notes(copies.blank)]
-    planted, more = measure_sensitivity(copies, splits, detector, PLANTED[len(train.shape)], track=track)
+    planted, more = measure_sensitivity(
+        copies, splits, detector, planted_count(len(train.shape), null_images), track=track
+    )
     metrics |= more
 
     # other scores
