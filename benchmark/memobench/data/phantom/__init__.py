@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from memobench.base.processors import workers
 from memobench.base.progress import silent
+from memobench.base.spawned import without_main
 from memobench.data.phantom.random import Stream
 from memobench.images import Images
 from memobench.task import TaskInfo
@@ -102,11 +103,16 @@ def _draw_many(
     family: str, scans: list[tuple[int, int]], size: int, track: Callable[..., Iterator[Any]]
 ) -> NDArray[np.float32]:
     blocks = [scans[i : i + 16] for i in range(0, len(scans), 16)]
-    # spawn: forking a process in which torch has started threads can hang
     count = min(workers(), len(blocks))
+    if count == 1:
+        drawn = map(_draw_block, repeat(family), blocks, repeat(size))
+        parts = list(track(drawn, "drawing patients", len(blocks)))
+        return np.concatenate(parts).astype(np.float32) / np.float32(255)
+    # spawn: forking a process in which torch has started threads can hang
     with ProcessPoolExecutor(count, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         try:
-            drawn = pool.map(_draw_block, repeat(family), blocks, repeat(size))
+            with without_main():
+                drawn = pool.map(_draw_block, repeat(family), blocks, repeat(size))
             parts = list(track(drawn, "drawing patients", len(blocks)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
