@@ -15,6 +15,7 @@ from memobench.detection.poses import Upright
 from memobench.images import Images
 from memobench.measure.counts import limit_of
 from memobench.measure.detector import OwnDetector
+from memobench.measure.findings import led, permuted
 from memobench.measure.measurement import ORDINARY, Ask, Copies, measure_copies, measure_sensitivity
 from memobench.memorization.certainty import Evidence
 from memobench.memorization.decide import Threshold
@@ -44,6 +45,8 @@ class Audited:
         called: (N,) whether each is called a copy of a training image.
         held_out_called: (N,) whether each matches a held-out patient as a copy does, and no training patient better.
         left_out: (N,) whether each is left out of the cleaned set, as matching a patient of either side too well.
+        led: (N,) whether each leads the list of a set that is certain to hold copies, though tau is too strict to call
+            it.
         p_value: (N,) how often a new patient's image matches train as well; None without a holdout.
         null_scores: Real images' best scores against other patients.
         cleaned: ``copy_rate``, ``train_share`` and their like of the cleaned set; empty without a holdout.
@@ -63,6 +66,7 @@ class Audited:
     called: NDArray[np.bool_]
     held_out_called: NDArray[np.bool_]
     left_out: NDArray[np.bool_]
+    led: NDArray[np.bool_]
     p_value: NDArray[np.float64] | None
     null_scores: NDArray[np.float32]
     cleaned: dict[str, Metric]
@@ -112,7 +116,9 @@ def measure_audit(
     limit = min(limit_of(copies.null, copies.pools, tail=CLEAN_TAIL).tau, copies.threshold.tau)
     decisions, alone = copies.decisions, holdout is None
     # of both sides: who matches a held-out patient so is as much a risk, and what is kept is judged fairly
-    left_out = np.maximum(decisions.train_score, decisions.holdout_score) >= limit
+    valid = copies.evidence.shift.exchangeable
+    ahead = led(permuted(metrics) if valid else None, decisions, copies.evidence)
+    left_out = (np.maximum(decisions.train_score, decisions.holdout_score) >= limit) | ahead
     return Audited(
         metrics=metrics,
         threshold=copies.threshold,
@@ -124,6 +130,7 @@ def measure_audit(
         called=copies.calls.called,
         held_out_called=decisions.called & (decisions.side < 0),
         left_out=left_out,
+        led=ahead,
         p_value=None if alone else copies.calls.p_value,
         null_scores=copies.null_scores,
         cleaned={} if alone else _cleaned(copies, ~left_out),

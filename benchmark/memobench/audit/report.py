@@ -90,9 +90,9 @@ def next_steps(result: AuditResult) -> list[str]:
         steps.append("Do not hand these images on, and tell the people named above.")
     if left_out:
         steps.append(
-            f"--clean DIR copies {kept} of the {len(result.images)} images, those that match no real patient more "
-            f"strongly than {100 * (1 - CLEAN_TAIL):.1f}% of new patients do. left_out.csv lists the {left_out} "
-            "others. Then audit the cleaned set: it has to be judged again."
+            f"--clean DIR copies {kept} of the {len(result.images)} images: without those that match a real patient "
+            f"more strongly than {100 * (1 - CLEAN_TAIL):.1f}% of new patients do, or lead the list. left_out.csv "
+            f"lists the {left_out} others. Then audit the cleaned set: it has to be judged again."
         )
     if word != "no copies found":
         steps.append("Look at the strongest matches below with somebody who knows the images.")
@@ -105,7 +105,10 @@ def next_steps(result: AuditResult) -> list[str]:
         steps.append("Keep patients out of the next training: only then can chance be measured.")
     if word == "no copies found":
         steps.append("Look at the strongest matches below once, and keep this report.")
-    steps.append("Hand on the folder public/ with the images, and nothing else of this folder.")
+    if word == "do not release":
+        steps.append("Nothing of this folder goes with images: the audit of the cleaned set makes its own public/.")
+    else:
+        steps.append("Hand on the folder public/ with the images, and nothing else of this folder.")
     return steps
 
 

@@ -450,7 +450,7 @@ def _found(audited: Audited) -> NDArray[np.bool_]:
 
 def _held_back(audited: Audited, called: _Called) -> NDArray[np.int64]:
     """The rows of the images to hold back, the strongest match first."""
-    held = np.flatnonzero(called.copied | called.held_out)
+    held = np.flatnonzero(called.copied | called.held_out | audited.led)
     strength = audited.train_score
     if audited.holdout_score is not None:
         strength = np.maximum(strength, audited.holdout_score)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.measure.decision import Decision, Findings, decide_set
+from memobench.measure.decision import PERMUTED, Decision, Findings, decide_set
 from memobench.memorization.certainty import Evidence, NullScores, evidence_of
 from memobench.memorization.decide import TAIL, Decisions, Threshold
 from memobench.memorization.rates import Pools
@@ -43,12 +43,9 @@ def measured_findings(
     rate, share, patients = metrics["copy_rate"], metrics.get("train_share"), metrics.get("memorized_patients")
     sensitivity = metrics.get("sensitivity", challenge.summary.get("sensitivity"))
     exchangeable = evidence is None or evidence.shift.exchangeable
-    tested = [metrics[name].p_value for name in ("copy_rate", "copy_evidence") if name in metrics]
-    known = [p_value for p_value in tested if p_value is not None]
     findings = Findings(
         images=images,
-        # two looks at the same samples: the smaller p-value counts double (Bonferroni)
-        p_permuted=min(1.0, len(known) * min(known)) if known and exchangeable else None,
+        p_permuted=permuted(metrics) if exchangeable else None,
         rate=(rate.value, rate.value if rate.low is None else rate.low, 1.0 if rate.high is None else rate.high),
         patients=0.0 if patients is None else patients.value,
         share=None if share is None else share.value,
@@ -87,6 +84,30 @@ def measured_findings(
         shifted=None if shift.exchangeable else shift.auc,
         strata=shift.strata,
     )
+
+
+def permuted(metrics: Mapping[str, Metric]) -> float | None:
+    """The p-value of the permutation tests together; None where there is none.
+
+    They are two looks at the same samples, so the smaller p-value counts double (Bonferroni).
+    """
+    tested = [metrics[name].p_value for name in ("copy_rate", "copy_evidence") if name in metrics]
+    known = [p_value for p_value in tested if p_value is not None]
+    return min(1.0, len(known) * min(known)) if known else None
+
+
+def led(p_permuted: float | None, decisions: Decisions, evidence: Evidence) -> NDArray[np.bool_]:
+    """(N,) samples that are not called, but lead the list of a set in which copies are called and certain.
+
+    Tau then lies too far out to name all of them. Where none is called no single one can be named.
+
+    Args:
+        p_permuted: p-value of the permutation tests of the set; None where none is valid.
+        decisions: What each sample matches.
+        evidence: Of the same samples.
+    """
+    called = bool((decisions.called & (decisions.side >= 0)).any())
+    return evidence.leading & (p_permuted is not None and p_permuted < PERMUTED and called)
 
 
 def _pose(counts: Mapping[str, int]) -> str:
@@ -134,7 +155,8 @@ def decided_samples(findings: Findings, decisions: Decisions, evidence: Evidence
         decisions: What each sample matches.
         evidence: The evidence of ``findings``.
     """
-    names = tuple(f"sample {row}" for row in hold_back(decisions, evidence).tolist())
+    more = None if evidence is None else led(findings.p_permuted, decisions, evidence)
+    names = tuple(f"sample {row}" for row in hold_back(decisions, evidence, more).tolist())
     return recorded(decide_set(replace(findings, names=names, where="calls.csv")))
 
 
@@ -180,9 +202,19 @@ def weakest(challenge: DetectorScores) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(shares.items(), key=lambda item: (item[1], item[0])))
 
 
-def hold_back(decisions: Decisions, evidence: Evidence | None = None) -> NDArray[np.int64]:
-    """Rows of the samples that match a real patient of either side as a copy does, or certainly; strongest first."""
+def hold_back(
+    decisions: Decisions, evidence: Evidence | None = None, more: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
+    """Rows of the samples that match a real patient of either side as a copy does, or certainly; strongest first.
+
+    Args:
+        decisions: What each sample matches.
+        evidence: Of the same samples.
+        more: (N,) samples that are held back besides (:func:`led`).
+    """
     chosen = decisions.called.copy()
+    if more is not None:
+        chosen |= more
     if evidence is not None:
         chosen |= evidence.train.certain | evidence.holdout.certain
     strength = np.maximum(decisions.train_score, decisions.holdout_score)

@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from memobench.base.errors import DataError
 from memobench.memorization.decide import Decisions
+from memobench.memorization.leading import leading
 from memobench.memorization.rates import Pools
 from memobench.memorization.shift import Shift
 from memobench.stats.tails import TailFit, fit_tail
@@ -91,6 +92,7 @@ class Evidence:
         holdout: Evidence for copies of holdout: a leak.
         tail: The tail of the null scores.
         shift: Whether train and holdout are exchangeable.
+        leading: (N,) the samples that lead the list where it is certain that there are copies.
         others: Evidence for copies of still other patients whom the generator must not have seen, as those of test and
             dev; None where there are none, or it was not tested (:func:`leak_of`).
     """
@@ -102,6 +104,7 @@ class Evidence:
     holdout: SideEvidence
     tail: TailFit
     shift: Shift
+    leading: NDArray[np.bool_]
     others: SideEvidence | None = None
 
 
@@ -177,7 +180,9 @@ def evidence_of(
             patients=len(np.unique(patient[certain])),
             p_least=float(p_match[on_side].min()) if on_side.any() else 1.0,
         )
-    return Evidence(p_match, adjusted, cluster, sides["train"], sides["holdout"], tail, shift)
+    ratio = len(pools.train) / len(pools.holdout) if len(pools.holdout) else np.inf
+    ahead = leading(score, on_train, cluster, ratio=ratio if shift.exchangeable else np.inf)
+    return Evidence(p_match, adjusted, cluster, sides["train"], sides["holdout"], tail, shift, ahead)
 
 
 def leak_of(
