@@ -15,9 +15,10 @@ import pytest
 from memobench.generator import GENERATORS
 from memobench.provenance import code_digest, source_digest
 from memobench.results import Identity, Metric, Result
+from memobench.submissions.check import decided_of
 from memobench.submissions.older import as_present
 from memobench.submissions.rules import command_of
-from memobench.submissions.scores import decisions_of, p_values_of, recomputed
+from memobench.submissions.scores import claimed_threshold, decisions_of, p_values_of, recomputed
 
 DATA = Path(__file__).parents[1] / "fixtures"
 
@@ -88,6 +89,8 @@ class Forgery:
             result["notes"] = [calls.words] if calls.patients else []
             if "tau" in result["challenge"]["thresholds"]:
                 result["challenge"]["thresholds"]["tau"] = tau
+            shown = Result.model_validate(as_present(result))
+            result["decision"] = decided_of(shown, metrics, arrays, claimed_threshold(result["threshold"])).model_dump()
 
         self.rescore(changed)
         digest = self.json["scores_sha256"]

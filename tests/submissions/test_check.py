@@ -68,7 +68,7 @@ def test_an_edited_decision(forgery: Any) -> None:
 
 def test_an_older_result_cannot_claim_its_decision(forgery: Any) -> None:
     mild = {"word": "no copies found", "sentence": "All is well.", "reasons": []}
-    folder = forgery.edit(lambda value: value["result"].update(verdict="All is well.", decision=mild))
+    folder = forgery.edit(lambda value: value["result"].update(schema_version=2, verdict="All is well.", decision=mild))
     submission = check_submission(folder, practice=True).submission
     assert submission is not None
     assert submission.result.schema_version == 2

@@ -310,14 +310,14 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
     notes = [note.replace(" %", "%") for note in result.notes]  # older versions wrote "5 %"
     if calls.patients and calls.words not in notes:
         problems.append(f"the notes lack what the list of calls is worth: {calls.words}")
-    if result.schema_version >= 3 and result.decision != _decided(result, metrics, scores, claimed):
+    if result.schema_version >= 3 and result.decision != decided_of(result, metrics, scores, claimed):
         problems.append("the decision is not the one that the scores give")
     if abs(result.challenge.thresholds.get("tau", claimed.tau) - claimed.tau) > ROUNDING:
         problems.append("the challenge was judged with another tau")
     return rows, problems
 
 
-def _decided(result: Result, metrics: Mapping[str, Metric], scores: Scores, claimed: Threshold) -> Decided:
+def decided_of(result: Result, metrics: Mapping[str, Metric], scores: Scores, claimed: Threshold) -> Decided:
     """The decision that a result must carry, from its scores."""
     decisions = decisions_of(scores, claimed.tau)
     evidence = evidence_of_scores(decisions, pools_of(scores), scores["null"], claimed, blind="exact" in scores)
