@@ -351,6 +351,7 @@ def measure(
                 "challenge": measured.challenge.model_dump(),
                 "notes": measured.notes,
                 "odd": measured.odd,
+                "shift": None if splits.drawn else dataclasses.asdict(measured.copies.evidence.shift),
             },
         )
         np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
@@ -370,6 +371,7 @@ def _result(
     from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
     from memobench.memorization.decide import Decisions, Threshold
     from memobench.memorization.rates import Pools
+    from memobench.memorization.shift import BY_DESIGN, Shift
 
     identity = stages.identity
     measured = json.loads((measure_path / "metrics.json").read_text())
@@ -386,7 +388,8 @@ def _result(
         decisions = Decisions(**{name: archive[name] for name in Decisions.__dataclass_fields__})
         null = archive["null"]
     pools, limit = Pools.of(splits.train, splits.holdout), Threshold(**measured["threshold"])
-    evidence = evidence_of_scores(decisions, pools, null, limit)
+    shift = Shift(**measured["shift"]) if measured.get("shift") else BY_DESIGN
+    evidence = evidence_of_scores(decisions, pools, null, limit, shift=shift)
     findings = run_findings(
         metrics,
         challenge,

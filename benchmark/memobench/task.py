@@ -92,6 +92,8 @@ class Splits:
         fresh: New patients for the controls that need them.
         digest: SHA-256 over all sides: who stands where, and their pixels.
         notes: What a reader should know about the data (duplicates found, images skipped).
+        drawn: Whether train and holdout are a random draw from one set of patients, so that chance alone tells them
+            apart; else a measurement tests it.
     """
 
     train: Images
@@ -101,6 +103,7 @@ class Splits:
     fresh: Images
     digest: str
     notes: tuple[str, ...] = ()
+    drawn: bool = True
 
     def limited(self, patients: int) -> Splits:
         """These splits with fewer patients in train, and as many in holdout; the other sides stay.
@@ -122,7 +125,7 @@ class Splits:
             sides[name] = images.take(np.isin(images.patients, order[:patients]))
         digest = hashlib.sha256(f"{self.digest} limited to {patients} patients".encode()).hexdigest()
         note = f"only {patients} patients stand in train, and as many in holdout"
-        return replace(self, **sides, digest=digest, notes=(*self.notes, note))
+        return replace(self, train=sides["train"], holdout=sides["holdout"], digest=digest, notes=(*self.notes, note))
 
 
 TASKS: Registry[TaskInfo] = Registry("task", "memobench.tasks", "memobench.tasks")

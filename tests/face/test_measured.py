@@ -57,6 +57,15 @@ def test_own_images_are_a_task_of_their_own(tmp_path: Path) -> None:
     assert (run.folder / "gallery.png").is_file()
 
 
+def test_own_images_that_differ_are_told_and_their_exact_tests_are_not_used(tmp_path: Path) -> None:
+    train, test = _patients(24, 0), _patients(24, 2)
+    holdout = _patients(24, 1) // 4 + 10  # of another scanner: dark and flat
+    words: dict[str, Any] = {"preset": "smoke", "out": tmp_path / "runs", "device": "cpu"}
+    run = memobench.measure(_patients(24, 5), train=train, holdout=holdout, test=test, **words)
+    assert any("Train and held-out patients differ" in reason for reason in run.result.decision.reasons)
+    assert "p-value not valid" in (run.metrics["train_share"].note or "")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

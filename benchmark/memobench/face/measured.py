@@ -226,7 +226,7 @@ def _own(
     nobody_else = sides["test"].take(np.zeros(0, dtype=np.int64))
     digests = json.dumps({side: images.digest for side, images in sides.items()}, sort_keys=True)
     digest = hashlib.sha256(digests.encode()).hexdigest()
-    return Splits(sides["train"], sides["holdout"], sides["test"], None, nobody_else, digest)
+    return Splits(sides["train"], sides["holdout"], sides["test"], None, nobody_else, digest, drawn=False)
 
 
 def _own_task(splits: Splits) -> TaskInfo:

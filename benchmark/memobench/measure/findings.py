@@ -13,7 +13,7 @@ from memobench.measure.decision import PERMUTED, Decision, Findings, decide_set
 from memobench.memorization.certainty import Evidence, NullScores, evidence_of
 from memobench.memorization.decide import TAIL, Decisions, Threshold
 from memobench.memorization.rates import Pools
-from memobench.memorization.shift import Shift
+from memobench.memorization.shift import BY_DESIGN, Shift
 from memobench.results import Decided, DetectorScores, Metric, Origin
 
 # counts of a result that stand there only where they are not 0
@@ -161,7 +161,13 @@ def decided_samples(findings: Findings, decisions: Decisions, evidence: Evidence
 
 
 def evidence_of_scores(
-    decisions: Decisions, pools: Pools, null: NDArray[np.floating], limit: Threshold, *, blind: bool = False
+    decisions: Decisions,
+    pools: Pools,
+    null: NDArray[np.floating],
+    limit: Threshold,
+    *,
+    blind: bool = False,
+    shift: Shift = BY_DESIGN,
 ) -> Evidence:
     """The evidence of a run's samples from its stored scores alone, so that they can be recomputed by others.
 
@@ -169,10 +175,11 @@ def evidence_of_scores(
 
     Args:
         decisions: What each sample matches.
-        pools: Who stands in train and in holdout, which a run draws at random.
+        pools: Who stands in train and in holdout.
         null: The real images' best scores against other patients.
         limit: The threshold.
         blind: Whether the null scores stand in the order of an attack's blind pool.
+        shift: Whether train and holdout are exchangeable; a run draws them at random.
 
     Raises:
         DataError: Too few null scores.
@@ -180,8 +187,7 @@ def evidence_of_scores(
     owners = np.concatenate([pools.train, pools.holdout])
     known = len(owners) == len(null) and not blind
     of_patients = NullScores(null, owners if known else None, min(1.0, limit.tail / (2 * TAIL)))
-    drawn = Shift(exchangeable=True, p_value=1.0, auc=0.5)
-    return evidence_of(decisions, pools, of_patients, limit.tau, shift=drawn)
+    return evidence_of(decisions, pools, of_patients, limit.tau, shift=shift)
 
 
 def recorded(decision: Decision) -> Decided:

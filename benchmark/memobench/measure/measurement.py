@@ -154,7 +154,7 @@ def measure(  # noqa: PLR0913  what is measured, with what
     """
     seed = derive_seed(0, "inference")
     train, holdout = splits.train, splits.holdout
-    ask = Ask(null_images, by_design=True)
+    ask = Ask(null_images, by_design=splits.drawn)
     copies = measure_copies(samples, train, holdout, detector, ask, track=track)
     metrics, notes = dict(copies.metrics), [*copies.notes, *content_notes(copies.blank)]
     planted, more = measure_sensitivity(

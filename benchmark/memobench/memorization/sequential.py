@@ -27,13 +27,12 @@ from memobench.memorization.certainty import NullScores, evidence_of
 from memobench.memorization.decide import Decisions
 from memobench.memorization.evidence import evidence_test, strongest_matches
 from memobench.memorization.rates import Pools, rates, tally
-from memobench.memorization.shift import Shift
+from memobench.memorization.shift import BY_DESIGN
 from memobench.results import Metric
 
 FIRST = 199  # labellings by which looks without anything to see are done
 UNLIKELY = 0.05  # above it they are
 SHARES = 399  # labellings of the rates, whose p-values are not used
-DRAWN = Shift(exchangeable=True, p_value=1.0, auc=0.5)  # train and holdout are a random draw of patients
 
 
 @dataclass(frozen=True)
@@ -137,21 +136,37 @@ def look_at(
     Raises:
         DataError: See :func:`memobench.memorization.rates.tally`.
     """
-    level, pools = spending.level(number), against.pools
-    found = rates(tally(decisions, pools), seed=number, draws=SHARES)
-    evidence = evidence_of(decisions, pools, against.null, against.tau, near=near, shift=DRAWN).train
-    single = min(1.0, 2 * min(evidence.p_set, evidence.p_count))
-    p_value = min(1.0, 2 * min(single, _lead(decisions, pools, number, level)))
+    level = spending.level(number)
+    found = rates(tally(decisions, against.pools), seed=number, draws=SHARES)
+    p_value, patients = weighed(decisions, against, level, number=number, near=near)
     wider = float(stats.norm.isf(level / 2) / stats.norm.isf(0.025))
     return Look(
         number,
         len(decisions.side),
         _widened(found["train_share"], wider, 0.0),
         _widened(found["copy_rate"], wider, -1.0),
-        evidence.patients,
+        patients,
         p_value,
         level,
     )
+
+
+def weighed(
+    decisions: Decisions, against: Against, level: float, *, number: int, near: NDArray[np.int64] | None = None
+) -> tuple[float, int]:
+    """The p-value of a look, and how many training patients are certainly copied.
+
+    Args:
+        decisions: What each of N samples matches.
+        against: What they are weighed against.
+        level: The error that the look may spend; above it the p-value is rough.
+        number: Of the look, from 1.
+        near: (N,) equal for near-identical samples, which count once.
+    """
+    pools = against.pools
+    evidence = evidence_of(decisions, pools, against.null, against.tau, near=near, shift=BY_DESIGN).train
+    single = min(1.0, 2 * min(evidence.p_set, evidence.p_count))
+    return min(1.0, 2 * min(single, _lead(decisions, pools, number, level))), evidence.patients
 
 
 def _lead(decisions: Decisions, pools: Pools, number: int, level: float) -> float:
