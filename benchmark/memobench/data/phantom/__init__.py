@@ -105,8 +105,8 @@ def _draw_many(
     blocks = [scans[i : i + 16] for i in range(0, len(scans), 16)]
     count = min(workers(), len(blocks))
     if count == 1:
-        drawn = map(_draw_block, repeat(family), blocks, repeat(size))
-        parts = list(track(drawn, "drawing patients", len(blocks)))
+        here = map(_draw_block, repeat(family), blocks, repeat(size))
+        parts = list(track(here, "drawing patients", len(blocks)))
         return np.concatenate(parts).astype(np.float32) / np.float32(255)
     # spawn: forking a process in which torch has started threads can hang
     with ProcessPoolExecutor(count, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
