@@ -175,6 +175,84 @@ class DetectorScores(Strict):
     other_scans: int = Field(ge=0)
 
 
+class RegionCall(Strict):
+    """A synthetic image that repeats a region of a real one, as a copy does.
+
+    Attributes:
+        sample: Its number.
+        patient: Whose image it repeats; "" for a held-out patient.
+        image: The row of that image in train; -1 for a held-out one.
+        score: Votes for that image (:mod:`memobench.detection.regions`).
+        p_value: How often an image of a new patient reaches it.
+        certain: Whether chance is excluded.
+        box: First and one past the last pixel of the region along each axis, in the synthetic image as it was compared.
+        source: The same in the real image; empty for a held-out one.
+        share: Share of the image that the region covers.
+    """
+
+    sample: int = Field(ge=0)
+    patient: str
+    image: int = Field(ge=-1)
+    score: Finite
+    p_value: Finite
+    certain: bool
+    box: list[tuple[int, int]]
+    source: list[tuple[int, int]]
+    share: Finite
+
+
+class PartFound(Strict):
+    """How planted parts of one size fared: share of the image, share found, number planted."""
+
+    share: Finite
+    found: Finite
+    count: int = Field(ge=1)
+
+
+class SideFound(Strict):
+    """What speaks for copied regions of one side's patients.
+
+    Attributes:
+        called: Samples that match one at the threshold of a copy.
+        certain: Samples that match one with certainty.
+        patients: Patients among these.
+        groups: ``called`` with near-identical samples and those of one patient counted once.
+        expected: How many of ``groups`` chance gives.
+        p_count: How often chance gives as many.
+        p_single: The smallest adjusted p-value of a match.
+    """
+
+    called: int = Field(ge=0)
+    certain: int = Field(ge=0)
+    patients: int = Field(ge=0)
+    groups: int = Field(ge=0)
+    expected: Finite
+    p_count: Finite
+    p_single: Finite
+
+
+class RegionsFound(Strict):
+    """What was found of copied regions (:mod:`memobench.measure.regions`).
+
+    Attributes:
+        version: Of the search.
+        searched: How many samples were searched.
+        tau: Score from which on a region is called a copy.
+        train: Of training patients.
+        holdout: Of held-out patients.
+        parts: Planted parts, the largest first: what would have been found.
+        calls: The samples that repeat a region, the strongest first.
+    """
+
+    version: str
+    searched: int = Field(ge=0)
+    tau: Finite
+    train: SideFound
+    holdout: SideFound
+    parts: list[PartFound]
+    calls: list[RegionCall]
+
+
 class NetworkCost(Strict):
     """What the training of one network cost, interruptions left out.
 
@@ -226,6 +304,7 @@ class Result(Strict):
         environment: Versions and device.
         seconds: Time per stage, where it was not stored.
         training: Throughput and memory of the fit; None in results of versions that did not measure them.
+        regions: What was found of copied regions; None where they were not searched, as in results of older versions.
         checksum: Of all the rest (:func:`checksum_of`), so that a file edited by hand is noticed; None in results of
             versions that wrote none.
     """
@@ -245,6 +324,7 @@ class Result(Strict):
     environment: dict[str, str]
     seconds: dict[str, Finite]
     training: TrainingCost | None = None
+    regions: RegionsFound | None = None
     checksum: str | None = None
 
 

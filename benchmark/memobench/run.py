@@ -29,7 +29,17 @@ from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES, Features
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, environment
-from memobench.results import DetectorScores, Identity, Metric, Origin, Result, TrainingCost, finished, sealed
+from memobench.results import (
+    DetectorScores,
+    Identity,
+    Metric,
+    Origin,
+    RegionsFound,
+    Result,
+    TrainingCost,
+    finished,
+    sealed,
+)
 from memobench.settings import RunSettings
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
@@ -90,7 +100,8 @@ def carry_out(
     splits = _limited(settings, whole)
     identity = _identity(settings, asked, splits)
     folder = settings.out / identity.run_id
-    if not settings.again and (done := finished(folder, identity, Result, say)):
+    done = finished(folder, identity, Result, say)
+    if not settings.again and done is not None and searched_now(done):
         say("all stages are stored: nothing to do (--fresh does them again)")
         _meet(settings, False)
         return done, folder
@@ -115,6 +126,13 @@ def carry_out(
         with writing_into(settings.out):
             _report(folder, result, splits, sample_path, measure_path)
     return result, folder
+
+
+def searched_now(result: Result) -> bool:
+    """Whether a result's regions were searched by this version; of older ones the samples are measured again."""
+    from memobench.detection.parameters import REGION_VERSION
+
+    return result.regions is not None and result.regions.version == REGION_VERSION
 
 
 def follow(settings: RunSettings) -> None:
@@ -351,13 +369,16 @@ def measure(
                 "challenge": measured.challenge.model_dump(),
                 "notes": measured.notes,
                 "odd": measured.odd,
+                "regions": measured.regions.model_dump(mode="json"),
                 "shift": None if splits.drawn else dataclasses.asdict(measured.copies.evidence.shift),
             },
         )
         np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
         (into / "calls.csv").write_text(calls_csv(measured.copies.calls), encoding="utf-8", newline="")
 
-    return place.store.get("measure", identity.model_dump(mode="json"), write)
+    from memobench.detection.parameters import REGION_VERSION
+
+    return place.store.get("measure", identity.model_dump(mode="json") | {"regions": REGION_VERSION}, write)
 
 
 def _result(
@@ -399,6 +420,7 @@ def _result(
         origin=identity.origin,
         evidence=evidence,
     )
+    regions = RegionsFound.model_validate(measured["regions"])
     origin = [] if identity.origin is None else [identity.origin.words]
     return Result(
         run_id=identity.run_id,
@@ -410,16 +432,18 @@ def _result(
         threshold=measured["threshold"],
         metrics=metrics,
         challenge=challenge,
-        decision=decided_samples(findings, decisions, evidence),
+        decision=decided_samples(findings, decisions, evidence, regions=regions),
         notes=[*origin, *splits.notes, *training["notes"], *measured["notes"]],
         **spent,
         training=None if identity.origin is not None else TrainingCost.model_validate(training["cost"]),
+        regions=regions,
     )
 
 
 def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, measure_path: Path) -> None:
     """Write the run's folder; ``result.json`` comes last, so that where it is, all is."""
     from memobench.report.gallery import draw_gallery
+    from memobench.report.region_gallery import draw_regions, regions_csv
     from memobench.report.sheet import draw_sheet
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -429,6 +453,9 @@ def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, mea
         copy_file(source / name, folder)
     samples = _load_samples(sample_path)
     draw_gallery(folder / "gallery.png", samples, splits, scores, result)
+    if result.regions is not None:
+        (folder / "regions.csv").write_text(regions_csv(result.regions), encoding="utf-8", newline="")
+        draw_regions(folder / "regions.png", samples, splits.train, result.regions)
     draw_sheet(folder / "samples.png", samples, splits.test.pixels, result)
     write_json(folder / "result.json", result.model_dump(mode="json"))
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memobench.measure.decision import TABLE, Findings, Word, decide_set, files_words, not_checked
+from memobench.measure.region_words import RegionFindings
 
 CLEAN = Findings(
     images=300,
@@ -51,6 +52,25 @@ CASES = [
         "5 of the 300 images match training patients as copies do (4 with near-identical images counted once)",
     ),
     (
+        "certain copy of a region",
+        {"regions": RegionFindings(300, certain=2, certain_patients=2, p_single=1e-4), "names": ("7.png",)},
+        STOP,
+        "2 of the 300 images repeat a region of a training patient's image with certainty: chance would give so strong "
+        "a match in about 1 of 10,000 such sets.",
+    ),
+    (
+        "regions of held-out patients seen",
+        {"regions": RegionFindings(300, held_out_called=9, p_held_out=1e-9, held_out_expected=0.3)},
+        STOP,
+        "9 of the 300 images repeat a region of a held-out patient's image as a copy does; chance alone gives",
+    ),
+    (
+        "more copied regions than chance",
+        {"regions": RegionFindings(300, called=9, p_count=1e-9, expected=0.3)},
+        STOP,
+        "9 of the 300 images repeat a region of a training patient's image as closely as a copy; chance alone gives",
+    ),
+    (
         "training patients lead",
         {"p_permuted": 0.001, "rate": (0.05, 0.02, 0.08), "patients": 12.0},
         STOP,
@@ -65,6 +85,14 @@ CASES = [
     ),
     ("called", {"called": 1, "groups": 1}, LOOK, "1 of the 300 images matches a training patient as closely as a copy"),
     ("called of held-out patients", {"held_out_called": 2, "held_out_groups": 2}, LOOK, "match a held-out patient"),
+    ("region called", {"regions": RegionFindings(300, called=1)}, LOOK, "1 of the 300 images repeats a region"),
+    (
+        "region called of held-out patients",
+        {"regions": RegionFindings(300, held_out_called=1)},
+        LOOK,
+        "repeats a region of a held-out patient's image",
+    ),
+    ("regions not searched", {"regions": RegionFindings(0)}, LOOK, "copied regions would stay unseen"),
     ("shifted holdout", {"shifted": 0.9}, LOOK, "--strata site,view"),
     ("other pose", {"pose": "the synthetic images are turned by 90 degrees"}, LOOK, "The synthetic images are turned"),
     ("nothing to compare", {"empty": 4}, LOOK, "4 images have nothing to compare"),
@@ -184,6 +212,19 @@ any_findings = st.builds(
     shifted=st.none() | st.floats(0.5, 1),
     empty=st.integers(0, 3),
     sensitivity=st.none() | st.floats(0, 1),
+    regions=st.none()
+    | st.builds(
+        RegionFindings,
+        images=st.integers(0, 2000),
+        called=st.integers(0, 20),
+        certain=st.integers(0, 5),
+        held_out_called=st.integers(0, 20),
+        held_out_certain=st.integers(0, 5),
+        p_count=p_values,
+        p_held_out=p_values,
+        p_single=p_values,
+        parts=st.just(()) | st.tuples(st.tuples(st.floats(0.01, 0.5), st.floats(0, 1))),
+    ),
 )
 
 

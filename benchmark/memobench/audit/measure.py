@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.audit.remember import RememberingDetector
 from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
+from memobench.base.store import write_json
 from memobench.challenge.planted import planted_count
+from memobench.detection.parameters import REGION_VERSION
 from memobench.detection.poses import Upright
 from memobench.images import Images
 from memobench.measure.counts import limit_of
 from memobench.measure.detector import OwnDetector
 from memobench.measure.findings import led, permuted
-from memobench.measure.measurement import ORDINARY, Ask, Copies, measure_copies, measure_sensitivity
+from memobench.measure.measurement import ORDINARY, Ask, Copies, measure_copies, measure_sensitivity, search_regions
 from memobench.memorization.certainty import Evidence
 from memobench.memorization.decide import Threshold
 from memobench.memorization.rates import rates, tally
 from memobench.quality.measure import measure_quality
-from memobench.results import DetectorScores, Metric
+from memobench.results import DetectorScores, Metric, RegionsFound
 from memobench.task import Splits
 
 QUALITY = 2048  # images of each set on which quality is measured, at most: its intervals compare all pairs many times
@@ -53,6 +59,7 @@ class Audited:
         evidence: How sure single matches are, and whether the sides are exchangeable.
         upright: The images as they were matched, and which of them were turned, inverted or cropped for it.
         blank: (N,) images with nothing to compare, which are matched with nobody.
+        regions: What was found of copied regions.
         notes: What a reader must know.
     """
 
@@ -73,6 +80,7 @@ class Audited:
     evidence: Evidence
     upright: Upright
     blank: NDArray[np.bool_]
+    regions: RegionsFound
     notes: list[str]
 
 
@@ -105,7 +113,8 @@ def measure_audit(
     planted, more = measure_sensitivity(
         copies, splits, detector, planted_count(len(train.shape), ask.null_images), track=track
     )
-    metrics, notes = copies.metrics | more, list(copies.notes)
+    regions, found, said = _regions(copies, train, holdout, detector, ask, track)
+    metrics, notes = copies.metrics | more | found, [*copies.notes, *said]
     if holdout is not None:
         try:
             metrics |= _quality(copies.upright.pixels, train, holdout, detector)
@@ -119,6 +128,7 @@ def measure_audit(
     valid = copies.evidence.shift.exchangeable
     ahead = led(permuted(metrics) if valid else None, decisions, copies.evidence)
     left_out = (np.maximum(decisions.train_score, decisions.holdout_score) >= limit) | ahead
+    left_out[[call.sample for call in regions.calls]] = True
     return Audited(
         metrics=metrics,
         threshold=copies.threshold,
@@ -137,6 +147,7 @@ def measure_audit(
         evidence=copies.evidence,
         upright=copies.upright,
         blank=copies.blank,
+        regions=regions,
         notes=notes,
     )
 
@@ -148,6 +159,32 @@ def _cleaned(copies: Copies, kept: NDArray[np.bool_]) -> dict[str, Metric]:
     decisions = copies.decisions
     rest = replace(decisions, **{name: getattr(decisions, name)[kept] for name in type(decisions).__dataclass_fields__})
     return rates(tally(rest, copies.pools), seed=derive_seed(0, "inference"))
+
+
+def _regions(
+    copies: Copies, train: Images, holdout: Images | None, detector: OwnDetector, ask: Ask, track: Track
+) -> tuple[RegionsFound, dict[str, Metric], list[str]]:
+    """The search of regions, stored beside the matches of a detector that remembers."""
+    if not isinstance(detector, RememberingDetector):
+        return search_regions(copies, train, holdout, strata=ask.strata, track=track)
+    key = {
+        "version": REGION_VERSION,
+        "samples": hashlib.sha256(np.ascontiguousarray(copies.upright.pixels).tobytes()).hexdigest(),
+        "train": train.digest,
+        "holdout": None if holdout is None else holdout.digest,
+        "exchangeable": copies.evidence.shift.exchangeable,
+        "strata": None if ask.strata is None else dict(sorted(ask.strata.of.items())),
+    }
+
+    def write(into: Path, scratch: Path) -> None:
+        found, metrics, notes = search_regions(copies, train, holdout, strata=ask.strata, track=track)
+        values = {name: metric.model_dump(mode="json") for name, metric in metrics.items()}
+        write_json(into / "regions.json", {"found": found.model_dump(mode="json"), "metrics": values, "notes": notes})
+
+    path, _ = detector.store.get("regions", key, write)
+    stored = json.loads((path / "regions.json").read_text(encoding="utf-8"))
+    metrics = {name: Metric.model_validate(values) for name, values in stored["metrics"].items()}
+    return RegionsFound.model_validate(stored["found"]), metrics, stored["notes"]
 
 
 def _planted_from(train: Images, holdout: Images | None) -> Splits:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from memobench.audit.measure import Audited
 from memobench.report.gallery import middle_plane
@@ -41,6 +42,34 @@ def score_plot(audited: Audited) -> bytes:
     FigureCanvasAgg(figure)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=130)
+    return out.getvalue()
+
+
+def boxed_picture(
+    images: tuple[NDArray[np.float32], NDArray[np.float32]],
+    boxes: tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]],
+) -> bytes:
+    """Two images side by side, each with the edge of a box; of volumes, the plane in the middle of the box.
+
+    Args:
+        images: (*S) in [0, 1], a synthetic and a training image.
+        boxes: First and one past the last pixel along each axis, of each.
+    """
+    shown = []
+    for image, box in zip(images, boxes, strict=True):
+        plane, around = (image, box) if image.ndim == 2 else (image[sum(box[0]) // 2], box[1:])
+        zoom = max(1, round(SIDE / plane.shape[0]))
+        large = np.rint(plane.repeat(zoom, axis=0).repeat(zoom, axis=1) * 255).astype(np.uint8)
+        shown.append(Image.fromarray(large).convert("RGB"))
+        (top, bottom), (left, right) = around
+        edge = (left * zoom, top * zoom, right * zoom - 1, bottom * zoom - 1)
+        ImageDraw.Draw(shown[-1]).rectangle(edge, outline=(230, 30, 30), width=2)
+    gap = 4
+    picture = Image.new("RGB", (sum(one.width for one in shown) + gap, shown[0].height), "white")
+    picture.paste(shown[0], (0, 0))
+    picture.paste(shown[1], (shown[0].width + gap, 0))
+    out = io.BytesIO()
+    picture.save(out, format="PNG")
     return out.getvalue()
 
 

@@ -34,6 +34,8 @@ FIGURES = (
     "train_share",
     "false_discovery_rate",
     "sensitivity",
+    "region_copy_rate",
+    "smallest_region",
 )
 HOW = "sha256sum -c files.sha256, run where the images lie; and sha256sum report.json files.sha256"
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from memobench.audit.clean import MARK, plain_cell
 from memobench.audit.measure import CLEAN_TAIL
 from memobench.audit.public import policy_words
-from memobench.audit.results import AuditResult
+from memobench.audit.results import AuditedImage, AuditResult, place_words
 from memobench.report.words import MEMORIZATION, QUALITY, entry_of, shown, shown_interval, shown_value, stem_of
 
 ROWS = (
@@ -27,6 +27,9 @@ ROWS = (
     "sensitivity",
     "copy_rate_corrected",
     "memorized_patients_corrected",
+    "region_copy_rate",
+    "region_patients",
+    "smallest_region",
     "reidentified",
 )
 
@@ -39,13 +42,27 @@ class Pair:
     text: str
 
 
-def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair], *, stages: Path | None = None) -> str:
+@dataclass(frozen=True)
+class Shown:
+    """The pictures of a report.
+
+    Attributes:
+        plot: The score plot as PNG.
+        pairs: The gallery of the strongest matches of whole images.
+        regions: The gallery of copied regions.
+    """
+
+    plot: bytes
+    pairs: Sequence[Pair]
+    regions: Sequence[Pair] = ()
+
+
+def html_report(result: AuditResult, pictures: Shown, *, stages: Path | None = None) -> str:
     """The report as one self-contained page; every text from outside is escaped.
 
     Args:
         result: What was found.
-        plot: The score plot as PNG.
-        pairs: The gallery.
+        pictures: What is shown.
         stages: Where stages stay, which hold the real images; None where they were deleted.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
@@ -75,10 +92,22 @@ def html_report(result: AuditResult, plot: bytes, pairs: Sequence[Pair], *, stag
         policy=policy_words(result.policy),
         further=further_reasons(result),
         stages=None if stages is None else str(stages),
-        plot=base64.b64encode(plot).decode(),
+        plot=base64.b64encode(pictures.plot).decode(),
         plot_text=plot_words(result),
-        pairs=[{"png": base64.b64encode(pair.png).decode(), "text": pair.text} for pair in pairs],
+        pairs=_embedded(pictures.pairs),
+        regions=_embedded(pictures.regions),
+        parts=_parts(result),
     )
+
+
+def _embedded(pairs: Sequence[Pair]) -> list[dict[str, str]]:
+    return [{"png": base64.b64encode(pair.png).decode(), "text": pair.text} for pair in pairs]
+
+
+def _parts(result: AuditResult) -> list[list[str]]:
+    """Planted parts: their share of the image, and how many of them are found."""
+    found = result.regions
+    return [] if found is None else [[shown(one.share, "percent"), shown(one.found, "percent")] for one in found.parts]
 
 
 def next_steps(result: AuditResult) -> list[str]:
@@ -136,7 +165,10 @@ def images_csv(result: AuditResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["image", "score", "p_value", "copy_of", "matched_training_image", "held_out", "left_out", "remark", MARK]
+        [
+            *("image", "score", "p_value", "copy_of", "matched_training_image", "held_out", "left_out", "remark"),
+            *("region_of", "region_image", "region_score", "region_share", "region", "region_in_training_image", MARK),
+        ]
     )
     for image in sorted(result.images, key=lambda one: -one.strength):
         score = "" if image.score is None else f"{image.score:.4f}"
@@ -146,7 +178,23 @@ def images_csv(result: AuditResult) -> str:
                 *(plain_cell(image.name), score, p_value),
                 *(plain_cell(image.copy_of or ""), plain_cell(image.match or "")),
                 *("yes" if image.held_out else "", plain_cell(image.left_out or "")),
-                *("nothing to compare" if image.blank else f"matched {image.pose}" if image.pose else "", ""),
+                "nothing to compare" if image.blank else f"matched {image.pose}" if image.pose else "",
+                *(*_region_cells(image), ""),
             ]
         )
     return text.getvalue()
+
+
+def _region_cells(image: AuditedImage) -> list[str]:
+    """The region that an image repeats: of whom, which image, how strongly, how much, where in either image."""
+    region = image.region
+    if region is None:
+        return [""] * 6
+    return [
+        plain_cell(region.copy_of or "held-out patient"),
+        plain_cell(region.match or ""),
+        f"{region.score:.4f}",
+        f"{region.share:.4f}",
+        region.place,
+        place_words(region.source) if region.source else "",
+    ]

@@ -7,15 +7,46 @@ All of it names real patients and files, so it is confidential and says so; what
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
 from memobench.measure.decision import Findings, planted_words
-from memobench.results import Decided, DetectorScores, Finite, Metric, Strict
+from memobench.measure.region_words import UNSEEN, parts_words
+from memobench.results import Decided, DetectorScores, Finite, Metric, RegionsFound, Strict
 
 AUDIT_VERSION = 2
 CONFIDENTIAL = "CONFIDENTIAL: names real patients and files; do not hand on (what may be handed on stands in public/)"
+
+
+class AuditedRegion(Strict):
+    """The region of a real image that a synthetic image repeats.
+
+    Attributes:
+        copy_of: The training patient; None for a held-out patient.
+        match: That patient's image; None for a held-out one.
+        score: Votes for it.
+        p_value: How often an image of a new patient reaches it.
+        certain: Whether chance is excluded.
+        box: First and one past the last pixel along each axis, in the synthetic image as it was compared.
+        source: The same in the training image; empty for a held-out one.
+        share: Share of the image.
+    """
+
+    copy_of: str | None
+    match: str | None
+    score: Finite
+    p_value: Finite
+    certain: bool
+    box: list[tuple[int, int]]
+    source: list[tuple[int, int]]
+    share: Finite
+
+    @property
+    def place(self) -> str:
+        """Where it lies in the synthetic image, in words: "rows 0 to 31, columns 8 to 63"."""
+        return place_words(self.box)
 
 
 class AuditedImage(Strict):
@@ -30,6 +61,7 @@ class AuditedImage(Strict):
         held_out: Whether it matches a held-out patient as a copy does, and no training patient better.
         left_out: Why it is left out of the cleaned set; None where it is kept.
         blank: Whether there is nothing to compare: it is even or nearly all border, and was matched with nobody.
+        region: The region of a training patient's image that it repeats; None where it repeats none.
         pose: How it was changed before it was matched ("turned by 90 degrees"); "" where it was not.
     """
 
@@ -42,6 +74,7 @@ class AuditedImage(Strict):
     left_out: str | None
     blank: bool = False
     pose: str = ""
+    region: AuditedRegion | None = None
 
     @property
     def strength(self) -> float:
@@ -89,6 +122,7 @@ class AuditResult(Strict):
         images: One line for each synthetic image, in their order.
         affected: Training patients copied, the most often copied first.
         duplicates: Synthetic images that are pixel for pixel equal to another one.
+        regions: What was found of copied regions; None in audits of versions that did not search them.
         carriers: Synthetic files that carry a real patient's id or a real file's name, and where: "name" or "header".
         unreadable: Files that were passed over, with the reason.
         notes: What a reader must know.
@@ -114,6 +148,7 @@ class AuditResult(Strict):
     images: list[AuditedImage] = Field(min_length=1)
     affected: list[AffectedPatient]
     duplicates: int = Field(ge=0)
+    regions: RegionsFound | None = None
     carriers: dict[str, str]
     unreadable: list[tuple[str, str]]
     notes: list[str]
@@ -124,6 +159,16 @@ class AuditResult(Strict):
     def verdict(self) -> str:
         """The decision's sentence, under the name that it had in version 1."""
         return self.decision.sentence
+
+
+def place_words(box: Sequence[tuple[int, int]]) -> str:
+    """A box in words.
+
+    >>> place_words([(0, 32), (8, 64)])
+    'rows 0 to 31, columns 8 to 63'
+    """
+    names = ("planes", "rows", "columns")[-len(box) :]
+    return ", ".join(f"{name} {first} to {last - 1}" for name, (first, last) in zip(names, box, strict=True))
 
 
 def guarantee_words(findings: Findings, patients_known: bool) -> str:
@@ -153,4 +198,6 @@ def guarantee_words(findings: Findings, patients_known: bool) -> str:
             "images, intervals are too narrow and other scans of one patient may pass as chance matches."
         )
     parts.append(planted_words(findings))
+    if findings.regions is not None and findings.regions.images:
+        parts.append(f"Parts of the images were searched too. {parts_words(findings.regions.parts)} {UNSEEN}")
     return " ".join(parts)

@@ -32,12 +32,19 @@ from memobench.audit.carriers import RealNames, carriers, people_of
 from memobench.audit.clean import LIST as LEFT_OUT
 from memobench.audit.clean import Cleaned, Sorted, check_target, left_out_csv, sort_files, write_clean
 from memobench.audit.measure import Audited, measure_audit
-from memobench.audit.plots import pair_picture, score_plot
+from memobench.audit.plots import boxed_picture, pair_picture, score_plot
 from memobench.audit.policy import Policy, read_policy, refusals, unmet
 from memobench.audit.public import Public, public_files, sha256_of
 from memobench.audit.remember import RememberingDetector
-from memobench.audit.report import Pair, html_report, images_csv
-from memobench.audit.results import AffectedPatient, AuditedImage, AuditResult, PolicyOutcome, guarantee_words
+from memobench.audit.report import Pair, Shown, html_report, images_csv
+from memobench.audit.results import (
+    AffectedPatient,
+    AuditedImage,
+    AuditedRegion,
+    AuditResult,
+    PolicyOutcome,
+    guarantee_words,
+)
 from memobench.audit.settings import AuditSettings
 from memobench.audit.strata import strata_of
 from memobench.base.clock import Clock, rounded
@@ -60,6 +67,7 @@ from memobench.images import Images, content_digests
 from memobench.measure.decision import Findings, decide_set
 from memobench.measure.findings import measured_findings, recorded
 from memobench.measure.measurement import Ask
+from memobench.measure.region_words import region_findings, region_rows
 from memobench.provenance import environment
 from memobench.report.gallery import strongest
 from memobench.stats.strata import Strata
@@ -348,7 +356,8 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
     with clock("report"):
         result, findings = _result(sides, audited, replace(asked, device=device), clock.seconds, name)
         pairs = _pairs(sides, audited, result, detector)
-        html = html_report(result, score_plot(audited), pairs, stages=asked.kept)
+        shown_parts = Shown(score_plot(audited), pairs, _region_pairs(sides, audited, result))
+        html = html_report(result, shown_parts, stages=asked.kept)
     return AuditReport(result, html, findings)
 
 
@@ -432,6 +441,7 @@ def _result(
         challenge=audited.challenge,
         cleaned=audited.cleaned,
         images=_images(sides, audited, called),
+        regions=audited.regions,
         affected=affected,
         duplicates=len(contents) - len(set(contents)),
         carriers=dict(sides.carriers),
@@ -454,13 +464,15 @@ def _held_back(audited: Audited, called: _Called) -> NDArray[np.int64]:
     strength = audited.train_score
     if audited.holdout_score is not None:
         strength = np.maximum(strength, audited.holdout_score)
-    return np.asarray(held[np.argsort(-strength[held], kind="stable")])
+    ordered = held[np.argsort(-strength[held], kind="stable")].tolist()
+    return np.array(list(dict.fromkeys([*ordered, *region_rows(audited.regions)])), dtype=np.int64)
 
 
 def _images(sides: _Sides, audited: Audited, called: _Called) -> list[AuditedImage]:
     """The list: a row for each synthetic image."""
     matched, found = sides.train.patients[audited.train_index], _found(audited)
     reasons = _reasons(sides, audited, called.copied, called.held_out)
+    regions = _audited_regions(sides, audited)
     return [
         AuditedImage(
             name=sides.names[k],
@@ -472,6 +484,7 @@ def _images(sides: _Sides, audited: Audited, called: _Called) -> list[AuditedIma
             left_out=reasons[k],
             blank=bool(audited.blank[k]),
             pose=change.words if (change := audited.upright.changed[k]) is not None else "",
+            region=regions.get(k),
         )
         for k in range(len(sides.synthetic))
     ]
@@ -516,6 +529,7 @@ def _findings(sides: _Sides, audited: Audited, asked: _Asked, called: _Called, h
         carriers=len(sides.carriers),
         pose=_pose_words(sides, audited),
         empty=int(audited.blank.sum()),
+        regions=region_findings(audited.regions, set(np.flatnonzero(called.copied | called.held_out).tolist())),
     )
 
 
@@ -529,16 +543,32 @@ def _judged(findings: Findings, policy: Policy | None, patients: int) -> tuple[F
     return findings, PolicyOutcome(passed=not reasons, reasons=reasons, limits=limits)
 
 
+def _audited_regions(sides: _Sides, audited: Audited) -> dict[int, AuditedRegion]:
+    """By number of the synthetic image, the region that it repeats."""
+    return {
+        call.sample: AuditedRegion(
+            copy_of=call.patient if call.image >= 0 else None,
+            match=sides.train_names[call.image] if call.image >= 0 else None,
+            **call.model_dump(include={"score", "p_value", "certain", "box", "source", "share"}),
+        )
+        for call in audited.regions.calls
+    }
+
+
 def _reasons(
     sides: _Sides, audited: Audited, copied: NDArray[np.bool_], held_out: NDArray[np.bool_]
 ) -> list[str | None]:
     """Why each image is left out of the cleaned set; None where it is kept."""
     reasons: list[str | None] = []
+    regions = _audited_regions(sides, audited)
     for k in range(len(sides.synthetic)):
         carried = [sides.carriers[file] for file in (sides.files[k] if sides.files else ()) if file in sides.carriers]
+        region = regions.get(k)
         if copied[k]:
             reasons.append(f"copy of patient {sides.train.patients[audited.train_index[k]]}")
-        elif held_out[k]:
+        elif region is not None and region.copy_of is not None:
+            reasons.append(f"a region repeats patient {region.copy_of}")
+        elif held_out[k] or region is not None:
             reasons.append("matches a held-out patient as a copy does")
         elif audited.left_out[k]:
             reasons.append("too similar to a real image")
@@ -590,6 +620,29 @@ def _pairs(sides: _Sides, audited: Audited, result: AuditResult, detector: Detec
         pose = f" (shown {image.pose})" if image.pose else ""
         text = f"{image.name}{pose} and {image.match}: score {image.strength:.2f}, {word}"
         pairs.append(Pair(pair_picture(np.asarray(query), overlay(detector, query, real)), text))
+    return pairs
+
+
+def _region_pairs(sides: _Sides, audited: Audited, result: AuditResult) -> list[Pair]:
+    """The strongest copied regions, one for each patient, each with its box in both images."""
+    pairs: list[Pair] = []
+    seen: set[str] = set()
+    for call in audited.regions.calls:
+        if call.image < 0 or call.patient in seen or len(pairs) == PAIRS:
+            continue
+        seen.add(call.patient)
+        image = result.images[call.sample]
+        if image.region is None:
+            continue
+        text = (
+            f"{image.name} ({image.region.place}; {100 * call.share:.0f}% of the image) and {image.region.match}: "
+            f"score {call.score:.2f}, {'certain' if call.certain else 'not certain'}"
+        )
+        made, real = (
+            np.asarray(audited.upright.pixels[call.sample]),
+            np.asarray(sides.train.pixels[call.image]),
+        )
+        pairs.append(Pair(boxed_picture((made, real), (call.box, call.source)), text))
     return pairs
 
 

@@ -4,9 +4,18 @@
 "Review": an image is called a copy, the set leans towards the training patients, or something is odd about the sets.
 "No copies found": none of these. Then the sentence says what could not have been seen.
 
-Five tests may convict, and together they do so wrongly in at most 5% of sets without copies: the two exact permutation
-tests share 2%, the count of training matches and the count of held-out matches take 1% each, and the single matches of
-both sides share 1% (Holm 1979), as :mod:`memobench.memorization.certainty` computes them.
+The tests that may convict do so wrongly, together, in at most 5% of sets without copies:
+
+| test | regions searched | whole images alone |
+|---|---|---|
+| exact permutation tests, two, with regions three (Bonferroni) | 2% | 2% |
+| number of training matches, number of held-out matches, each | 0.375% | 1% |
+| the same two of regions, each | 0.375% | |
+| single matches of both sides (Holm 1979) | 1% | 1% |
+| single matches of regions, of both sides (Holm 1979) | 0.5% | |
+
+as :mod:`memobench.memorization.certainty` and :mod:`memobench.measure.regions` compute them. Results of versions that
+searched no regions keep the last column.
 """
 
 from __future__ import annotations
@@ -15,11 +24,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from memobench.measure.region_words import RegionFindings, parts_words
+
 Word = Literal["no copies found", "review", "do not release"]
 
-PERMUTED = 0.02  # of the two permutation tests together
+PERMUTED = 0.02  # of the two permutation tests together, or of the three where regions were searched
 PERMUTED_WEAK = 0.001  # the same where no image matches a training patient better than 95% of new patients' images
-COUNTED = 0.01  # of each count
+COUNTED = 0.01  # of each of two counts, where regions were not searched,
+COUNTED_OF_FOUR = 0.00375  # and of each of four, where they were
 SURE = 0.05  # below it a p-value is a reason to look
 TOO_LITTLE = 0.25  # where a greater share of copies than this is not excluded, too little is known
 LEAST_SENSITIVITY = 0.75  # a detector that finds fewer planted copies than this is blind to too much
@@ -72,6 +84,7 @@ class Findings:
         real: Whether the patients are real people.
         elsewhere: What the generator was declared to be trained on instead of these training images, "" for nothing;
             None where it learned from these.
+        regions: What is known of copied regions; None where they were not searched.
     """
 
     images: int
@@ -111,11 +124,23 @@ class Findings:
     noun: str = "image"
     real: bool = True
     elsewhere: str | None = None
+    regions: RegionFindings | None = None
 
     @property
     def all_called(self) -> int:
-        """Images that match a real patient of either side at the threshold of a copy, or certainly."""
-        return max(self.called, self.certain, self.exact) + max(self.held_out_called, self.held_out_certain)
+        """Images that match a real patient of either side at the threshold of a copy, or certainly, all or a region."""
+        whole = max(self.called, self.certain, self.exact) + max(self.held_out_called, self.held_out_certain)
+        return whole + self.parts.further
+
+    @property
+    def parts(self) -> RegionFindings:
+        """What is known of regions; nothing where they were not searched."""
+        return RegionFindings(0) if self.regions is None else self.regions
+
+    @property
+    def counted(self) -> float:
+        """Below which the p-value of a count convicts."""
+        return COUNTED if self.regions is None else COUNTED_OF_FOUR
 
     @property
     def most(self) -> float:
@@ -182,6 +207,13 @@ def decide_set(findings: Findings) -> Decision:
 
 def not_checked(findings: Findings) -> str:
     """What the detector cannot see: the kinds of planted copies that it misses most often, with their figures."""
+    whole = _whole_not_checked(findings)
+    if findings.regions is None:  # of versions that did not search them
+        return whole
+    return f"{whole} {parts_words(findings.regions.parts)}"
+
+
+def _whole_not_checked(findings: Findings) -> str:
     if findings.sensitivity is None:
         return "What share of changed copies the detector finds was not measured here."
     missed = [(kind, share) for kind, share in findings.weakest if share < UNDER][:3]
@@ -358,7 +390,8 @@ def _leads(findings: Findings) -> bool:
     """
     if findings.p_permuted is None:
         return False
-    return findings.p_permuted < (PERMUTED if findings.p_closest < SURE else PERMUTED_WEAK)
+    strong = findings.p_closest < SURE or findings.parts.called > 0 or findings.parts.certain > 0
+    return findings.p_permuted < (PERMUTED if strong else PERMUTED_WEAK)
 
 
 def _led(findings: Findings) -> str:
@@ -374,6 +407,45 @@ def _led(findings: Findings) -> str:
     return (
         f"The strongest matches are with training patients more often than chance gives ({chance}); up to "
         f"{percent(findings.most)} of the {_count(findings.images, findings.noun)} are copies."
+    )
+
+
+def _region(findings: Findings, number: int, whose: str) -> str:
+    repeat = "repeats" if number == 1 else "repeat"
+    return f"{number} of the {_count(findings.parts.images, findings.noun)} {repeat} a region of {whose}'s image"
+
+
+def _certain_region(findings: Findings) -> str:
+    parts = findings.parts
+    whose = "a training patient"
+    return (
+        f"{_region(findings, parts.certain, whose)} with certainty: chance would give so strong a match "
+        f"{_seldom(parts.p_single)}."
+    )
+
+
+def _leaked_region(findings: Findings) -> str:
+    parts = findings.parts
+    number = max(parts.held_out_called, parts.held_out_certain)
+    return (
+        f"The generator has seen the held-out patients: {_region(findings, number, 'a held-out patient')} as a copy "
+        f"does{_by_chance(number, parts.held_out_expected)} Ask who trained it which patients it saw."
+    )
+
+
+def _region_called(findings: Findings) -> str:
+    parts = findings.parts
+    return (
+        f"{_region(findings, parts.called, 'a training patient')} as closely as a copy"
+        f"{_by_chance(parts.called, parts.expected)}"
+    )
+
+
+def _held_out_region_called(findings: Findings) -> str:
+    parts = findings.parts
+    return (
+        f"{_region(findings, parts.held_out_called, 'a held-out patient')} as closely as a copy"
+        f"{_by_chance(parts.held_out_called, parts.held_out_expected)}"
     )
 
 
@@ -455,10 +527,25 @@ TABLE: tuple[Row, ...] = (
     Row(
         "held-out patients seen",
         "do not release",
-        lambda f: f.held_out_certain > 0 or (f.p_held_out < COUNTED and f.held_out_called > 0),
+        lambda f: f.held_out_certain > 0 or (f.p_held_out < f.counted and f.held_out_called > 0),
         _leak,
     ),
-    Row("more copies than chance", "do not release", lambda f: f.p_count < COUNTED and f.called > 0, _more_than_chance),
+    Row(
+        "more copies than chance", "do not release", lambda f: f.p_count < f.counted and f.called > 0, _more_than_chance
+    ),
+    Row("certain copy of a region", "do not release", lambda f: f.parts.certain > 0, _certain_region),
+    Row(
+        "regions of held-out patients seen",
+        "do not release",
+        lambda f: f.parts.held_out_certain > 0 or (f.parts.p_held_out < f.counted and f.parts.held_out_called > 0),
+        _leaked_region,
+    ),
+    Row(
+        "more copied regions than chance",
+        "do not release",
+        lambda f: f.parts.p_count < f.counted and f.parts.called > 0,
+        _region_called,
+    ),
     Row("training patients lead", "do not release", _leads, _led),
     Row(
         "preset smoke",
@@ -472,6 +559,14 @@ TABLE: tuple[Row, ...] = (
     Row("trained elsewhere", "review", lambda f: f.elsewhere is not None, _elsewhere),
     Row("called", "review", lambda f: f.called > 0, _called),
     Row("called of held-out patients", "review", lambda f: f.held_out_called > 0, _held_out_called),
+    Row("region called", "review", lambda f: f.parts.called > 0, _region_called),
+    Row("region called of held-out patients", "review", lambda f: f.parts.held_out_called > 0, _held_out_region_called),
+    Row(
+        "regions not searched",
+        "review",
+        lambda f: f.regions is not None and not f.regions.images,
+        lambda f: "Parts of images were not searched, so copied regions would stay unseen; the notes say why.",
+    ),
     Row("shifted holdout", "review", lambda f: f.shifted is not None, _shift),
     Row("other pose", "review", lambda f: bool(f.pose), lambda f: f"{f.pose[:1].upper()}{f.pose[1:].rstrip('.')}."),
     Row("nothing to compare", "review", lambda f: f.empty > 0, _empty),

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.measure.decision import PERMUTED, Decision, Findings, decide_set
+from memobench.measure.region_words import region_findings, region_rows
 from memobench.memorization.certainty import Evidence, NullScores, evidence_of
 from memobench.memorization.decide import TAIL, Decisions, Threshold
 from memobench.memorization.rates import Pools
 from memobench.memorization.shift import BY_DESIGN, Shift
-from memobench.results import Decided, DetectorScores, Metric, Origin
+from memobench.results import Decided, DetectorScores, Metric, Origin, RegionsFound
 
 # counts of a result that stand there only where they are not 0
+TESTED = ("copy_rate", "copy_evidence", "region_copy_rate")  # by permutation of patients
 POSED, EMPTY, STRANGE = "samples_in_another_pose", "samples_with_nothing_to_compare", "samples_unlike_any"
 
 
@@ -89,9 +91,10 @@ def measured_findings(
 def permuted(metrics: Mapping[str, Metric]) -> float | None:
     """The p-value of the permutation tests together; None where there is none.
 
-    They are two looks at the same samples, so the smaller p-value counts double (Bonferroni).
+    They are two looks at the same samples, three where regions were searched, so the smallest p-value counts so many
+    times (Bonferroni).
     """
-    tested = [metrics[name].p_value for name in ("copy_rate", "copy_evidence") if name in metrics]
+    tested = [metrics[name].p_value for name in TESTED if name in metrics]
     known = [p_value for p_value in tested if p_value is not None]
     return min(1.0, len(known) * min(known)) if known else None
 
@@ -147,16 +150,22 @@ def run_findings(  # noqa: PLR0913  what is known of a run, each by its name
     return replace(findings, preset=preset, noun="sample", real=data != "phantom", elsewhere=elsewhere)
 
 
-def decided_samples(findings: Findings, decisions: Decisions, evidence: Evidence | None = None) -> Decided:
+def decided_samples(
+    findings: Findings, decisions: Decisions, evidence: Evidence | None = None, *, regions: RegionsFound | None = None
+) -> Decided:
     """The decision on a run's samples, with the samples to hold back by their number.
 
     Args:
         findings: From :func:`run_findings`.
         decisions: What each sample matches.
         evidence: The evidence of ``findings``.
+        regions: What was found of copied regions; None where they were not searched.
     """
     more = None if evidence is None else led(findings.p_permuted, decisions, evidence)
-    names = tuple(f"sample {row}" for row in hold_back(decisions, evidence, more).tolist())
+    held = hold_back(decisions, evidence, more).tolist()
+    if regions is not None:
+        findings = replace(findings, regions=region_findings(regions, set(held)))
+    names = tuple(f"sample {row}" for row in dict.fromkeys([*held, *region_rows(regions)]))
     return recorded(decide_set(replace(findings, names=names, where="calls.csv")))
 
 

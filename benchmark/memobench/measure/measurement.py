@@ -29,6 +29,7 @@ from memobench.measure.alone import match_alone
 from memobench.measure.counts import Answers, Counts, count_copies, limit_of
 from memobench.measure.detector import OwnDetector
 from memobench.measure.findings import EMPTY, POSED, STRANGE
+from memobench.measure.regions import NOT_SEARCHED, UNSEARCHED, Known, measure_regions, recorded_regions
 from memobench.memorization.certainty import Further, NullScores, SideEvidence, leak_of
 from memobench.memorization.counted import with_sensitivity
 from memobench.memorization.membership import membership
@@ -40,7 +41,7 @@ from memobench.memorization.repeats import repeats
 from memobench.memorization.shift import BY_DESIGN, Shift, Side, exchangeability
 from memobench.neighbours.nearest import nearest
 from memobench.quality.measure import measure_distances, measure_quality
-from memobench.results import DetectorScores, Metric
+from memobench.results import DetectorScores, Metric, RegionsFound
 from memobench.stats.strata import Strata
 from memobench.task import Splits
 
@@ -104,6 +105,7 @@ class Measured:
         challenge: Planted copies through the same detector with the same tau.
         deviations: Of ``fd_ssl``, to compare it with other runs'; nothing where it was not measured.
         notes: What a reader must know.
+        regions: What was copied of regions.
     """
 
     metrics: dict[str, Metric]
@@ -111,6 +113,7 @@ class Measured:
     challenge: DetectorScores
     deviations: dict[str, NDArray[np.float64]]
     notes: list[str]
+    regions: RegionsFound
 
     @property
     def odd(self) -> dict[str, int]:
@@ -162,6 +165,10 @@ def measure(  # noqa: PLR0913  what is measured, with what
     )
     metrics |= more
 
+    regions, found, said = search_regions(copies, train, holdout, track=track)
+    metrics |= found
+    notes += said
+
     # other scores
     try:
         metrics |= _published(samples, splits, detector, seed)
@@ -185,7 +192,7 @@ def measure(  # noqa: PLR0913  what is measured, with what
         metrics |= quality
     except DataError as error:  # what is known of copies holds for a single sample too
         notes.append(f"quality was not measured: {error}")
-    return Measured(metrics, copies, planted, deviations, notes)
+    return Measured(metrics, copies, planted, deviations, notes, regions)
 
 
 def measure_copies(
@@ -233,6 +240,29 @@ def measure_copies(
         metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
         notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
     return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, upright=seen, blank=blank, notes=notes)
+
+
+def search_regions(
+    copies: Copies, train: Images, holdout: Images | None, *, strata: Strata | None = None, track: Track = silent
+) -> tuple[RegionsFound, dict[str, Metric], list[str]]:
+    """The regions that samples repeat, beside what was found of whole images.
+
+    Args:
+        copies: What was found of whole images.
+        train: The images that may have been copied.
+        holdout: The decoys; None where there are none.
+        strata: Within what they are exchangeable; None for everywhere.
+        track: Shows progress.
+
+    Returns:
+        What was found, its metrics and notes; nothing but a note where there is too little to search.
+    """
+    known = Known(copies.evidence.shift, strata, copies.blank)
+    try:
+        regions = measure_regions(copies.upright.pixels, train, holdout, known, track=track)
+    except DataError as error:
+        return UNSEARCHED, {}, [NOT_SEARCHED.format(reason=error)]
+    return recorded_regions(regions, train), regions.metrics, regions.notes
 
 
 def _leak(

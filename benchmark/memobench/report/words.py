@@ -30,6 +30,11 @@ MEMORIZATION = {
     "sensitivity": Entry("sensitivity", "share of planted, changed copies that this detector finds here", "percent"),
     "copy_rate_corrected": Entry("copy rate, corrected", "copy rate over sensitivity: missed copies added", "percent"),
     "memorized_patients_corrected": Entry("patients, corrected", "memorized patients, missed copies added", "count"),
+    "region_copy_rate": Entry(
+        "region copy rate", "share of samples that repeat a region of a training patient's image, or all", "percent"
+    ),
+    "region_patients": Entry("patients by region", "training patients of whom a region is repeated", "count"),
+    "smallest_region": Entry("smallest region", "share of the image that is found in 80% of planted cases", "percent"),
     "reidentified": Entry("re-identified", "of the copies, share that finds the patient's other scan too", "percent"),
 }
 OTHER = {
@@ -59,7 +64,15 @@ QUALITY = {
     "coverage": Entry("coverage", "share of real images with a sample close by", "percent"),
     "ms_ssim": Entry("MS-SSIM", "likeness between samples: above the null means too little variety", "number"),
 }
-COUNTS = ("copy_rate", "copy_rate_corrected", "memorized_patients", "memorized_patients_corrected", "memorized_rate")
+COUNTS = (
+    "copy_rate",
+    "copy_rate_corrected",
+    "memorized_patients",
+    "memorized_patients_corrected",
+    "memorized_rate",
+    "region_copy_rate",
+    "region_patients",
+)
 SURE = 0.05  # p-values below it count as evidence
 
 

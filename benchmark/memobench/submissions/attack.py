@@ -193,6 +193,7 @@ def _result(target: Result, measured: Attacked, device: str, seconds: dict[str, 
             "environment": environment(device_of(device)),
             "seconds": rounded(seconds),
             "training": None,
+            "regions": None,  # parts are searched by the task's own detector alone
         }
     )
 

@@ -330,7 +330,7 @@ def decided_of(result: Result, metrics: Mapping[str, Metric], scores: Scores, cl
         origin=result.identity.origin,
         evidence=evidence,
     )
-    return decided_samples(found, decisions, evidence)
+    return decided_samples(found, decisions, evidence, regions=result.regions)
 
 
 def fixed_problems(result: Result, scores: Scores, claimed: Threshold) -> list[str]:

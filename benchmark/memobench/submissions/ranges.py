@@ -55,6 +55,9 @@ SPANS: Mapping[str, Span] = {
     "false_discovery_rate": _share("lower"),
     "reidentified": _share("lower"),
     "sensitivity": _share("higher"),
+    "region_copy_rate": _DIFFERENCE,
+    "region_patients": _ANY,
+    "smallest_region": _share("lower"),
     # other scores
     "authenticity": _share("null"),
     "authenticity_of_holdout": _share("null"),

@@ -22,7 +22,8 @@ from memobench.data.splits import load_splits
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES
 from memobench.measure.attack import knowing
-from memobench.results import Metric
+from memobench.measure.regions import METRICS as REGIONS
+from memobench.results import Metric, RegionsFound
 from memobench.run import run
 from memobench.settings import RunSettings
 from memobench.submissions.check import Checked, attacked, check_submission
@@ -134,6 +135,7 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
     rows += _tau_again(submission.result.threshold["tau"], measured.copies.threshold.tau, measured.copies.null_scores)
     for name in ("side", "called"):
         rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
+    rows += _regions_again(submission.result.regions, measured.regions, len(pixels))
     # what was claimed beyond what samples can show needs the fitted generator
     loose = {*submission.result.metrics} - {*measured.metrics}
     problems = [
@@ -186,8 +188,23 @@ def _attacked_again(
 
 
 def _asked_for(found: dict[str, Metric], claimed: dict[str, Metric]) -> dict[str, Metric]:
-    """Without leaked patients where an older result does not count them; the leak test looks for them in any case."""
-    return {name: metric for name, metric in found.items() if name != "leaked_patients" or name in claimed}
+    """Without what older results do not hold: leaked patients, whom the leak test looks for anyway, and regions."""
+    newer = {"leaked_patients", *REGIONS}
+    return {name: metric for name, metric in found.items() if name not in newer or name in claimed}
+
+
+def _regions_again(claimed: RegionsFound | None, found: RegionsFound, count: int) -> list[Difference]:
+    """Which samples repeat a region, as claimed and as found; nothing where an older result does not say."""
+    if claimed is None:
+        return []
+    called = []
+    for one in (claimed, found):
+        held = np.zeros(count, dtype=np.int8)
+        for call in one.calls:
+            if call.sample < count:
+                held[call.sample] = 1 if call.image >= 0 else -1
+        called.append(held)
+    return [_share("samples with the same region", *called)]
 
 
 def _share(name: str, claimed: NDArray[np.generic], found: NDArray[np.generic]) -> Difference:

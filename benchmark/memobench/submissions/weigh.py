@@ -59,7 +59,7 @@ def weigh(result: Result, scores: Mapping[str, NDArray[Any]]) -> Weighed:
     )
     held_out = decisions.called & (decisions.side < 0)
     return Weighed(
-        decision=decided_samples(findings, decisions, evidence),
+        decision=decided_samples(findings, decisions, evidence, regions=result.regions),
         p_copies=min(1.0, 2 * min(evidence.train.p_set, evidence.train.p_count)),
         p_leak=min(1.0, 2 * min(evidence.holdout.p_set, evidence.holdout.p_count)),
         leaked=len(np.unique(pools.holdout[decisions.holdout_index[held_out]])),

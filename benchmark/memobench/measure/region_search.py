@@ -1,0 +1,113 @@
+"""The search of regions as samples undergo it, and real images of new patients in the same way: their null.
+
+A query is searched as it stands and, where another pose fits better, turned back (:mod:`memobench.detection.turned`);
+its better score counts. Real images always have both tries. Blurred queries are searched among real images that were
+blurred as much (:mod:`memobench.detection.sharpness`), and their scores brought to the scale of sharp ones: to the
+score that a sharp image of a new patient reaches as seldom as a blurred one reaches theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memobench.base.progress import Track, silent
+from memobench.base.seeds import generator_for
+from memobench.detection.regions import Found, RegionPool, find_regions, region_pool
+from memobench.detection.sharpness import LEVELS, blur_levels, blurred
+from memobench.detection.turned import Turned, box_as_it_was, turned_back
+from memobench.images import Images
+from memobench.memorization.certainty import NullScores
+from memobench.stats.tails import fit_tail
+
+NULL = 512  # real images that are searched as if they were new patients', at most
+FARTHEST, HALVINGS = 1000, 60  # of the search for a score of equal probability
+
+
+def region_null(images: Images, pool: RegionPool, *, track: Track = silent) -> NullScores:
+    """What real images score against other patients, searched as samples are, and blurred as the pool is.
+
+    Args:
+        images: All real images.
+        pool: The same, ready to be searched.
+        track: Shows progress.
+    """
+    rows = np.arange(len(images))
+    if len(rows) > NULL:
+        names = generator_for(0, "region null").permutation(np.unique(images.patients))
+        rank = {name: place for place, name in enumerate(names.tolist())}
+        order = np.argsort([rank[name] for name in images.patients.tolist()], kind="stable")
+        rows = np.sort(order[:NULL])
+    owners = pool.owners.cpu().numpy()
+    queries = blurred(np.asarray(images.pixels[rows]), pool.blur)
+    score = find_regions(queries, pool, owners=owners[rows], track=track).score.max(axis=1)
+    turned = turned_back(queries, images.pixels, owners[rows][:, None] == owners[None], always=True)
+    if len(turned.rows):
+        again = find_regions(turned.pixels, pool, owners=owners[rows][turned.rows], track=track)
+        np.maximum.at(score, turned.rows, again.score.max(axis=1))
+    return NullScores(score, images.patients[rows], 1.0)
+
+
+def search_samples(
+    samples: NDArray[np.float32], real: Images, pool: RegionPool, null: NullScores, *, track: Track = silent
+) -> Found:
+    """What samples repeat, each searched as sharp as it is, as it stands and turned back.
+
+    Args:
+        samples: (N, *S) in [0, 1].
+        real: All real images.
+        pool: The same, ready to be searched for sharp samples.
+        null: From :func:`region_null` on that pool.
+        track: Shows progress.
+
+    Returns:
+        The candidates of the better pose of each sample, with boxes in the sample as it was given.
+    """
+    turned = turned_back(samples, real.pixels)
+    queries = np.concatenate([samples, turned.pixels]) if len(turned.rows) else np.asarray(samples)
+    level = blur_levels(queries, real.pixels)
+    parts, order = [], []
+    for number, blur in enumerate(LEVELS):
+        rows = np.flatnonzero(level == number)
+        if not len(rows):
+            continue
+        own = pool if not blur else region_pool(real.pixels, pool.owners.cpu().numpy(), blur=blur)
+        found = find_regions(queries[rows], own, track=track)
+        if blur:
+            theirs = region_null(real, own, track=track)
+            found = replace(found, score=_on_scale_of(found.score, theirs, null))
+        parts.append(found)
+        order.append(rows)
+    back = np.argsort(np.concatenate(order), kind="stable")
+    names = ("score", "index", "box", "source")
+    every = Found(**{name: np.concatenate([getattr(part, name) for part in parts])[back] for name in names})
+    return _better(every, turned, len(samples))
+
+
+def _better(every: Found, turned: Turned, count: int) -> Found:
+    """Of each sample the candidates in its better pose."""
+    chosen = np.arange(count)
+    strongest = every.score.max(axis=1)
+    box = every.box.copy()
+    shape = turned.pixels.shape[1:]
+    for place, row in enumerate(turned.rows.tolist(), start=count):
+        if strongest[place] > strongest[row]:
+            chosen[row] = place
+            box[place] = [box_as_it_was(one, turned.poses[place - count], shape) for one in box[place]]
+    return Found(every.score[chosen], every.index[chosen], box[chosen], every.source[chosen])
+
+
+def _on_scale_of(score: NDArray[np.float32], theirs: NullScores, ours: NullScores) -> NDArray[np.float32]:
+    """Scores with the same tail probability under another null; kept in order."""
+    tail = fit_tail(ours.scores, ours.patients)
+    wanted = fit_tail(theirs.scores, theirs.patients).survival(score.ravel())
+    spread = float(np.ptp(tail.ordered)) + 1e-6
+    low = np.full(wanted.shape, tail.ordered[0] - spread)
+    high = np.full(wanted.shape, tail.ordered[-1] + FARTHEST * spread)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        likelier = tail.survival(middle) > wanted
+        low, high = np.where(likelier, middle, low), np.where(likelier, high, middle)
+    return high.reshape(score.shape).astype(np.float32)
