@@ -50,7 +50,7 @@ def test_a_run_writes_all_its_files_and_is_found_again(write_folder: Write, tmp_
     settings = RunSettings("noise", "xray", str(write_folder()), 32, "smoke", samples=24, out=tmp_path / "runs")
     said: list[str] = []
     result, folder = run(settings, say=said.append)
-    files = {"result.json", "gallery.png", "samples.png", "samples.npz", "scores.npz", "calls.csv"}
+    files = {"result.json", "gallery.png", "samples.png", "samples.npz", "scores.npz", "calls.csv", "regions.csv"}
     assert {file.name for file in folder.iterdir()} == files
     assert Result.model_validate_json((folder / "result.json").read_text()) == result
     with np.load(folder / "samples.npz", allow_pickle=False) as archive:

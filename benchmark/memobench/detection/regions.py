@@ -26,7 +26,7 @@ from torch import Tensor
 
 from memobench.base.progress import Track, silent
 from memobench.detection.cells import NOTHING, Grid, best_boxes, best_sums, cell_agreement, moved_cells
-from memobench.detection.register import places, refine, sample, seen_through
+from memobench.detection.register import grid_sample, places, refine, seen_through
 from memobench.detection.sharpness import blurred
 
 VOTES = (-0.1, 0.15)  # limits of what a cell votes by after registration,
@@ -260,8 +260,9 @@ def _best_shift(grid: Grid, patches: Tensor, real: Tensor, first: Tensor, size: 
 
 def _laid(grid: Grid, real: Tensor, poses: Tensor) -> Tensor:
     """(P, *shape) real images laid over their queries; 0 beyond them."""
-    values, inside = sample(real[:, None], seen_through(poses, places(grid.shape, real.device)))
-    return (values[:, 0] * inside).reshape(real.shape)
+    values, inside = grid_sample(real[:, None], seen_through(poses, places(grid.shape, real.device)))
+    laid: Tensor = (values[:, 0] * inside).reshape(real.shape)
+    return laid
 
 
 def _seen_box(grid: Grid, boxes: Tensor, poses: Tensor) -> Tensor:

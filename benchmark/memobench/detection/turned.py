@@ -18,7 +18,7 @@ from torch import Tensor
 
 from memobench.data.resample import resize
 from memobench.detection.content import content_boxes
-from memobench.detection.register import band, places, sample, seen_through, shrink
+from memobench.detection.register import band, grid_sample, places, seen_through, shrink
 
 SIDE = 32  # pixels of the longest side, from which values are taken
 DISC = 24  # points along the diameter of the disc that is compared
@@ -102,7 +102,7 @@ def turned_back(
     degrees[still], mirror[still], sign[still] = 0.0, 1.0, 1.0
     poses = _turns(degrees, mirror, None)
     images = torch.from_numpy(bare[rows])[:, None]
-    values, _ = sample(images, seen_through(poses, places(queries.shape[1:])))
+    values, _ = grid_sample(images, seen_through(poses, places(queries.shape[1:])))
     turned = values.reshape(len(rows), *queries.shape[1:])
     turned = torch.where((sign < 0)[:, None, None], 1 - turned, turned)
     return Turned(rows, turned.numpy(), _out_of_frame(poses, boxes[rows], queries.shape[1:]))
@@ -183,9 +183,9 @@ def _disc(images: Tensor, poses: Tensor, *, each: bool = False) -> Tensor:
     at = at[:, (at**2).sum(dim=0) <= 1]
     where = seen_through(poses, at)
     if each:
-        values = sample(images, where)[0][:, 0][None]
+        values = grid_sample(images, where)[0][:, 0][None]
     else:
-        values = torch.stack([sample(images.transpose(0, 1), one[None])[0][0] for one in where])
+        values = torch.stack([grid_sample(images.transpose(0, 1), one[None])[0][0] for one in where])
     values = values - values.mean(dim=2, keepdim=True)
     values = values / values.norm(dim=2, keepdim=True).clamp(min=1e-6)
     own: Tensor = values[0] if each else values

@@ -229,7 +229,7 @@ def _owners(images: Images) -> NDArray[np.int64]:
     """(M,) patients as numbers; patients with a near-identical image share one, or neither would stand out."""
     _, patient = np.unique(images.patients, return_inverse=True)
     patient = patient.reshape(-1)
-    group = repeats(np.asarray(images.pixels), alike=0.95)
+    group = repeats(np.asarray(images.pixels), least=0.95)
     nodes = int(patient.max()) + 1
     size = nodes + int(group.max()) + 1
     links = coo_array((np.ones(len(patient), dtype=np.int8), (patient, nodes + group)), shape=(size, size))
