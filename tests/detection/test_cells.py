@@ -59,3 +59,13 @@ def test_boxes_are_the_best_of_all() -> None:
         assert float(grid[y0:y1, x0:x1, k].sum()) == pytest.approx(max(every), abs=1e-5)
     assert torch.allclose(best_sums(values, (3, 4)), sums)
     assert torch.allclose(box_sums(grid, (3, 4))[0, 0], grid.sum(dim=(0, 1)), atol=1e-5)
+
+
+def test_cells_with_straight_edges_alone_are_known() -> None:
+    grid = Grid.of((32, 32))
+    images = torch.rand(2, 32, 32)
+    images[0, :, :] = 0
+    images[0, 13:] = 1  # a collimator's edge
+    straight = grid.straight(images).reshape(8, 8, 2)
+    assert straight[3, :, 0].all()
+    assert float(straight[..., 1].float().mean()) < 0.1

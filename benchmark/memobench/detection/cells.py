@@ -28,6 +28,7 @@ REACH = {2: 3 / 64, 3: 1 / 16}  # shifts that are searched, as a share of the lo
 BAND = (0.5, 1.5)  # standard deviations of the two Gaussians, in pixels
 MOST = 1.5  # beyond which the band-passed image is cut off, in units of its local contrast
 NOTHING = -1.0  # agreement of what is not compared
+COHERENT = 0.8  # coherence of the gradients in a cell beyond which it shows straight edges alone
 FLOOR = 0.05  # contrast that counts as none, in the same units: an even cell agrees with nothing
 
 
@@ -107,6 +108,12 @@ class Grid:
             images: (N, *shape) from :meth:`banded`.
             offset: Half cells by which the grid is moved along each axis; none where not given.
         """
+        cells = self._split(images, offset)
+        unit: Tensor = cells / (cells.norm(dim=2, keepdim=True) + FLOOR * self.cell ** (len(self.shape) / 2))
+        return unit
+
+    def _split(self, images: Tensor, offset: Sequence[int]) -> Tensor:
+        """Images (N, *shape) to cells (C, N, pixels) as they are."""
         dim = len(self.shape)
         for axis, half in enumerate(offset, start=1):
             first = half * (self.cell // 2)
@@ -117,10 +124,21 @@ class Grid:
         split = padded.reshape(len(images), *itertools.chain.from_iterable((count, self.cell) for count in self.counts))
         places = [1 + 2 * axis for axis in range(dim)]
         inner = [2 + 2 * axis for axis in range(dim)]
-        cells = split.permute(*places, 0, *inner).reshape(-1, len(images), self.cell**dim)
-        length = cells.norm(dim=2, keepdim=True) + FLOOR * self.cell ** (dim / 2)
-        unit: Tensor = cells / length
-        return unit
+        return split.permute(*places, 0, *inner).reshape(-1, len(images), self.cell**dim)
+
+    def straight(self, images: Tensor, offset: Sequence[int] = ()) -> Tensor:
+        """(C, N) cells that show nothing but straight edges in one direction, as a collimator's, which many share.
+
+        By the coherence of the structure tensor (Bigun & Granlund 1987); in 2D alone.
+        """
+        if len(self.shape) != 2:
+            return torch.zeros(len(self.cut(images[:1], offset)), len(images), dtype=torch.bool, device=images.device)
+        down, along = torch.gradient(images, dim=[1, 2])
+        products = (down * down, along * along, down * along)
+        yy, xx, xy = (self._split(product, offset).sum(dim=2) for product in products)
+        coherence = torch.sqrt((yy - xx).square() + 4 * xy.square()) / (yy + xx).clamp(min=1e-6)
+        edges: Tensor = coherence > COHERENT
+        return edges
 
     def moved(self, images: Tensor, shift: Sequence[int]) -> Tensor:
         """Images (N, *shape) seen through a shift: what lies beyond them is 0."""

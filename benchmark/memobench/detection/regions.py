@@ -158,7 +158,9 @@ def _search(queries: Tensor, pool: RegionPool, own: Tensor | None) -> tuple[NDAr
                 moved[:, passed] = NOTHING
             theirs = _rival_at(_rivals(moved, pool.owners), pool.owners, rows, columns)
         agreed = (grid.cut(queries[rows], offset) * grid.cut(laid, offset)).sum(dim=2)
-        _place(votes, (LEAD * agreed - theirs).clamp(*VOTES).reshape(*grid.counts, -1), offset)
+        cast = (LEAD * agreed - theirs).clamp(*VOTES)
+        cast = torch.where(grid.straight(queries, offset)[:, rows], cast.clamp(max=0.0), cast)
+        _place(votes, cast.reshape(*grid.counts, -1), offset)
     score, region = best_boxes(votes.flatten(0, len(grid.shape) - 1), grid.overlapping)
     region = region * grid.step
     region[..., 1] += grid.cell - grid.step
