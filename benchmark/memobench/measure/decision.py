@@ -12,7 +12,7 @@ The tests that may convict do so wrongly, together, in at most 5% of sets withou
 | number of training matches, number of held-out matches, each | 0.375% | 1% |
 | the same two of regions, each | 0.375% | |
 | single matches of both sides (Holm 1979) | 1% | 1% |
-| single matches of regions, of both sides (Holm 1979) | 0.5% | |
+| single matches of regions, of both sides (Holm 1979) | 0.1% | |
 
 as :mod:`memobench.memorization.certainty` and :mod:`memobench.measure.regions` compute them. Results of versions that
 searched no regions keep the last column.
