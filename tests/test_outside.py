@@ -91,7 +91,7 @@ def test_png_npz_and_zip_give_the_numbers_of_a_plug_in(asked: Callable[..., Meas
         result.challenge,
         result.threshold,
     )
-    files = {"result.json", "gallery.png", "samples.png", "samples.npz", "scores.npz", "calls.csv"}
+    files = {"result.json", "gallery.png", "samples.png", "samples.npz", "scores.npz", "calls.csv", "regions.csv"}
     assert {file.name for file in out.iterdir()} == files
     assert result.identity.origin is not None
     assert result.identity.origin.digest == samples_digest(images.astype(np.float32) / np.float32(255))
