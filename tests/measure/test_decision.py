@@ -168,6 +168,14 @@ def test_smoke_and_a_shift_are_said_in_every_first_paragraph() -> None:
     assert "even within site and view" in decide_set(replace(CLEAN, shifted=0.8, strata=("site", "view"))).sentence
 
 
+def test_more_files_than_are_called_are_explained() -> None:
+    led = replace(CLEAN, p_permuted=0.0001, called=1, led=29, names=tuple(f"{k}.png" for k in range(30)))
+    sentence = decide_set(led).sentence
+    assert "29 more images lead the list of matches" in sentence
+    assert "Hold back 0.png" in sentence
+    assert "lead the list" not in decide_set(replace(led, called=30, led=0)).sentence
+
+
 def test_matches_weaker_than_those_of_new_patients_must_lead_by_more() -> None:
     leading = replace(CLEAN, p_permuted=0.006, p_closest=0.001)
     assert decide_set(leading).rows[0] == "training patients lead"

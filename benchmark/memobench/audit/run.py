@@ -524,6 +524,7 @@ def _findings(sides: _Sides, audited: Audited, asked: _Asked, called: _Called, h
         exact=int(called.exact.sum()),
         names=tuple(_nameable(sides, int(k)) for k in held),
         where="audit.csv",
+        led=int((audited.led & ~called.copied & ~called.held_out).sum()),
         preset=asked.preset,
         unread=sum(file.startswith("synthetic/") for file, _ in sides.unreadable),
         carriers=len(sides.carriers),

@@ -50,6 +50,7 @@ class Findings:
         held_out_called: How many match a held-out patient so.
         names: The images to hold back, strongest match first; empty where names are not known or must not be given.
         where: The file that lists them all; empty for none.
+        led: How many of these are held back only because they lead the list of matches.
         exact: How many images are pixel for pixel a training image, apart from brightness and contrast.
         certain: How many match a training patient so strongly that chance is excluded.
         certain_patients: Of how many patients.
@@ -92,6 +93,7 @@ class Findings:
     held_out_called: int = 0
     names: tuple[str, ...] = ()
     where: str = ""
+    led: int = 0
     exact: int = 0
     certain: int = 0
     certain_patients: int = 0
@@ -295,6 +297,11 @@ def _sentence(findings: Findings, word: Word, rows: Sequence[Row]) -> str:
         )
     parts += [row.says(findings) for row in rows if row.name in FIRST and row not in lead]
     count = len(findings.names) or findings.all_called
+    if word == "do not release" and findings.led:
+        parts.append(
+            f"{_count(findings.led, f'more {findings.noun}')} lead the list of matches: training patients stand there "
+            "so often that chance explains at most 1 in 10 of them."
+        )
     if count and word != "no copies found":
         parts.append(f"Hold back {files_words(findings.names, count, findings.where, findings.noun)}.")
     elif word == "do not release":

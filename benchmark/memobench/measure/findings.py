@@ -161,12 +161,13 @@ def decided_samples(
         evidence: The evidence of ``findings``.
         regions: What was found of copied regions; None where they were not searched.
     """
-    more = None if evidence is None else led(findings.p_permuted, decisions, evidence)
-    held = hold_back(decisions, evidence, more).tolist()
+    called = held = hold_back(decisions, evidence).tolist()
+    if evidence is not None:
+        held = hold_back(decisions, evidence, led(findings.p_permuted, decisions, evidence)).tolist()
     if regions is not None:
-        findings = replace(findings, regions=region_findings(regions, set(held)))
+        findings = replace(findings, regions=region_findings(regions, set(called)))
     names = tuple(f"sample {row}" for row in dict.fromkeys([*held, *region_rows(regions)]))
-    return recorded(decide_set(replace(findings, names=names, where="calls.csv")))
+    return recorded(decide_set(replace(findings, names=names, where="calls.csv", led=len(held) - len(called))))
 
 
 def evidence_of_scores(
