@@ -4,7 +4,7 @@ Hospitals share synthetic images instead of patients' images, but the models tha
 questions, one call each:
 
 Are these synthetic images safe to share? Compare them with the images that their generator learned from, and with
-images of other patients, drawn alike, which it never saw::
+images of other patients, drawn in the same way, which it never saw::
 
     report = memobench.audit(synthetic, train, holdout)     # arrays, tensors, lists of PIL images; or folders
     report.result.decision.word                             # "no copies found", "review" or "do not release"

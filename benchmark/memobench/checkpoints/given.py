@@ -27,7 +27,7 @@ class Given(Generator):
         return made
 
     def fit(self, images: Images, *, context: Context) -> Self:
-        """Learn nothing: whoever drew the samples did."""
+        """Learn nothing: the samples were drawn elsewhere."""
         return self
 
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 A copy whose detail is lost is compared with real images that were blurred as much, in the band that is left, and what
 real images of new patients reach is measured on images blurred as much too. Else copies would be missed, and blurred
-images of nobody, which look more alike than sharp ones, would be accused.
+images of nobody, which look more similar than sharp ones, would be accused.
 """
 
 from __future__ import annotations
