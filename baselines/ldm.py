@@ -67,7 +67,7 @@ class LDM(TrainedGenerator):
         autoencoder_rate: Highest learning rate of the autoencoder.
         width: "small", "base" or "large": half, once or twice the channels of both networks.
         augment: "none", "study" or "strong": what is done to training images (:mod:`_augment`).
-        views: Augmented versions of each training image that are encoded; of no consequence without augmentation.
+        views: Augmented versions of each training image that are encoded; without augmentation they change nothing.
         unet_channels: U-Net's feature channels, finest level first.
         blocks: Residual blocks per level of the U-Net.
         steps: Optimizer steps of the U-Net.

@@ -66,7 +66,7 @@ class VQGAN(TrainedGenerator):
         autoencoder_rate: Highest learning rate of the autoencoder.
         width: "small", "base" or "large": half, once or twice the channels of both networks.
         augment: "none", "study" or "strong": what is done to training images (:mod:`_augment`).
-        views: Augmented versions of each training image that are encoded; of no consequence without augmentation.
+        views: Augmented versions of each training image that are encoded; without augmentation they change nothing.
         features: Features per position of the transformer; ``heads`` divides it.
         layers: Layers of the transformer.
         heads: Attention heads of each.

@@ -86,7 +86,7 @@ class Splits:
 
     Attributes:
         train: What the generator learns from.
-        holdout: As many patients, drawn alike, never shown to the generator.
+        holdout: As many patients, drawn in the same way, never shown to the generator.
         test: The reference for quality.
         dev: Other patients, for the detector; None where there are too few (then it cross-fits over the pools).
         fresh: New patients for the controls that need them.

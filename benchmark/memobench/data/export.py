@@ -150,7 +150,7 @@ def note(asked: ExportSettings, task: TaskInfo, splits: Splits, sides: Sequence[
 
 
 def _terms(data: str, task: TaskInfo) -> tuple[str, str, str]:
-    """Licence, citation, and what else binds whoever has the images."""
+    """Licence, citation and other terms of use of the images."""
     if data == "phantom":
         return task.licence, task.citation, ""
     if named := named_source(data):

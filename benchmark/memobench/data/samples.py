@@ -1,6 +1,6 @@
 """Synthetic images that somebody made elsewhere, read as they are measured: of one shape, as 8-bit images.
 
-The rules, for files and arrays alike:
+The rules, the same for files and arrays:
 
 - Values: one black and one white for all images. Unsigned 8 and 16 bit say them, floating point counts as 0 to 1, and
   whatever else is asked for (``value_range``); or ``"each"``: each image by its own percentile range, as real images of

@@ -31,7 +31,7 @@ class Matched:
     """What each of N images matches.
 
     Attributes:
-        score: (N,) log odds that it is a copy of its strongest match in train; -inf where nothing came into question.
+        score: (N,) log odds that it is a copy of its strongest match in train; -inf where there was no candidate.
         index: (N,) that training image.
         patient: (N,) its patient.
         is_copy: (N,) whether the score reaches tau and no held-out image matches better.
@@ -87,7 +87,7 @@ class CopyDetector:
 
         Args:
             train: (n, *S) images that a generator learns from, as :mod:`memobench.data.arrays` reads them.
-            holdout: (m, *S) images of other patients, drawn alike, which it never sees.
+            holdout: (m, *S) images of other patients, drawn in the same way, which it never sees.
             dev: (d, *S) images of further patients to learn from; with 64 patients or more the detector learns from
                 them alone and is about twice as quick.
             patients: Whose each of "train", "holdout" and "dev" is; those that are not named count as one each.
@@ -197,7 +197,7 @@ def copy_rate(
     Args:
         images: (N, *S) synthetic images, as :mod:`memobench.data.arrays` reads them.
         train: The images that their generator learned from.
-        holdout: Images of other patients, drawn alike, which it never saw.
+        holdout: Images of other patients, drawn in the same way, which it never saw.
         patients: Whose each of "train" and "holdout" is; those that are not named count as one each.
         detector: Attributes of :class:`CopyDetector`, for example ``preset="standard"`` or ``value_range=(-1, 1)``.
 

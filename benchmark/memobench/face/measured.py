@@ -144,7 +144,7 @@ def measure(  # noqa: PLR0913  the words of a call from Python, each with its de
             an archive or an NPZ file.
         task: A task of ``bench list tasks``.
         train: In its place: the images that the generator learned from.
-        holdout: As many images of other patients, drawn alike, which it never saw.
+        holdout: As many images of other patients, drawn in the same way, which it never saw.
         test: Images of further patients: the reference for quality.
         data: With a task: where its images come from (:func:`memobench.load_task`).
         size: With a task: side length in pixels.

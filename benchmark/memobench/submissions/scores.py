@@ -39,7 +39,7 @@ OF_TRAIN = {"train_patient": "<i8", "train_content": "<i8"}
 OF_HOLDOUT = {"holdout_patient": "<i8", "holdout_content": "<i8"}
 TYPES = {"null": "<f4", **OF_SAMPLES, **OF_TRAIN, **OF_HOLDOUT}
 OF_ATTACK = {**TYPES, "exact": "<f4"}
-BELOW = ("train_score", "holdout_score")  # minus infinity where nothing of a side came into question
+BELOW = ("train_score", "holdout_score")  # minus infinity where a side had no candidate
 MOST_BYTES = 4_000_000  # a hundred times what the largest task needs
 
 
