@@ -101,6 +101,9 @@ class Identity(Strict):
         parameters: Every field of the generator, resolved.
         generator_code: SHA-256 of the generator's source; empty where samples alone are known.
         origin: Where the generator comes from, where it was not trained here; left out of the JSON where it was.
+        split_ids: Of images of a public source, SHA-256 over who stands where without any pixel; left out of the JSON
+            of others. Equal ``split_ids`` name one split; equal ``split_digest`` tell that its images were prepared
+            from the same files in the same way.
     """
 
     version: int
@@ -119,13 +122,15 @@ class Identity(Strict):
     detector: dict[str, Any]
     features: tuple[str, ...] = ()
     origin: Origin | None = None
+    split_ids: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As JSON: results of generators that were trained here stay what they were."""
+        """As JSON: results of generators that were trained here, and of embedded data, stay what they were."""
         found: dict[str, Any] = write(self)
-        if found.get("origin", self) is None:
-            del found["origin"]
+        for name, nothing in (("origin", None), ("split_ids", "")):
+            if found.get(name, self) == nothing:
+                del found[name]
         return found
 
     @property

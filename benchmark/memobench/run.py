@@ -177,10 +177,13 @@ def plan(settings: RunSettings) -> str:
     if named := named_source(settings.data):
         from memobench.data.files.archives import folder_of
         from memobench.data.public._prepare import list_all
+        from memobench.data.public._published import published
 
-        source, root = named[0], folder_of(named[1])
-        records = list_all(source, root, skip_unreadable=settings.skip_unreadable).records
-        data = f"{len(records)} images of {len({one.patient for one in records})} patients of {source.title} in {root}"
+        source, root = named.source, folder_of(named.root)
+        split = published(source.name, named.split) if named.split else None
+        records = list_all(source, root, skip_unreadable=settings.skip_unreadable, split=split).records
+        which = f"{source.title}{f', split {named.split},' if named.split else ''} in {root}"
+        data = f"{len(records)} images of {len({one.patient for one in records})} patients of {which}"
     elif settings.data != "phantom":
         from memobench.data.files.archives import folder_of
         from memobench.data.manifest import read_manifest
@@ -325,6 +328,7 @@ def _identity(settings: RunSettings, asked: Asked, splits: Splits) -> Identity:
         features=settings.features,
         detector=json.loads(json.dumps(dataclasses.asdict(detector))),
         origin=origin,
+        split_ids=splits.ids,
     )
 
 

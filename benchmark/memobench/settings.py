@@ -19,7 +19,7 @@ class RunSettings:
         model: A model of `bench list models`; or a checkpoint, which is sampled and not trained: diffusers:DIR,
             monai:DIR or torch:FILE.py:CLASS (DIR may be hub:OWNER/NAME).
         task: A task of `bench list tasks`.
-        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
+        data: "phantom", NAME or NAME=DIR of a public data set (NAME:mini for its published split), or a folder.
         size: Side length in pixels; by default the task's own.
         preset: Named hyper-parameters, of the model and of the detector.
         settings: Set one field of the model; may be repeated.
@@ -71,7 +71,7 @@ class MeasureSettings:
         name: What the generator is called.
         trained_on: What it learned from: "task" for the task's own training images, else a description. Undeclared,
             no decision is better than "review".
-        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
+        data: "phantom", NAME or NAME=DIR of a public data set (NAME:mini for its published split), or a folder.
         size: Side length in pixels; by default the task's own.
         preset: How much the detector is trained.
         count: Measure so many, drawn at random with the seed; by default all.
@@ -118,7 +118,7 @@ class ExportSettings:
     Attributes:
         folder: Made here.
         task: A task of `bench list tasks`.
-        data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
+        data: "phantom", NAME or NAME=DIR of a public data set (NAME:mini for its published split), or a folder.
         size: Side length in pixels; by default the task's own.
         layout: files (PNG, in 3D NPZ, with manifest.csv), npz (one file per side), or imagefolder (of Hugging Face).
         only: Which of train, holdout and test to write; by default all three.

@@ -94,6 +94,7 @@ class Splits:
         notes: What a reader should know about the data (duplicates found, images skipped).
         drawn: Whether train and holdout are a random draw from one set of patients, so that chance alone tells them
             apart; else a measurement tests it.
+        ids: SHA-256 over who stands where, of images of a public source (``tasks/splits``); "" of others.
     """
 
     train: Images
@@ -104,6 +105,7 @@ class Splits:
     digest: str
     notes: tuple[str, ...] = ()
     drawn: bool = True
+    ids: str = ""
 
     def limited(self, patients: int) -> Splits:
         """These splits with fewer patients in train, and as many in holdout; the other sides stay.
@@ -124,8 +126,11 @@ class Splits:
             order = generator_for(0, "limited", name).permutation(np.unique(images.patients))
             sides[name] = images.take(np.isin(images.patients, order[:patients]))
         digest = hashlib.sha256(f"{self.digest} limited to {patients} patients".encode()).hexdigest()
+        ids = hashlib.sha256(f"{self.ids} limited to {patients} patients".encode()).hexdigest() if self.ids else ""
         note = f"only {patients} patients stand in train, and as many in holdout"
-        return replace(self, train=sides["train"], holdout=sides["holdout"], digest=digest, notes=(*self.notes, note))
+        return replace(
+            self, train=sides["train"], holdout=sides["holdout"], digest=digest, notes=(*self.notes, note), ids=ids
+        )
 
 
 TASKS: Registry[TaskInfo] = Registry("task", "memobench.tasks", "memobench.tasks")

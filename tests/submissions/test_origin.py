@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from memobench.base.errors import UsageError
-from memobench.data.samples import samples_digest
+from memobench.data.samples import eight_bit, samples_digest
 from memobench.outside import measure_samples
 from memobench.results import SCHEMA_VERSION, Identity, Result
 from memobench.settings import MeasureSettings
 from memobench.submissions.check import check_submission
 from memobench.submissions.older import as_present
-from memobench.submissions.samples import packed_samples, read_samples
+from memobench.submissions.samples import are_of, packed_samples, read_samples
 from memobench.submissions.settings import SubmitSettings, VerifySettings
 from memobench.submissions.submit import submit
 from memobench.submissions.verify import verify
@@ -101,10 +102,33 @@ def test_carried_samples_that_were_replaced_are_seen(forgery: Any) -> None:
     assert "digest differs" in check_submission(folder, practice=True).problems[0]
 
 
-def test_only_small_images_of_8_bit_are_carried() -> None:
-    assert packed_samples(PIXELS)
-    assert not packed_samples(PIXELS * np.float32(0.999))
+def test_small_images_alone_are_carried_and_as_8_bit() -> None:
+    finer = PIXELS * np.float32(0.9) + np.float32(0.0371)
+    for pixels in (PIXELS, finer):
+        with np.load(io.BytesIO(packed_samples(pixels))) as archive:
+            assert archive["samples"].dtype == np.uint8
+            assert np.array_equal(archive["samples"].astype(np.float32) / np.float32(255), eight_bit(pixels))
     assert not packed_samples(np.tile(PIXELS, (12, 1, 1)))
+
+
+def test_finer_samples_than_8_bit_are_carried_rounded_and_known_by_both_digests(forgery: Any) -> None:
+    finer = PIXELS * np.float32(0.9) + np.float32(0.0371)
+    packed = packed_samples(finer)
+    (forgery.folder / "samples.npz").write_bytes(packed)
+    named = {"sha256": samples_digest(finer), "carried_sha256": hashlib.sha256(packed).hexdigest()}
+    forgery.edit(lambda value: value["samples"].update(named))
+    assert "digest differs" in check_submission(forgery.folder, practice=True).problems[0]
+    forgery.edit(lambda value: value["samples"].update(rounded_sha256=samples_digest(eight_bit(finer))))
+    checked = check_submission(forgery.folder, practice=True)
+    assert checked.passed, checked
+    assert checked.submission is not None
+    assert np.array_equal(read_samples(checked.submission, None, forgery.folder), eight_bit(finer))
+    assert are_of(finer, checked.submission)
+    assert are_of(eight_bit(finer), checked.submission)
+    assert not are_of(PIXELS, checked.submission)
+    (forgery.folder / "samples.npz").unlink()
+    forgery.edit(lambda value: value["samples"].update(carried_sha256=""))
+    assert "does not carry" in " ".join(check_submission(forgery.folder, practice=True).problems)
 
 
 @pytest.mark.slow

@@ -8,10 +8,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from memobench.base.errors import DataError, UsageError
 from memobench.board.detectors import DetectorRow, detector_rows
 from memobench.board.rank import Ranked, rank_rows
-from memobench.board.read import Frame, frame_of, read_challenges, read_submissions, tasks_of
+from memobench.board.read import (
+    Frame,
+    Listed,
+    frame_of,
+    read_challenges,
+    read_submissions,
+    tasks_of,
+    track_frame,
+)
 from memobench.board.rows import make_rows
+from memobench.submissions.track import PHANTOM, track_of
 from memobench.task import TASKS
 
 BOARD_VERSION = 2
@@ -32,19 +42,26 @@ class TaskBoard:
 
 
 def build_board(
-    submissions: Path, task: str | None = None, *, frame: Callable[[str], Frame] = frame_of
+    submissions: Path,
+    task: str | None = None,
+    *,
+    data: str | None = None,
+    frame: Callable[[str], Frame] = frame_of,
 ) -> list[TaskBoard]:
-    """The board of all tasks that submissions lie for, or of one.
+    """The board of all tracks that submissions lie for, or of some: a task's embedded data first, then real data.
+
+    A submission on data that are no track's stands with the embedded ones, without a rank.
 
     Challenges are read from ``challenges`` beside the folder, verifications from ``verified``.
 
     Args:
         submissions: ``<submissions>/<task>/<run_id>/submission.json``.
         task: Only this task.
+        data: Only these data: "phantom", or a source and its published split.
         frame: What a task's board ranks.
 
     Raises:
-        UsageError: A task is unknown.
+        UsageError: A task is unknown, or the data are no track's that has submissions.
         MemobenchError: There is no such folder.
         DataError: A record cannot be read.
     """
@@ -55,11 +72,32 @@ def build_board(
     challenges = read_challenges(submissions.parent / "challenges", names)
     boards = []
     for name in names:
-        one = frame(name)
-        rows = make_rows([item for item in listed if item.submission.result.identity.task == name], one)
-        detectors = detector_rows([result for result in challenges if result.identity.task == name])
-        boards.append(TaskBoard(one, tuple(rank_rows(rows)), tuple(detectors)))
-    return boards
+        of_task = [item for item in listed if item.submission.result.identity.task == name]
+        for track, items in _tracks(name, of_task).items():
+            one = frame(name) if track == PHANTOM else track_frame(frame(name), track, items)
+            rows = make_rows(items, one)
+            found = [result for result in challenges if (result.identity.task, result.identity.data) == (name, track)]
+            boards.append(TaskBoard(one, tuple(rank_rows(rows)), tuple(detector_rows(found))))
+    if data is None:
+        return boards
+    if known := [board for board in boards if board.frame.data == data]:
+        return known
+    there = ", ".join(dict.fromkeys(board.frame.data for board in boards))
+    raise UsageError(f'--data "{data}" is no track with submissions{f"; there are {there}" if there else ""}')
+
+
+def _tracks(task: str, listed: list[Listed]) -> dict[str, list[Listed]]:
+    """The submissions to a task by their data: the embedded ones first, then the published splits in their order."""
+    found: dict[str, list[Listed]] = {PHANTOM: []}
+    for data in sorted({one.submission.result.identity.data for one in listed} - {PHANTOM}):
+        try:
+            track_of(TASKS.get(task), data)
+        except DataError:
+            continue
+        found[data] = []
+    for one in listed:
+        found.get(one.submission.result.identity.data, found[PHANTOM]).append(one)
+    return found if found[PHANTOM] or len(found) == 1 else {name: held for name, held in found.items() if held}
 
 
 def board_json(boards: list[TaskBoard]) -> str:
@@ -135,8 +173,11 @@ def entry_json(entry: Ranked) -> dict[str, Any]:
 
 
 def _task(board: TaskBoard) -> dict[str, Any]:
+    frame = {**asdict(board.frame), "shape": list(board.frame.shape)}
+    if board.frame.data == PHANTOM:  # as it always was
+        frame = {name: value for name, value in frame.items() if name not in ("data", "title", "split_ids")}
     return {
-        "frame": {**asdict(board.frame), "shape": list(board.frame.shape)},
+        "frame": frame,
         "entries": [entry_json(entry) for entry in board.entries],
         "detectors": [{**asdict(row), "seeds": list(row.seeds)} for row in board.detectors],
     }

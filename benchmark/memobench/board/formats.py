@@ -16,8 +16,8 @@ from memobench.report.words import MEMORIZATION, OTHER, QUALITY, Entry, entry_of
 
 METRICS = ("fd_ssl", "copy_rate", "memorized_patients", "train_share", "recall", "sensitivity")
 CSV_COLUMNS = (
-    *("task", "rank", "decision", "standing", "front", "model", "submitter", "preset", "control", "level", "seeds"),
-    *("remarks", "key"),
+    *("task", "data", "rank", "decision", "standing", "front", "model", "submitter", "preset", "control", "level"),
+    *("seeds", "remarks", "key"),
 )
 CSV_ENDS = ("value", "low", "high", "null")
 RULE = (
@@ -78,12 +78,13 @@ def text_board(boards: list[TaskBoard], style: str = "simple") -> str:
     for board in boards:
         frame = board.frame
         size = "x".join(map(str, frame.shape))
-        title = f"{frame.task}: {frame.modality}, {size}, version {frame.task_version}"
+        on = f"{frame.title}, " if frame.title else ""
+        title = f"{frame.name}: {on}{frame.modality}, {size}, version {frame.task_version}"
         blocks.append({"github": f"## {title}", "latex": f"% {title}"}.get(style, title))
         headers, rows = _entries(board, style)
         blocks.append(_table(headers, rows, style))
         if board.detectors:
-            title = f"Detectors on {frame.task}, on planted copies"
+            title = f"Detectors on {frame.name}, on planted copies"
             blocks.append({"github": f"### {title}", "latex": f"% {title}"}.get(style, title))
             blocks.append(_table(*_detectors(board), style))
     if not boards:
@@ -108,7 +109,8 @@ def csv_board(boards: list[TaskBoard]) -> str:
         for entry in board.entries:
             row = entry.row
             numbers = [row.numbers.get(name) for name in names]
-            cells = [board.frame.task, entry.rank, row.decision, row.standing, entry.front, row.model, row.submitter]
+            cells = [board.frame.task, board.frame.data, entry.rank, row.decision, row.standing, entry.front]
+            cells += [row.model, row.submitter]
             cells += [row.preset, row.control, row.level, len(row.seeds), "; ".join(remarks(entry)), row.key]
             figures = [getattr(n, end) if n is not None else None for n in numbers for end in CSV_ENDS]
             writer.writerow([_harmless(cell) for cell in cells] + ["" if f is None else f for f in figures])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from memobench.submissions.attack_rules import attack_id
 from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission, Verification
 from memobench.submissions.scores import BELOW, MOST_BYTES, OF_ATTACK, TYPES, check_arrays
+from memobench.submissions.track import PHANTOM, track_of
 from memobench.submissions.untrusted import JSON_BYTES, parse_arrays, parse_json, read_bytes
 from memobench.submissions.weigh import Weighed, weigh
 from memobench.task import TASKS
@@ -31,8 +33,12 @@ class Frame:
     Attributes:
         modality: For people.
         shape: Of one image.
-        split_digest: The task's own embedded data; also what a gallery is allowed for.
+        split_digest: The prepared images: the task's own embedded data (also what a gallery is allowed for), or those
+            of a real split.
         samples: As many samples are drawn, at least.
+        data: "phantom", or a source and its published split.
+        title: The data in words; "" for the embedded ones.
+        split_ids: Digest of who stands where in real data; "" for the embedded ones.
     """
 
     task: str
@@ -43,15 +49,30 @@ class Frame:
     samples: int
     detector_version: str
     measure_version: str
+    data: str = PHANTOM
+    title: str = ""
+    split_ids: str = ""
+
+    @property
+    def name(self) -> str:
+        """The track's name, for people."""
+        return self.task if self.data == PHANTOM else f"{self.task} on {self.data}"
+
+    @property
+    def slug(self) -> str:
+        """The track's name in files and links."""
+        return self.task if self.data == PHANTOM else f"{self.task}-{self.data.replace(':', '-')}"
 
     def misfit(self, identity: Identity) -> str | None:
         """Why a result does not stand in this ranking; None where it does.
 
         Fewer samples hide copies, since a wide interval holds zero; so they are not ranked either.
         """
+        prepared = "on other data than" if self.data == PHANTOM else "on images prepared from other files than"
         for words, asked, given in (
             ("of another task version than", self.task_version, identity.task_version),
-            ("on other data than", self.split_digest, identity.split_digest),
+            ("on other data than", (self.data, self.split_ids), (identity.data, identity.split_ids)),
+            (prepared, self.split_digest, identity.split_digest),
             ("at another image size than", self.shape, identity.shape),
             ("with another detector version than", self.detector_version, identity.detector_version),
             ("with another measure version than", self.measure_version, identity.measure_version),
@@ -106,6 +127,34 @@ def frame_of(task: str) -> Frame:
     info = TASKS.get(task)
     return Frame(
         task, info.version, info.modality, info.shape, info.digest, info.samples, DETECTOR_VERSION, MEASURE_VERSION
+    )
+
+
+def track_frame(frame: Frame, data: str, listed: Sequence[Listed]) -> Frame:
+    """The frame of a task on a published real split.
+
+    Nobody publishes real images, so those count that most verified entries were measured on: the digest which most of
+    them share, and of several the first in order.
+
+    Args:
+        frame: Of the task on its embedded data.
+        data: The source and its split.
+        listed: Submissions on that split.
+
+    Raises:
+        DataError: There is no such track.
+    """
+    held = track_of(TASKS.get(frame.task), data)
+    known = [one for one in listed if one.level in ("rescored", "reproduced")] or listed
+    digests = Counter(one.submission.result.identity.split_digest for one in known)
+    commonest = min(digests, key=lambda digest: (-digests[digest], digest), default="")
+    return replace(
+        frame,
+        modality=frame.modality if held.source is None else held.source.modality,
+        data=data,
+        title=held.title,
+        split_ids=held.split_ids,
+        split_digest=commonest,
     )
 
 

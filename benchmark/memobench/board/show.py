@@ -18,20 +18,22 @@ RENEW = (
 )
 
 
-def show_board(submissions: Path, task: str | None, style: str) -> str:
-    """The board in a format: "table", "github", "csv", "json", "latex", or "html" (one page, of one task).
+def show_board(submissions: Path, task: str | None, style: str, data: str | None = None) -> str:
+    """The board in a format: "table", "github", "csv", "json", "latex", or "html" (one page, of one track).
 
     Raises:
-        UsageError: The format "html" without one task.
+        UsageError: The format "html" without one track.
     """
-    boards = build_board(submissions, task)
+    boards = build_board(submissions, task, data=data)
     if style == "json":
         return board_json(boards)
     if style == "csv":
         return csv_board(boards).rstrip("\n")
     if style == "html":
         if len(boards) != 1:
-            raise UsageError("--format html is one page of one task; name it by --task, or write all by --site DIR")
+            raise UsageError(
+                "--format html is one page of one track; name it by --task and --data, or write all by --site DIR"
+            )
         return task_page(boards[0], links=False)
     return text_board(boards, {"table": "simple"}.get(style, style))
 

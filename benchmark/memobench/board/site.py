@@ -30,9 +30,12 @@ from memobench.board.plots import pareto_svg, points_of
 from memobench.board.rank import Ranked
 from memobench.board.read import Frame, Listed
 from memobench.board.rows import LEVELS, RATE, Row
+from memobench.data.public._published import published
+from memobench.data.public._source import named_source
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, shown, stem_of
 from memobench.submissions.check import GALLERY_BYTES
 from memobench.submissions.compare import leak_words
+from memobench.submissions.track import PHANTOM
 from memobench.submissions.untrusted import DAMAGED, read_bytes
 
 OWN_PAGES = re.compile(r"^(index|[a-z0-9_-]+)\.html$")
@@ -58,8 +61,8 @@ def write_site(boards: Sequence[TaskBoard], folder: Path, track: Callable[..., I
         (folder / MARKER).write_text("Made by: bench leaderboard --site. Safe to delete.\n", encoding="utf-8")
         (folder / "index.html").write_text(index_page(boards), encoding="utf-8")
         for board in boards:
-            (folder / f"{board.frame.task}.html").write_text(task_page(board), encoding="utf-8")
-            entries: Any = board.entries if track is None else track(board.entries, f"pages of {board.frame.task}")
+            (folder / f"{board.frame.slug}.html").write_text(task_page(board), encoding="utf-8")
+            entries: Any = board.entries if track is None else track(board.entries, f"pages of {board.frame.name}")
             for entry in entries:
                 page = entry_page(entry, board.frame)
                 (folder / "entry" / f"{entry.row.key}.html").write_text(page, encoding="utf-8")
@@ -96,21 +99,42 @@ def task_page(board: TaskBoard, *, links: bool = True) -> str:
     points = points_of(board.entries, "entry/") if links else points_of(board.entries, "#")
     return _page(
         "task.html.j2",
-        title=f"{board.frame.task}: memobench leaderboard",
+        title=f"{board.frame.name}: memobench leaderboard",
         home="",
         frame=board.frame,
         links=links,
         rows=[_line(entry) for entry in board.entries],
         columns=[{"label": known(name).label, "meaning": known(name).meaning} for name in METRICS],
         levels=[level for level in reversed(LEVELS) if any(e.row.level == level for e in board.entries)],
-        plot=pareto_svg(points, f"Pareto plot of {board.frame.task}") if points else None,
+        plot=pareto_svg(points, f"Pareto plot of {board.frame.name}") if points else None,
         detectors=[
             {"row": row, "cells": [_figure(row.numbers.get(name), name, "percent") for name in COLUMNS]}
             for row in board.detectors
         ],
         detector_columns=list(COLUMNS.values()),
         explained=RULE,
+        facts=real_facts(board.frame),
     )
+
+
+def real_facts(frame: Frame) -> list[tuple[str, str]]:
+    """What a reader must know of real data: whose they are, under which licence, and how to have the same ones."""
+    named = named_source(frame.data)
+    if frame.data == PHANTOM or named is None:
+        return []
+    source, split = named.source, published(named.source.name, named.split)
+    sides = ", ".join(f"{side} {images} of {patients}" for side, (patients, images) in sorted(split.counts.items()))
+    samples = "published where the licence and the decision allow it" if source.shares else "never published"
+    return [
+        ("data set", f"{source.title}. {source.citation}"),
+        ("licence", f"{source.licence}; {source.access}"),
+        ("split", f"{split.data}: {split.rule}"),
+        ("images of patients", sides),
+        ("digest of the ids", split.ids),
+        ("digest of the prepared images", frame.split_digest or "none yet"),
+        ("samples", f"{samples}; no image of a patient is shown here"),
+        ("run it", f"bench run --task {frame.task} --data {split.data}=DIR --model ldm; {source.how_to_get}"),
+    ]
 
 
 def entry_page(entry: Ranked, frame: Frame) -> str:
@@ -119,7 +143,7 @@ def entry_page(entry: Ranked, frame: Frame) -> str:
     first = row.seeds[0].submission
     return _page(
         "entry.html.j2",
-        title=f"{row.model[:80]} on {row.task}: memobench leaderboard",
+        title=f"{row.model[:80]} on {frame.name}: memobench leaderboard",
         home="../",
         entry=entry,
         rank=rank_words(entry),

@@ -29,6 +29,23 @@ def data_fetch_command(name: str) -> None:
     click.echo(fetch(name, say=say, track=track))
 
 
+@data_group.command("split")
+@click.argument("source", metavar="NAME=DIR")
+@click.option("--patients", type=click.IntRange(12), default=210, show_default=True, help="So many at most.")
+@click.option("--name", default="mini", show_default=True, help="What the split is called.")
+@click.option("--rule", default="", help="What a reader should know of the images in that folder.")
+def data_split_command(source: str, patients: int, name: str, rule: str) -> None:
+    """Draw a split of a public source to be published as tasks/splits/<source>-<name>.json, and print it.
+
+    It holds ids, or digests of ids where the source's licence does not let them be published; never an image.
+
+    Example: bench data split ixi=/data/ixi > tasks/splits/ixi-mini.json
+    """
+    from memobench.data.public._published import as_text, split_of_folder
+
+    click.echo(as_text(split_of_folder(source, patients, name, rule)), nl=False)
+
+
 @data_group.command("check")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dim", type=click.IntRange(2, 3), help="2 or 3. [default: that of most files]")

@@ -24,7 +24,8 @@ def submit_command(settings: SubmitSettings) -> None:
     """
     from memobench.submissions.submit import next_steps, submit
 
-    click.echo(next_steps(submit(settings)[1]))
+    made, folder = submit(settings)
+    click.echo(next_steps(folder, made))
 
 
 @click.command("attack")

@@ -154,7 +154,7 @@ def _terms(data: str, task: TaskInfo) -> tuple[str, str, str]:
     if data == "phantom":
         return task.licence, task.citation, ""
     if named := named_source(data):
-        source = named[0]
+        source = named.source
         more = "" if source.access == "open" else " They were given to you on registration: hand them on to nobody."
         return source.licence, source.citation, f"These are images of patients, from {source.title}.{more}"
     return "that of your own images", "their source", ""

@@ -18,6 +18,7 @@ from memobench.data import folder, phantom
 from memobench.data.files.archives import folder_of
 from memobench.data.manifest import read_manifest
 from memobench.data.public import _prepare as prepared
+from memobench.data.public._published import ids_of_sides, published
 from memobench.data.public._source import named_source
 from memobench.images import Images
 from memobench.task import Splits, TaskInfo
@@ -64,7 +65,8 @@ def load_splits(
             if (images := sides.get(name)) is not None:
                 (into / name).mkdir()
                 images.save(into / name)
-        write_json(into / "splits.json", {"digest": digest(sides), "notes": notes})
+        about = {"digest": digest(sides), "notes": notes, "ids": ids_of(data, sides)}
+        write_json(into / "splits.json", about)
 
     path, stored = store.get("data", key, write)
     return read_splits(path), path, stored
@@ -77,8 +79,9 @@ def _plan(
     if data == "phantom":
         return phantom.key(task, shape), lambda _: phantom.draw_sides(task, shape, track)
     if named := named_source(data):
-        source, root = named[0], folder_of(named[1])
-        listed = prepared.list_all(source, root, skip_unreadable=skip)
+        source, root = named.source, folder_of(named.root)
+        split = published(source.name, named.split) if named.split else None
+        listed = prepared.list_all(source, root, skip_unreadable=skip, split=split)
         return (
             prepared.key(source, root, listed, shape),
             lambda scratch: prepared.read_sides(source, root, listed, shape, scratch, track),
@@ -116,7 +119,23 @@ def read_splits(path: Path) -> Splits:
     missing = [name for name in SIDES if sides[name] is None and name != "dev"]
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}; delete that folder and run again")
-    return Splits(**sides, digest=about["digest"], notes=tuple(about["notes"]))  # type: ignore[arg-type]  # checked above
+    return Splits(**sides, digest=about["digest"], notes=tuple(about["notes"]), ids=about.get("ids", ""))  # type: ignore[arg-type]  # checked above
+
+
+def ids_of(data: str, sides: dict[str, Images | None]) -> str:
+    """The digest of who stands where, of images of a public source; "" of others, whose ids are nobody else's.
+
+    Of a published split it is the published one, where all its images are there.
+    """
+    named = named_source(data)
+    if data == "phantom" or named is None:
+        return ""
+    found = ids_of_sides(named.source.name, sides)
+    if not named.split:
+        return found
+    split = published(named.source.name, named.split)
+    there = {side: (images.patient_count, len(images)) for side, images in sides.items() if images is not None}
+    return split.ids if there == split.counts else found
 
 
 def digest(sides: dict[str, Images | None]) -> str:

@@ -22,7 +22,6 @@ from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.base.store import Store, load_arrays, save_arrays
 from memobench.challenge.planted import PLANTED, challenge, one_per_patient_first
-from memobench.data.splits import load_splits
 from memobench.detection.contract import CopyDetector
 from memobench.detection.detectors import DETECTORS
 from memobench.generator import Context
@@ -35,8 +34,8 @@ from memobench.memorization.rates import Pools, rates, tally
 from memobench.memorization.repeats import repeats
 from memobench.memorization.shift import BY_DESIGN
 from memobench.provenance import code_digest
-from memobench.results import DetectorScores, Metric, Result
-from memobench.task import TASKS, Splits
+from memobench.results import DetectorScores, Metric
+from memobench.task import Splits
 from memobench.training.acceleration import device_of
 
 KNOWING = 0.005  # p-values of strangers below it show a detector that knows the labels; of two, so 1% of honest ones
@@ -170,8 +169,9 @@ def _sides(
 
 def measure_again(  # noqa: PLR0913  what is measured, and where
     samples: NDArray[np.float32],
-    result: Result,
+    splits: Splits,
     detector: str,
+    preset: str,
     *,
     out: Path,
     device: str,
@@ -182,8 +182,9 @@ def measure_again(  # noqa: PLR0913  what is measured, and where
 
     Args:
         samples: (N, *S) the run's samples.
-        result: The run's, which names task and preset.
+        splits: The images on which it ran.
         detector: Name of the detector.
+        preset: The run's.
         out: Where stages are stored.
         device: A torch device, or "auto".
         track: Shows progress.
@@ -191,12 +192,10 @@ def measure_again(  # noqa: PLR0913  what is measured, and where
     """
     clock = Clock(lambda text: None) if clock is None else clock
     store, kind = Store(out / ".stages"), DETECTORS.get(detector)
-    with clock("data"):
-        splits, _, clock.stored = load_splits(TASKS.get(result.identity.task), store=store, track=track)
     pool = BlindPool.of(splits.train, splits.holdout)
     with clock("detector"):
         fitted, clock.stored = fit_blind(
-            kind, pool, splits, preset=result.preset, store=store, device=device_of(device), track=track
+            kind, pool, splits, preset=preset, store=store, device=device_of(device), track=track
         )
     with clock("attack"):
         return measure_attack(samples, splits, fitted, pool, track=track)

@@ -20,7 +20,6 @@ from memobench.base.errors import MemobenchError, UsageError
 from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import write_json, writing_into
-from memobench.data.samples import samples_digest
 from memobench.detection.detectors import DETECTORS
 from memobench.measure.attack import Attacked, knowing, measure_again
 from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
@@ -30,9 +29,10 @@ from memobench.results import SCHEMA_VERSION, Metric, Result
 from memobench.submissions.attack_rules import OWN, attack_command, attack_name, detector_source, file_problem
 from memobench.submissions.check import check_submission
 from memobench.submissions.records import Attack, Disclosures, SamplesRecord, Submission, Submitter
-from memobench.submissions.samples import OTHER_SAMPLES, read_samples
+from memobench.submissions.samples import OTHER_SAMPLES, are_of, read_samples
 from memobench.submissions.scores import pool_arrays
 from memobench.submissions.settings import AttackSettings
+from memobench.submissions.track import images_of
 from memobench.submissions.untrusted import check_values
 from memobench.training.acceleration import device_of
 
@@ -99,11 +99,20 @@ def attack(
     if final.exists():
         raise MemobenchError(f"{final} stands already; the same detector on the same samples is one attack")
     pixels = read_samples(target, asked.samples, against)
-    if samples_digest(pixels) != target.samples.sha256:
+    if not are_of(pixels, target):
         raise MemobenchError(OTHER_SAMPLES)
     clock = Clock(say)
+    with clock("data"):
+        splits = images_of(target.result.identity, asked.data, out=asked.out, track=track)
     measured = measure_again(
-        pixels, target.result, asked.detector, out=asked.out, device=asked.device, track=track, clock=clock
+        pixels,
+        splits,
+        asked.detector,
+        target.result.preset,
+        out=asked.out,
+        device=asked.device,
+        track=track,
+        clock=clock,
     )
     if labels_known := knowing(measured.metrics):
         raise MemobenchError(f'"{asked.detector}" is no attack: {labels_known}')

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from memobench.base.errors import DataError, MemobenchError
-from memobench.base.progress import Track, silent
+from memobench.base.progress import Track as Progress
+from memobench.base.progress import silent
 from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
 from memobench.memorization.decide import Threshold
 from memobench.results import Decided, Metric, Result
@@ -25,6 +26,7 @@ from memobench.submissions.attack_rules import attack_id, attack_problems, unkno
 from memobench.submissions.compare import ROUNDING, differences, exactly
 from memobench.submissions.older import as_present
 from memobench.submissions.ranges import planted_problems, range_problems
+from memobench.submissions.real import real_problems
 from memobench.submissions.records import SUBMISSION_SCHEMA_VERSION, Difference, Leak, Submission
 from memobench.submissions.reference import (
     null_problems,
@@ -33,7 +35,7 @@ from memobench.submissions.reference import (
     tail_of,
     threshold_problems,
 )
-from memobench.submissions.rules import code_problems, command_of, pool_patients, result_problems
+from memobench.submissions.rules import code_problems, command_of, result_problems
 from memobench.submissions.samples import NAME as CARRIED
 from memobench.submissions.samples import carried_samples
 from memobench.submissions.scores import (
@@ -49,8 +51,9 @@ from memobench.submissions.scores import (
     recomputed,
     threshold_of,
 )
+from memobench.submissions.track import PHANTOM, Track, track_of
 from memobench.submissions.untrusted import JSON_BYTES, parse_arrays, parse_json, read_bytes
-from memobench.task import TASKS, TaskInfo
+from memobench.task import TASKS
 
 SOURCE_BYTES = 1_000_000
 GALLERY_BYTES = 4_000_000
@@ -118,7 +121,7 @@ def check_submission(folder: Path, *, practice: bool = False, beside: Path | Non
     return Checked(submission, sha, scores, rows, [text[:2000] for text in problems + more])
 
 
-def failures(submissions: Path, track: Track = silent) -> dict[str, list[str]]:
+def failures(submissions: Path, track: Progress = silent) -> dict[str, list[str]]:
     """The submissions that do not pass the first level of verification, each with the reasons.
 
     Args:
@@ -236,6 +239,8 @@ def submission_problems(
     if submission.schema_version != SUBMISSION_SCHEMA_VERSION:
         problems.append(f"the schema version is {submission.schema_version}, not {SUBMISSION_SCHEMA_VERSION}")
     problems += result_problems(result, practice=practice)
+    if not problems:
+        problems += real_problems(submission, track_of(TASKS.get(result.identity.task), result.identity.data))
     file = folder / submission.source_file if submission.source_file else None
     if submission.kind == "attack":
         problems += attack_problems(submission, attacked(submission, beside or folder.resolve().parent), file)
@@ -250,6 +255,8 @@ def submission_problems(
         problems.append("the samples are not those that the identity names: their digest differs")
     if submission.samples.count != result.identity.samples:
         problems.append(f"{submission.samples.count} samples are named, and {result.identity.samples} were drawn")
+    if submission.samples.rounded_sha256 and not submission.samples.carried_sha256:
+        problems.append("rounded_sha256 is of samples that the submission does not carry; submit it again")
     if not LOCATION.fullmatch(submission.samples.location):
         problems.append("the samples' location must be an https address, or the plain name of an .npz file")
     return problems
@@ -278,15 +285,15 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
     result = submission.result
     if result.identity.task not in TASKS.files():
         raise DataError("the task is none of memobench's own, so nothing can be compared with what it fixes")
-    task = TASKS.get(result.identity.task)
+    track = track_of(TASKS.get(result.identity.task), result.identity.data)
     run = submission.kind == "run"
-    tail = tail_of(task) if run else None
+    tail = tail_of(track) if run else None
     claimed = claimed_threshold(result.threshold)
     problems = range_problems(result.metrics, result.identity.features)
     for planted in (result.challenge.summary, *(row.metrics for row in result.challenge.rows)):
         problems += planted_problems(planted)
     found = threshold_of(scores["null"], claimed, tail, scores.get("exact"))
-    problems += pool_problems(task, scores)
+    problems += pool_problems(track, scores)
     problems += fixed_problems(result, scores, claimed) if run else []
     expected = p_values_of(scores, tail) if tail is not None else None
     if expected is not None and np.abs(expected - scores["p_value"]).max() > ROUNDING:
@@ -341,7 +348,8 @@ def fixed_problems(result: Result, scores: Scores, claimed: Threshold) -> list[s
         scores: Its scores.
         claimed: Its threshold.
     """
-    reference = reference_of(result.identity.task, result.preset)
+    embedded = result.identity.data == PHANTOM
+    reference = reference_of(result.identity.task, result.preset) if embedded else None
     if reference is None:
         return []
     return [
@@ -351,19 +359,21 @@ def fixed_problems(result: Result, scores: Scores, claimed: Threshold) -> list[s
     ]
 
 
-def pool_problems(task: TaskInfo, scores: Scores) -> list[str]:
-    """Where the pools are not the task's own: who stands where, and that no two of their images are the same.
+def pool_problems(track: Track, scores: Scores) -> list[str]:
+    """Where the pools are not the track's own: who stands where, and of embedded data that no two images are the same.
+
+    Which real images are the same to the pixel only those know who hold them.
 
     Args:
-        task: The task.
+        track: The task and its data.
         scores: With the pools.
     """
     problems = []
-    for name, patients in pool_patients(task).items():
+    for name, patients in track.pools.items():
         if scores[name].tolist() != patients:
             problems.append(f"scores.npz: {name} is not who stands in this task's pool")
         contents = scores[name.replace("_patient", "_content")]
-        if np.unique(contents).tolist() != list(range(len(contents))):
+        if not track.real and np.unique(contents).tolist() != list(range(len(contents))):
             problems.append(f"scores.npz: {name.replace('_patient', '_content')} joins images that are not the same")
     return problems
 

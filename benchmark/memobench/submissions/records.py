@@ -7,7 +7,7 @@ A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``, or of 
 |---|---|
 | ``submission.json`` | a :class:`Submission` |
 | ``scores.npz`` | per sample: what it matches, and how strongly; and who stands in the pools, as numbers |
-| ``samples.npz`` | the samples as 8-bit images, where they are that and few bytes |
+| ``samples.npz`` | the samples as 8-bit images, where they take few bytes and may be published |
 | ``gallery.png`` | the strongest matches as the run drew them, where there is one |
 | ``<name>.py`` | the plug-in file of generator or detector under its own name, which its digest holds; if any |
 
@@ -61,19 +61,27 @@ class Disclosures(Strict):
 
 
 class SamplesRecord(Strict):
-    """The samples; where they are 8-bit images and few bytes, ``samples.npz`` in the submission holds them as such.
+    """The samples; where they take few bytes, ``samples.npz`` in the submission holds them as 8-bit images.
 
     Attributes:
         sha256: Over the shape, and the values as little-endian float32 in C order.
         count: How many.
         location: Where ``samples.npz`` can be had: an https URL, or a file name; empty where nowhere.
         carried_sha256: Over the bytes of the ``samples.npz`` in the submission; empty where it carries none.
+        rounded_sha256: Where the run drew finer values than those of 8-bit images: as ``sha256``, of the carried ones.
+            Measured again they give the same numbers to what a detector that is trained again changes.
     """
 
     sha256: Digest
     count: Annotated[int, Field(ge=1)]
     location: Annotated[str, Field(max_length=500)] = ""
     carried_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    rounded_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+    @property
+    def digests(self) -> set[str]:
+        """The digests by which samples are the submission's: as they were drawn, or as it carries them."""
+        return {self.sha256} | ({self.rounded_sha256} if self.carried_sha256 and self.rounded_sha256 else set())
 
 
 class Attack(Strict):

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from memobench.detection.parameters import DETECTOR_VERSION
 from memobench.memorization.decide import TAIL, Threshold
 from memobench.results import Result
-from memobench.task import TASKS, TaskInfo
+from memobench.submissions.track import Track
+from memobench.task import TASKS
 
 # Of the spread of the null scores. Two machines' detectors differed by 0.005 of it at most, by 0.00005 in the middle.
 FARTHEST = 0.25
@@ -46,13 +47,13 @@ class Reference:
     planted: Mapping[str, float]
 
 
-def tail_of(task: TaskInfo) -> float:
-    """The share of null scores beyond tau that the measure aims at: a matter of the task alone.
+def tail_of(track: Track) -> float:
+    """The share of null scores beyond tau that the measure aims at: a matter of the task and its data alone.
 
     Every real image is compared with the whole pool where the detector learns from patients of dev, and with half of it
     where it must be cross-fitted; see :func:`memobench.memorization.decide.threshold`.
     """
-    return TAIL * 2 * (1.0 if task.split.dev else 0.5)
+    return TAIL * 2 * (1.0 if track.with_dev else 0.5)
 
 
 def reference_of(task: str, preset: str) -> Reference | None:

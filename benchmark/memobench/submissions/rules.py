@@ -9,17 +9,16 @@ import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from memobench.base.errors import MemobenchError
-from memobench.data.phantom import scan_count
+from memobench.base.errors import DataError, MemobenchError
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, source_digest
 from memobench.results import SCHEMA_VERSION, Origin, Result
 from memobench.run import IDENTITY_VERSION
+from memobench.submissions.track import track_of
 from memobench.submissions.untrusted import hidden
 from memobench.task import TASKS, TaskInfo
 
@@ -67,11 +66,18 @@ def result_problems(result: Result, *, practice: bool = False) -> list[str]:
 
 def _data_problems(result: Result, task: TaskInfo, practice: bool) -> list[str]:
     identity, problems = result.identity, []
-    if identity.data != "phantom":
-        problems.append("it ran on a folder, which nobody else can measure; submit a run with --data phantom")
-    elif identity.shape != task.shape:
+    try:
+        track = track_of(task, identity.data)
+    except DataError as error:
+        return [str(error)]
+    if identity.shape != task.shape:
         problems.append(f"its images are {identity.shape}, the task's {task.shape}; run without --size")
-    elif identity.split_digest != task.digest:
+    elif identity.split_ids != track.split_ids:
+        problems.append(
+            f"its split_ids {identity.split_ids[:12]!r} are not those of {track.data} ({track.split_ids[:12]!r}): "
+            "other patients stand in it, or not all; run without --train-patients and --skip-unreadable"
+        )
+    elif not track.real and identity.split_digest != task.digest:
         problems.append(
             f"its split_digest {identity.split_digest[:12]} is not the task's {task.digest[:12]}: other images, or "
             "fewer patients; run without --train-patients"
@@ -79,9 +85,7 @@ def _data_problems(result: Result, task: TaskInfo, practice: bool) -> list[str]:
     if identity.samples != task.samples and not (practice and 1 <= identity.samples < task.samples):
         fix = "run without --samples" if identity.origin is None else f"draw {task.samples}, or measure --count of them"
         problems.append(f"there are {identity.samples} samples, the task asks for {task.samples}; {fix}")
-    expected = {name: task.split.train for name in ("train_patients", "holdout_patients")}
-    expected |= {"test_patients": task.split.test, "dev_patients": task.split.dev, "fresh_patients": task.split.fresh}
-    for name, count in {**expected, "samples": identity.samples}.items():
+    for name, count in {**track.counts, "samples": identity.samples}.items():
         if result.counts.get(name) != count:
             problems.append(f"counts: {name} is {result.counts.get(name)}, and the task has {count}")
     return problems
@@ -194,6 +198,8 @@ def command_of(result: Result, source_file: str = "") -> str:
     words = ["bench", "run", "--model", identity.model, "--task", identity.task, "--preset", result.preset]
     for name, value in sorted(result.settings.items()):
         words += ["--set", f"{name}={value}"]
+    if identity.data != "phantom":
+        words += ["--data", identity.data]
     if identity.task in TASKS.files() and identity.samples != TASKS.get(identity.task).samples:
         words += ["--samples", str(identity.samples)]
     words += ["--seed", str(identity.seed)]
@@ -202,17 +208,3 @@ def command_of(result: Result, source_file: str = "") -> str:
     if source_file:
         words += ["--plugin", f"leaderboard/submissions/{identity.task}/{result.run_id}/{source_file}"]
     return shlex.join(words)
-
-
-def pool_patients(task: TaskInfo) -> Mapping[str, list[int]]:
-    """The patients of the embedded pools, image by image, numbered as a submission numbers them.
-
-    Returns:
-        ``train_patient`` and ``holdout_patient``.
-    """
-    count = task.split.train
-    sides = {"train_patient": range(count), "holdout_patient": range(count, 2 * count)}
-    return {
-        side: [patient for patient in patients for _ in range(scan_count(task.family, patient))]
-        for side, patients in sides.items()
-    }

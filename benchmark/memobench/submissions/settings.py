@@ -26,6 +26,7 @@ class SubmitSettings:
         comment: Anything else that a reader should know.
         samples_at: Where samples.npz can be had (https), or a file name.
         plugin: The file that registers the model, if it is yours.
+        data: Of a run on real data: the folder of its images; by default that of bench data fetch.
         into: Folder of all submissions.
     """
 
@@ -38,6 +39,7 @@ class SubmitSettings:
     comment: str = ""
     samples_at: str = word("", metavar="URL")
     plugin: Path | None = None
+    data: str = word("", metavar="DIR")
     into: Path = Path("leaderboard/submissions")
 
 
@@ -54,6 +56,7 @@ class AttackSettings:
         description: How the detector works, and where its code is.
         samples: The attacked samples.npz; by default they are fetched from where the submission says.
         plugin: The file that registers the detector, if it is yours.
+        data: Where it ran on real data: the folder of its images; by default that of bench data fetch.
         out: Folder of all runs.
         device: auto, cpu, cuda, cuda:1, ...
     """
@@ -66,6 +69,7 @@ class AttackSettings:
     description: str = word("", metavar="TEXT")
     samples: Path | None = None
     plugin: Path | None = None
+    data: str = word("", metavar="DIR")
     out: Path = Path("runs")
     device: str = "auto"
 
@@ -77,6 +81,7 @@ class VerifySettings:
     Attributes:
         level: How far to go.
         samples: For rescored: samples.npz; by default they are fetched from where the submission says.
+        data: Where it ran on real data: the folder of its images; by default that of bench data fetch.
         run_their_code: For reproduced runs and rescored attacks: execute the plug-in file.
         device: auto, cpu, cuda, cuda:1, ...
         out: Folder of all runs.
@@ -84,6 +89,7 @@ class VerifySettings:
 
     level: Level = word("self-reported", choices=LEVELS)
     samples: Path | None = None
+    data: str = word("", metavar="DIR")
     run_their_code: bool = False
     device: str = "auto"
     out: Path = Path("runs")

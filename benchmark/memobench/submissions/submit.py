@@ -15,20 +15,21 @@ import numpy as np
 from pydantic import ValidationError
 
 from memobench.base.errors import DataError, MemobenchError, UsageError
-from memobench.base.store import Store, write_json, writing_into
-from memobench.data.samples import samples_digest
-from memobench.data.splits import load_splits
+from memobench.base.store import write_json, writing_into
+from memobench.data.samples import eight_bit, samples_digest
 from memobench.memorization.rates import Pools
 from memobench.results import Result, was_changed
 from memobench.submissions.check import check_submission
+from memobench.submissions.real import withheld, without_names
 from memobench.submissions.records import Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.rules import code_problems, command_of, result_problems, source_of
 from memobench.submissions.samples import NAME as CARRIED
 from memobench.submissions.samples import packed_samples
 from memobench.submissions.scores import OF_SAMPLES, pool_arrays
 from memobench.submissions.settings import SubmitSettings
+from memobench.submissions.track import PHANTOM, images_of, track_of
 from memobench.submissions.untrusted import DAMAGED, check_values
-from memobench.task import TASKS
+from memobench.task import TASKS, Splits
 
 
 def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission, Path]:
@@ -52,12 +53,17 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
         problems = code_problems(result, source, asked.plugin if source == "file" else None)
     if problems:
         raise MemobenchError(f"{asked.run} cannot be submitted: " + "; ".join(problems))
-    samples, scores = _arrays(asked.run, result)
+    splits = images_of(result.identity, asked.data, out=asked.run.parent)
+    track = track_of(TASKS.get(result.identity.task), result.identity.data)
+    samples, scores = _arrays(asked.run, result, splits)
     packed = io.BytesIO()
     np.savez_compressed(packed, **scores)  # type: ignore[arg-type]  # no key is allow_pickle
-    drawn = asked.run / "gallery.png"  # of phantoms: no other data are accepted
-    gallery = drawn.read_bytes() if drawn.is_file() else b""
-    carried = packed_samples(samples)
+    drawn = asked.run / "gallery.png"
+    gallery = drawn.read_bytes() if drawn.is_file() and not track.real else b""  # which shows the real images too
+    kept_back = withheld(result, samples, splits, track) if track.real else ""
+    carried = b"" if kept_back else packed_samples(samples)
+    own, rounded = samples_digest(samples), samples_digest(eight_bit(samples))
+    result = without_names(result, splits) if track.real else result
     source_file = asked.plugin.name if source == "file" and asked.plugin is not None else ""
     try:
         submission = Submission(
@@ -73,10 +79,11 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
             source_file=source_file,
             result=result,
             samples=SamplesRecord(
-                sha256=samples_digest(samples),
+                sha256=own,
                 count=len(samples),
                 location=asked.samples_at,
                 carried_sha256=hashlib.sha256(carried).hexdigest() if carried else "",
+                rounded_sha256=rounded if carried and rounded != own else "",
             ),
             scores_sha256=hashlib.sha256(packed.getvalue()).hexdigest(),
             gallery_sha256=hashlib.sha256(gallery).hexdigest() if gallery else "",
@@ -89,9 +96,11 @@ def submit(asked: SubmitSettings, *, practice: bool = False) -> tuple[Submission
     return submission, _write(asked, submission, files, practice)
 
 
-def next_steps(folder: Path) -> str:
+def next_steps(folder: Path, submission: Submission) -> str:
     """What a submitter does after ``bench submit``."""
     keep = "" if (folder / CARRIED).is_file() else ", and keep samples.npz: it makes the row rescored"
+    if keep and submission.result.identity.data != PHANTOM:
+        keep += ".\n      They may show patients: give them to those alone who may have the images"
     return (
         f"Written: {folder}/\n"
         f"Next: bench verify {folder}            checks it as the board will\n"
@@ -113,7 +122,7 @@ def _finished(folder: Path) -> Result:
         raise MemobenchError(f"{file} is no result of this version ({reason}); run the same command again") from error
 
 
-def _arrays(folder: Path, result: Result) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _arrays(folder: Path, result: Result, splits: Splits) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The samples, and the scores with the pools beside them."""
     try:
         with np.load(folder / "samples.npz", allow_pickle=False) as archive:
@@ -124,7 +133,6 @@ def _arrays(folder: Path, result: Result) -> tuple[np.ndarray, dict[str, np.ndar
         raise DataError(f"{folder}: samples.npz or scores.npz cannot be read ({error}); run it again") from error
     if samples.shape != (result.identity.samples, *result.identity.shape) or samples.dtype != np.float32:
         raise DataError(f"{folder}/samples.npz holds {samples.dtype} {samples.shape}: it was changed; run it again")
-    splits, _, _ = load_splits(TASKS.get(result.identity.task), store=Store(folder.parent / ".stages"))
     return samples, {**scores, **pool_arrays(Pools.of(splits.train, splits.holdout))}
 
 

@@ -17,12 +17,11 @@ from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import Store, write_json
 from memobench.base.version import VERSION
-from memobench.data.samples import samples_digest
-from memobench.data.splits import load_splits
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES
 from memobench.measure.attack import knowing
 from memobench.measure.regions import METRICS as REGIONS
+from memobench.memorization.rates import Pools
 from memobench.results import Metric, RegionsFound
 from memobench.run import run
 from memobench.settings import RunSettings
@@ -31,10 +30,11 @@ from memobench.submissions.compare import OF_INTERVAL, differences, overlaps, re
 from memobench.submissions.leaks import leak_test
 from memobench.submissions.records import Difference, Submission, Verification
 from memobench.submissions.reference import Reference, null_problems
-from memobench.submissions.samples import OTHER_SAMPLES, read_samples
+from memobench.submissions.samples import OTHER_SAMPLES, are_of, read_samples
+from memobench.submissions.scores import pool_arrays
 from memobench.submissions.settings import VerifySettings
+from memobench.submissions.track import given_data, images_of
 from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
-from memobench.task import TASKS
 from memobench.training.acceleration import device_of
 
 ACCOUNT = re.compile(r"[a-z][a-z0-9.-]{0,40}:[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
@@ -119,10 +119,10 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
 
     identity = submission.result.identity
     pixels = read_samples(submission, asked.samples, folder)
-    if samples_digest(pixels) != submission.samples.sha256:
+    if not are_of(pixels, submission):
         return replace(checked, problems=[OTHER_SAMPLES])
     device, store = device_of(asked.device), Store(asked.out / ".stages")
-    splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
+    splits = images_of(identity, asked.data, out=asked.out, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
     detector = load_detector(path, identity.detector, device=device)
     extra = {name: FEATURES.get(name)(device=device) for name in identity.features}
@@ -146,9 +146,18 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
     copies = measured.copies
     own = Reference(copies.null_scores, copies.threshold.tau, copies.threshold.capped, 0.0, {})
     problems += null_problems(scores["null"], own)
+    pools = pool_arrays(Pools.of(splits.train, splits.holdout))
+    problems += [
+        f"scores.npz: {name} is not that of the images" for name, row in pools.items() if differ(row, scores[name])
+    ]
     most, control = identity.detector["null_images"], submission.result.control
     leaks = leak_test(pixels, splits, detector, most=most, control=control, track=track)
     return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
+
+
+def differ(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
+    """Whether two arrays are not the same."""
+    return not np.array_equal(one, other)
 
 
 def _tau_again(claimed: float, found: float, null: NDArray[np.float32]) -> list[Difference]:
@@ -174,10 +183,14 @@ def _attacked_again(
     if attack is None:
         return replace(checked, problems=["it is no attack"])
     beside = folder.resolve().parent
-    pixels = read_samples(attacked(submission, beside) or submission, asked.samples, beside / attack.against)
-    if samples_digest(pixels) != submission.samples.sha256:
+    target = attacked(submission, beside) or submission
+    pixels = read_samples(target, asked.samples, beside / attack.against)
+    if not are_of(pixels, target):
         return replace(checked, problems=[OTHER_SAMPLES])
-    measured = measure_again(pixels, result, attack.detector, out=asked.out, device=asked.device, track=track)
+    splits = images_of(result.identity, asked.data, out=asked.out, track=track)
+    measured = measure_again(
+        pixels, splits, attack.detector, result.preset, out=asked.out, device=asked.device, track=track
+    )
     rows = differences(result.metrics, measured.metrics, remeasured)
     rows += _tau_again(attack.tau, measured.threshold.tau, measured.null_scores)
     scores = checked.scores or {}
@@ -229,9 +242,11 @@ def _reproduced(
             raise UsageError("this would execute the submission's own code; read it, then add --run-their-code")
         load_plugin(folder / submission.source_file)
     identity = result.identity
+    images_of(identity, asked.data, out=asked.out / "reproduced", track=track)  # before hours of training
     settings = RunSettings(
         model=identity.model,
         task=identity.task,
+        data=given_data(identity, asked.data),
         preset=result.preset,
         settings=result.settings,
         samples=identity.samples,
@@ -246,7 +261,7 @@ def _reproduced(
     problems = [] if again.run_id == result.run_id else [f"the same command gives another run, {again.run_id}"]
     pixels = read_samples(submission, made / "samples.npz")
     store = Store(settings.out / ".stages")
-    splits, _, _ = load_splits(TASKS.get(identity.task), store=store, track=track)
+    splits = images_of(identity, asked.data, out=settings.out, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device_of(asked.device), track=track)
     detector = load_detector(path, identity.detector, device=device_of(asked.device))
     most, control = identity.detector["null_images"], submission.result.control

@@ -95,6 +95,7 @@ def decathlon(  # noqa: PLR0913  a data set's publisher, layout and recipe
             records=partial(records, folder=folder, halves=halves),
             read=read_nifti,
             recipe=Recipe(window=window),
+            shares=True,
             downloads=(Download(f"{_MIRROR}/{folder}.tar", md5, unpack=True),),
         )
     )

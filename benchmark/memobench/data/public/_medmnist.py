@@ -41,6 +41,7 @@ def medmnist(  # noqa: PLR0913  a data set's publisher, layout and recipe
             records=partial(npz_records, stem=name),
             read=read_npz_row,
             recipe=Recipe(),
+            shares=True,
             downloads=(Download(f"{_ZENODO}/{name}_64.npz?download=1", md5),),
         )
     )

@@ -25,6 +25,7 @@ from memobench.base.seeds import generator_for
 from memobench.data.files.picture import SCALING_VERSION, Raw, Unreadable
 from memobench.data.files.walk import shown, walk
 from memobench.data.folder import DEV_PATIENTS, MIN_PATIENTS, deal, join_duplicates
+from memobench.data.public._published import SIDES, PublishedSplit
 from memobench.data.public._source import Recipe, Record, Source, scaled
 from memobench.data.resample import resize
 from memobench.images import Images
@@ -40,21 +41,34 @@ class Listed:
 
     Attributes:
         records: Those that are there.
-        notes: What the publisher lists and is not there.
+        notes: What the publisher, or the split, lists and is not there.
         skip_unreadable: Whether images that cannot be read are left out too.
+        split: The published split that says who stands where; None for the split rule.
+        sides: The side of each record in that split.
     """
 
     records: list[Record]
     notes: tuple[str, ...] = ()
     skip_unreadable: bool = False
+    split: PublishedSplit | None = None
+    sides: tuple[str, ...] = ()
 
 
-def list_all(source: Source, root: Path, *, skip_unreadable: bool = False) -> Listed:
+def list_all(
+    source: Source, root: Path, *, skip_unreadable: bool = False, split: PublishedSplit | None = None
+) -> Listed:
     """What the publisher lists and what is there: all, or a seeded draw of the patients where there are more.
+
+    Args:
+        source: The source.
+        root: Its folder.
+        skip_unreadable: Go on with what is there.
+        split: A published split: its images alone, all of which must be there.
 
     Raises:
         DataError: The folder is missing or holds none (with the way to get the data), a folder in it cannot be
-            opened, fewer than half of what is listed is there, a scan is listed twice, or a path leaves the folder.
+            opened, fewer than half of what is listed is there (of a published split: any is missing), a scan is listed
+            twice, or a path leaves the folder.
     """
     if not root.is_dir():
         raise source.missing(root, "no data")
@@ -65,6 +79,9 @@ def list_all(source: Source, root: Path, *, skip_unreadable: bool = False) -> Li
     records = [one for one in every if all(os.path.isfile(f"{folder}/{file}") for file in one.files)]  # noqa: PTH113
     if not records:
         raise source.missing(root, "no image was found in the publisher's layout")
+    _check_records(source, root, records)
+    if split is not None:
+        return _of_split(source, root, records, split, skip_unreadable)
     notes: tuple[str, ...] = ()
     absent = len(every) - len(records)
     if absent:
@@ -77,6 +94,16 @@ def list_all(source: Source, root: Path, *, skip_unreadable: bool = False) -> Li
                 "--skip-unreadable"
             )
         notes = (said,)
+    patients = np.unique([record.patient for record in records])
+    if len(patients) > source.most_patients:
+        drawn = generator_for(0, "public patients", source.name, SPLIT_VERSION).permutation(patients)
+        kept = set(drawn[: source.most_patients].tolist())
+        records = [record for record in records if record.patient in kept]
+    return Listed(records, notes, skip_unreadable)
+
+
+def _check_records(source: Source, root: Path, records: list[Record]) -> None:
+    """Refuse records whose files leave the folder, and scans that are there twice."""
     inside = root.resolve()
     leaving = next((file for one in records for file in one.files if ".." in Path(file).parts), None)
     if leaving and not (root / leaving).resolve().is_relative_to(inside):
@@ -85,12 +112,21 @@ def list_all(source: Source, root: Path, *, skip_unreadable: bool = False) -> Li
     if len(set(scans)) < len(scans):
         twice = next(a for a, b in zip(sorted(scans), sorted(scans)[1:], strict=False) if a == b)
         raise DataError(f"{source.name}: the scan {twice} is there twice in {root}; remove the copy")
-    patients = np.unique([record.patient for record in records])
-    if len(patients) > source.most_patients:
-        drawn = generator_for(0, "public patients", source.name, SPLIT_VERSION).permutation(patients)
-        kept = set(drawn[: source.most_patients].tolist())
-        records = [record for record in records if record.patient in kept]
-    return Listed(records, notes, skip_unreadable)
+
+
+def _of_split(source: Source, root: Path, records: list[Record], split: PublishedSplit, skip: bool) -> Listed:
+    """The records of a published split, each with its side."""
+    chosen, sides = split.choose(records)
+    notes: tuple[str, ...] = ()
+    if absent := split.images - len(chosen):
+        said = f"{absent} of the {split.images} images of the split {split.data} are not there"
+        if not skip or not chosen:
+            raise DataError(
+                f"{said} in {root}; put all of them there, or go on with what there is by --skip-unreadable (which "
+                "makes another split, and no track of the board)"
+            )
+        notes = (f"{said}, so this is another split",)
+    return Listed(chosen, notes, skip, split, tuple(sides))
 
 
 def ids_digest(records: list[Record]) -> str:
@@ -124,6 +160,7 @@ def key(source: Source, root: Path, listed: Listed, shape: tuple[int, ...]) -> d
         "files": sha.hexdigest(),
         "shape": list(shape),
         **({"skip_unreadable": True} if listed.skip_unreadable else {}),
+        **({"published": listed.split.content} if listed.split is not None else {}),
     }
 
 
@@ -145,25 +182,52 @@ def read_sides(
         raise DataError(f"{source.name} holds 2D images; choose a 2D task: {', '.join(source.tasks)}")
     pixels, faults = read_pixels(source, root, listed, shape, scratch, track)
     notes = list(listed.notes)
-    records = listed.records
+    records, told = listed.records, list(listed.sides)
     if faults:
         notes.append(
             f"{len(faults)} images that cannot be read were left out (--skip-unreadable): {next(iter(faults.values()))}"
         )
         kept = [index for index in range(len(records)) if index not in faults]
         records, pixels = [records[index] for index in kept], pixels[kept]
+        told = [told[index] for index in kept] if told else []
     patients = np.array([record.patient for record in records], dtype=np.str_)
     groups, joined = join_duplicates(pixels, patients)
-    sides = deal_listed(groups, np.array([record.test for record in records]))
+    if listed.split is None:
+        sides = deal_listed(groups, np.array([record.test for record in records]))
+        rule = f"split rule {source.name}/{source.version}-{SPLIT_VERSION}, ids {ids_digest(records)}"
+    else:
+        groups, joined = patients, shared_between(groups, told)
+        sides = {side: np.unique(patients[np.array(told) == side]) for side in SIDES if side in told}
+        rule = f"published split {listed.split.data}, ids {listed.split.ids}"
     images = Images(pixels, patients, np.array([record.scan for record in records], dtype=np.str_))
     notes = [
-        f"{source.title}, split rule {source.name}/{source.version}-{SPLIT_VERSION}, ids {ids_digest(records)}",
+        f"{source.title}, {rule}",
         *notes,
         *joined,
     ]
     if "dev" not in sides:
         notes.append("too few patients to set some aside for the detector; it cross-fits over train and holdout")
     return {name: images.take(np.isin(groups, chosen)) for name, chosen in sides.items()}, notes
+
+
+def shared_between(groups: NDArray[np.str_], told: list[str]) -> list[str]:
+    """What to say of identical images of patients who stand on two sides of a published split.
+
+    The split stays as it was published: all must mean the same patients by it.
+
+    Args:
+        groups: (N,) the patient of each image; patients that share an image are one.
+        told: The side of each image.
+    """
+    where: dict[str, set[str]] = {}
+    for group, side in zip(groups.tolist(), told, strict=True):
+        where.setdefault(group, set()).add(side)
+    if count := sum(len(sides) > 1 for sides in where.values()):
+        return [
+            f"{count} patients or groups of patients that share an identical image stand on two sides of the published "
+            "split: copies of such an image count for neither side"
+        ]
+    return []
 
 
 def deal_listed(groups: NDArray[np.str_], test: NDArray[np.bool_]) -> dict[str, NDArray[np.str_]]:

@@ -100,6 +100,8 @@ class Source:
         records: Lists the images of a folder that holds the data as published.
         read: Reads one of them.
         recipe: How it is brought to the task's shape.
+        shares: Whether its licence lets ids, and derived images such as samples of a generator that learned from it, be
+            published.
         downloads: What ``bench data fetch`` gets; none where a registration, or no checksum, is in the way.
         most_patients: As many are used at most, drawn by the split rule.
         version: Changes with anything that changes an image or a split.
@@ -123,6 +125,7 @@ class Source:
     records: Callable[[Path], list[Record]]
     read: Callable[[Path, Record], Raw]
     recipe: Recipe = Recipe()
+    shares: bool = False
     downloads: tuple[Download, ...] = ()
     most_patients: int = 4096
     version: str = "1"
@@ -144,18 +147,39 @@ def data_folder(name: str) -> Path:
     return home() / "data" / name
 
 
-def named_source(data: str) -> tuple[Source, Path] | None:
-    """The source and folder that ``NAME`` or ``NAME=DIR`` mean; None for "phantom" and plain folders."""
+@dataclass(frozen=True)
+class Named:
+    """What ``NAME``, ``NAME=DIR``, ``NAME:SPLIT`` or ``NAME:SPLIT=DIR`` mean.
+
+    Attributes:
+        source: The source.
+        root: The folder of its data.
+        split: Name of a published split of it; "" for all that the folder holds.
+    """
+
+    source: Source
+    root: Path
+    split: str
+
+    @property
+    def data(self) -> str:
+        """What a result says of its data; never a path."""
+        return f"{self.source.name}:{self.split}" if self.split else self.source.name
+
+
+def named_source(data: str) -> Named | None:
+    """The source, folder and split that a word means; None for "phantom" and plain folders."""
     name, equals, folder = data.partition("=")
-    if name not in SOURCES.names() or name == "phantom":
+    name, colon, split = name.partition(":")
+    if name not in SOURCES.names() or name == "phantom" or (colon and not split):
         return None
-    return SOURCES.get(name), Path(folder).expanduser() if equals else data_folder(name)
+    return Named(SOURCES.get(name), Path(folder).expanduser() if equals else data_folder(name), split)
 
 
 def data_kind(data: str) -> str:
-    """What a result says of its data: "phantom", a source's name, or "folder"; never a path."""
+    """What a result says of its data: "phantom", the name of a source and of its split, or "folder"; never a path."""
     found = named_source(data)
-    return "phantom" if data == "phantom" else found[0].name if found else "folder"
+    return "phantom" if data == "phantom" else found.data if found else "folder"
 
 
 def scaled(raw: Raw, recipe: Recipe) -> NDArray[np.float32]:

@@ -57,5 +57,6 @@ SOURCE = SOURCES.register("chestxray14")(
         split="patient ids; the official test list gives test and fresh",
         records=records,
         read=read_raster,
+        shares=True,
     )
 )

@@ -43,5 +43,6 @@ SOURCE = SOURCES.register("ixi")(
         records=records,
         read=read_nifti,
         recipe=Recipe(),
+        shares=True,
     )
 )

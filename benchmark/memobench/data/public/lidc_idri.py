@@ -34,5 +34,6 @@ SOURCE = SOURCES.register("lidc_idri")(
         records=partial(ct_series, collection="LIDC-IDRI"),
         read=read_series,
         recipe=Recipe(window=(-1000, 400), field_mm=256),
+        shares=True,
     )
 )

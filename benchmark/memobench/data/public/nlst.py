@@ -36,5 +36,6 @@ SOURCE = SOURCES.register("nlst")(
         records=partial(ct_series, collection="NLST"),
         read=read_series,
         recipe=Recipe(window=(-1000, 400), field_mm=256),
+        shares=True,
     )
 )
