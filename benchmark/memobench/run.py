@@ -109,12 +109,16 @@ def carry_out(
     device = device_of_process(device_of(settings.device))
     place = dataclasses.replace(place, device=device)
     _meet(settings, True)
+    if generator.CONTROL:  # takes no time, so what it cannot do is said before the detector is trained
+        with clock("fit"):
+            fit_path, clock.stored = fit_generator(identity, generator, splits, place)
     with clock("detector"):
         # of all patients, so that runs with fewer are measured by the same one
         detector_path, clock.stored = fit_detector(whole, identity.detector, store=store, device=device, track=track)
     with accelerated(Acceleration(settings.precision, settings.compiled)):
-        with clock("fit"):
-            fit_path, clock.stored = fit_generator(identity, generator, splits, place)
+        if not generator.CONTROL:
+            with clock("fit"):
+                fit_path, clock.stored = fit_generator(identity, generator, splits, place)
         with clock("sample"):
             sample_path, clock.stored = draw_samples(identity, generator, fit_path, place)
     stages = Stages(identity, detector_path, fit_path, sample_path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from memobench.base.errors import DataError
+from memobench.data.files.ids import likeness, spelling
 from memobench.data.files.inspect import Inspection
 from memobench.data.files.picture import IN_WINDOW
 from memobench.data.files.prepare import contrast_agrees
@@ -60,11 +61,14 @@ def check_apart(train: Images, holdout: Images) -> None:
     Raises:
         DataError: A patient, or an image, stands on both sides.
     """
-    if shared := sorted(set(train.patients.tolist()) & set(holdout.patients.tolist())):
+    forms = {spelling(one): one for one in train.patients.tolist()}
+    if shared := sorted(one for one in set(holdout.patients.tolist()) if spelling(one) in forms):
         count = "1 patient stands" if len(shared) == 1 else f"{len(shared)} patients stand"
+        other = forms[spelling(shared[0])]
+        as_well = "" if other == shared[0] else f', in train "{shown(other)}"'
         raise DataError(
-            f'{count} in train and in holdout ("{shown(shared[0])}" for one); give a holdout of patients whom the '
-            "generator never saw"
+            f'{count} in train and in holdout ("{shown(shared[0])}"{as_well} for one); give a holdout of patients whom '
+            "the generator never saw, or, where different people have one id, give them different ones in manifest.csv"
         )
     held_out = content_digests(holdout.pixels).tolist()
     if same := set(content_digests(train.pixels).tolist()) & set(held_out):
@@ -74,6 +78,21 @@ def check_apart(train: Images, holdout: Images) -> None:
             f'{count} in train and in holdout (of holdout patient "{shown(str(holdout.patients[first]))}" for one); '
             "take what is shared out of one of the two"
         )
+
+
+def identity_notes(train: Images, holdout: Images | None) -> list[str]:
+    """Whether ids of the two sides look like one person's; how those within a side look is noted with the folder."""
+    if holdout is None:
+        return []
+    forms = {likeness(one): one for one in sorted(set(train.patients.tolist()))}
+    alike = [(forms[likeness(one)], one) for one in sorted(set(holdout.patients.tolist())) if likeness(one) in forms]
+    if not alike:
+        return []
+    ids = "1 patient id" if len(alike) == 1 else f"{len(alike)} patient ids"
+    return [
+        f'{ids} of train and holdout differ only in leading zeros or .0 ("{shown(alike[0][0])}" and '
+        f'"{shown(alike[0][1])}"); if they are one person\'s, it is no holdout: take them out of one of the two'
+    ]
 
 
 def with_content(images: Images, names: Sequence[str], side: str) -> tuple[Images, Sequence[str], list[str]]:

@@ -24,6 +24,7 @@ from memobench.audit.agreement import (
     check_apart,
     check_enough,
     contrast_notes,
+    identity_notes,
     in_pose_of,
     window_notes,
     with_content,
@@ -337,7 +338,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
     sides = _on_common_ground(sides)
     train, holdout = sides.train, sides.holdout
     check_enough(train, holdout)
-    sides = replace(sides, notes=[*sides.notes, *balance_notes(train, holdout)])
+    sides = replace(sides, notes=[*sides.notes, *identity_notes(train, holdout), *balance_notes(train, holdout)])
     device = device_of(asked.device)
     parameters = EmbeddingParameters.preset(asked.preset)
     with clock("detector"):

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import csv
+import os
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from memobench.base.errors import DataError, suggest
+
+NAME = "manifest.csv"
+_COLUMNS = ("file", "patient_id", "scan_id")
+_BETWEEN = ",;\t|"  # what may stand between cells
+_OTHERS = 20  # tables beside the images that are looked at
 
 
 @dataclass(frozen=True)
@@ -20,8 +28,43 @@ class Manifest:
     scans: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A table's columns, and its rows with the lines on which they end."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, dict[str, str]], ...]
+
+
+def find_manifest(root: Path) -> Path | None:
+    """The manifest of a folder, its name in capitals or not; None where there is none."""
+    if (root / NAME).is_file():
+        return root / NAME
+    if not root.is_dir():
+        return None
+    return next((one for one in sorted(root.iterdir()) if one.name.casefold() == NAME and one.is_file()), None)
+
+
+def unread_tables(root: Path) -> list[str]:
+    """Names of tables in a folder that have a column for patients, and are not read since only manifest.csv is."""
+    tables = [one for one in sorted(root.glob("*.[ct]sv")) if one.is_file() and not one.name.startswith(".")]
+    found = []
+    for path in tables[:_OTHERS]:
+        try:
+            columns = _table(path).columns
+        except DataError:
+            continue
+        if any(name.casefold().replace(" ", "_") in ("patient_id", "patientid", "subject_id") for name in columns):
+            found.append(path.name)
+    return found
+
+
 def read_manifest(root: Path) -> Manifest:
     """Read and check ``manifest.csv``.
+
+    Cells stand between commas, semicolons, tabs or bars; the columns' names may be in capitals; paths are relative to
+    the folder, with slashes or backslashes, or absolute within it.
 
     Args:
         root: The folder.
@@ -32,38 +75,37 @@ def read_manifest(root: Path) -> Manifest:
     """
     if not root.is_dir():
         raise DataError(f'there is no folder {root}; give --data "phantom" or a folder with a manifest.csv')
-    path = root / "manifest.csv"
-    if not path.is_file():
+    path = find_manifest(root)
+    if path is None:
         raise DataError(f"{root} has no manifest.csv; write one with the columns file, patient_id (and scan_id)")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            rows = list(reader)
-            columns = reader.fieldnames or []
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no UTF-8 table of comma-separated values ({error}); save it as one") from error
-    lacking = [name for name in ("file", "patient_id") if name not in columns]
+    table = _table(path)
+    lacking = [name for name in ("file", "patient_id") if name not in table.columns]
     if lacking:
-        raise DataError(f"{path} lacks the column {lacking[0]}; it has {', '.join(columns) or 'none'}")
-    if not rows:
+        raise DataError(
+            f"{path} lacks the column {lacking[0]}; it has {', '.join(table.columns) or 'none'}; its first line names "
+            "the columns, file and patient_id among them"
+        )
+    if not table.rows:
         raise DataError(f"{path} lists no image; add one line per image")
     files, patients, scans = [], [], []
     inside = root.resolve()
-    for line, row in enumerate(rows, start=2):
-        name, patient = (row["file"] or "").strip(), (row["patient_id"] or "").strip()
+    for line, row in table.rows:
+        name, patient = row["file"], row["patient_id"]
         if not name or not patient:
             raise DataError(f"{path}, line {line}: file or patient_id is empty; fill it or delete the line")
-        file = root / name
+        file = _place(root, name)
         if not file.resolve().is_relative_to(inside):
             raise DataError(f"{path}, line {line}: {name} leaves the folder; list only files inside it")
         if not file.is_file():
-            raise DataError(f"{path}, line {line}: there is no file {name}; restore it or delete the line")
+            raise DataError(
+                f"{path}, line {line}: there is no file {name} in the folder; restore it, correct the line or delete it"
+            )
         files.append(file)
         patients.append(patient)
-        scans.append((row.get("scan_id") or "").strip() or name)
-    twice = {file for file in files if files.count(file) > 1} if len(set(files)) < len(files) else set()
+        scans.append(row.get("scan_id") or name)
+    twice = sorted(file for file, count in Counter(files).items() if count > 1)
     if twice:
-        raise DataError(f"{path} lists {min(twice).relative_to(root)} twice; delete one of the lines")
+        raise DataError(f"{path} lists {twice[0].relative_to(root)} twice; delete one of the lines")
     return Manifest(root, tuple(files), tuple(patients), tuple(scans))
 
 
@@ -80,16 +122,64 @@ def manifest_columns(root: Path, columns: Sequence[str]) -> dict[str, tuple[str,
     Raises:
         DataError: There is no manifest, or it lacks a column.
     """
-    path = root / "manifest.csv"
-    if not path.is_file():
+    path = find_manifest(root)
+    if path is None:
         raise DataError(f"{root} has no manifest.csv, so its images have no {', '.join(columns)}; write one")
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle)
-        rows, known = list(reader), reader.fieldnames or []
+    table = _table(path)
     for name in columns:
-        if name not in known:
-            raise DataError(f'{path} lacks the column "{name}"; {suggest(name, known)}')
+        if name not in table.columns:
+            raise DataError(f'{path} lacks the column "{name}"; {suggest(name, table.columns)}')
     return {
-        PurePosixPath((row["file"] or "").strip()).as_posix(): tuple((row[name] or "").strip() for name in columns)
-        for row in rows
+        _place(root, row["file"]).relative_to(root).as_posix(): tuple(row[name] for name in columns)
+        for _, row in table.rows
     }
+
+
+def _table(path: Path) -> _Table:
+    """A table as people save them: commas, semicolons or tabs, UTF-8 or UTF-16 with a mark, lines without cells.
+
+    Raises:
+        DataError: It is no table in one of these.
+    """
+    with path.open("rb") as handle:
+        encoding = "utf-16" if handle.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        with path.open(newline="", encoding=encoding) as handle:
+            first = handle.readline()
+            between = max(_BETWEEN, key=first.count) if first.strip() else ","
+            handle.seek(0)
+            reader = csv.reader(handle, delimiter=between)
+            names = [_column(cell) for cell in next(reader, [])]
+            rows = [(reader.line_num, cells) for cells in reader if any(cell.strip(" \0") for cell in cells)]
+    except (UnicodeError, csv.Error) as error:
+        raise DataError(f"{path} is no UTF-8 table of comma-separated values ({error}); save it as one") from error
+    named = [
+        (line, {name: cell.strip() for name, cell in zip(names, _filled(cells, len(names)), strict=True)})
+        for line, cells in rows
+    ]
+    return _Table(path, tuple(names), tuple(named))
+
+
+def _filled(cells: list[str], count: int) -> list[str]:
+    """The cells of a line, empty ones for those that it lacks."""
+    return [*cells, *[""] * (count - len(cells))][:count]
+
+
+def _column(cell: str) -> str:
+    """A column's name, those that are known in small letters."""
+    name = cell.strip()
+    return name.casefold() if name.casefold() in _COLUMNS else name
+
+
+def _place(root: Path, name: str) -> Path:
+    """The file that a line means, in the folder as it was given; as it is written where there is none."""
+    forms = [name, name.replace("\\", "/")]
+    forms += [unicodedata.normalize(form, one) for one in forms for form in ("NFC", "NFD")]
+    written = next((one for one in forms if (root / one).is_file()), name)
+    path = Path(os.path.normpath(root / written))
+    if Path(written).is_absolute():
+        for base in (root.absolute(), root.resolve()):
+            if path.is_relative_to(base):
+                return root / path.relative_to(base)
+        return path
+    return path if path.is_relative_to(os.path.normpath(root)) else root / written

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from memobench.data.files.kinds import kind_of
@@ -42,6 +45,13 @@ def test_arrays_dicom_and_nifti(
         (b"PK\x03\x04" + b"\0" * 60, "is a ZIP archive"),
         (b"\x1f\x8b\x08" + b"\0" * 60, "is compressed, or NIfTI under another name"),
         (b"MZ" + b"\0" * 126 + b"DICM" + b"\0" * 60, "is DICOM behind the beginning of a program"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS .* git lfs pull$"),
+        (b"/annex/objects/MD5E-s5--ab.png", "is a pointer of git-annex"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 60, "is a HEIC image"),
+        (b"\0\0\0\x18ftypavif" + b"\0" * 60, "is an AVIF image"),
+        (b"\0\0\0\x18ftypmp42" + b"\0" * 60, "is a film"),
+        (b"ObjectType = Image\n", "is a MetaImage volume"),
+        (b"\xff\x4f\xff\x51" + b"\0" * 60, "is a JPEG 2000 image"),
         (b"nothing in particular", "no image of a known kind; PNG, JPEG"),
     ],
 )
@@ -50,3 +60,21 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, content: bytes, re
     file.write_bytes(content)
     with pytest.raises(Unreadable, match=reason):
         kind_of(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("a.mgz", "FreeSurfer"), ("a.dcm.gz", r"unpack it \(gunzip\)"), ("a.img.gz", "one of a pair")],
+)
+def test_what_is_compressed_is_called_what_it_is(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(b"anything"))
+    with pytest.raises(Unreadable, match=reason):
+        kind_of(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.AnalyzeImage, nibabel.Nifti2Pair])
+def test_both_files_of_a_pair_say_what_to_do(tmp_path: Path, kind: Any) -> None:
+    nibabel.save(kind(np.ones((4, 5, 6), dtype=np.int16), np.eye(4)), tmp_path / "a.img")
+    for ending in ("img", "hdr"):
+        with pytest.raises(Unreadable, match=r"pair of \.hdr and \.img.* save each volume as one \.nii file"):
+            kind_of(tmp_path / f"a.{ending}")

@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 from memobench.data.files.decode import decode, header
+from memobench.data.files.inspect import survey
 from memobench.data.files.nifti import oriented
 from memobench.data.files.picture import Picture, Unreadable, stretched
 
@@ -86,3 +87,24 @@ def test_four_dimensions_are_refused_unless_the_last_is_one(tmp_path: Path, draw
 def test_an_affine_without_orientation(draw: Draw) -> None:
     with pytest.raises(Unreadable, match="singular"):
         oriented(draw((4, 5, 6)), np.zeros((4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("sform", "qform", "note"),
+    [
+        ((1, 1), (-1, 1), "name different orientations, and the sform was taken"),
+        ((1, 0), (1, 0), "say no orientation"),
+        ((1, 2), (1, 1), ""),
+        ((1, 1), (1, 0), ""),
+    ],
+    ids=["disagree", "unsaid", "agree", "one"],
+)
+def test_an_orientation_in_doubt_is_noted(
+    tmp_path: Path, draw: Draw, sform: tuple[int, int], qform: tuple[int, int], note: str
+) -> None:
+    image = nibabel.Nifti1Image(draw((7, 9, 8)), np.eye(4))
+    for name, (sign, code) in (("sform", sform), ("qform", qform)):
+        getattr(image, f"set_{name}")(np.diag([2.0 * sign, 2.0 * sign, 2.0, 1.0]), code)
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    notes = [one for one in survey(tmp_path).notes if "orientation" in one]
+    assert [note in one for one in notes] == ([True] if note else [])

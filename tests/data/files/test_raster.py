@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from memobench.data.files.decode import decode, header
+from memobench.data.files.inspect import survey
 from memobench.data.files.picture import Unreadable, stretched
 from PIL import Image
 
@@ -85,3 +87,57 @@ def test_pages_of_different_size_are_no_volume(tmp_path: Path, draw: Draw) -> No
     with pytest.raises(Unreadable, match="pages of different size"):
         decode([file], None, 3)
     assert decode([file], 1, 2).pixels.shape == (24, 20)
+
+
+@pytest.mark.parametrize("preview_first", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
+def test_previews_and_masks_are_no_images_of_their_own(
+    tmp_path: Path, draw: Draw, dtype: type, preview_first: bool
+) -> None:
+    full, small = draw().astype(dtype), draw().astype(dtype)[::4, ::4]
+    pages = [(full, 0), (small, 1), (draw() > 100, 4)]
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for page, kind in pages[::-1] if preview_first else pages:
+            writer.write(page, subfiletype=kind, photometric="minisblack")
+    head = header(tmp_path / "a.tif")
+    assert head
+    assert (head.shape, head.frames, head.dim) == ((48, 40), 1, 2)
+    assert np.array_equal(decode([tmp_path / "a.tif"], None, 2).pixels, stretched(draw()))
+    found = survey(tmp_path)
+    assert len(found.items) == 1
+    assert any(
+        "previews or masks of an image (NewSubfileType) were passed over in 1 file" in one for one in found.notes
+    )
+
+
+def test_a_preview_without_its_image_is_refused(tmp_path: Path, draw: Draw) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", draw(), subfiletype=1)
+    with pytest.raises(Unreadable, match="previews or masks of an image only"):
+        header(tmp_path / "a.tif")
+
+
+def test_an_animation_is_not_read_as_its_first_image(tmp_path: Path, draw: Draw) -> None:
+    first, *others = (Image.fromarray(draw(seed=k)) for k in range(3))
+    first.save(tmp_path / "a.png", save_all=True, append_images=others)
+    with pytest.raises(Unreadable, match="is an animation of 3 images"):
+        decode([tmp_path / "a.png"], None, 2)
+
+
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda v: v,
+    2: np.fliplr,
+    3: lambda v: np.rot90(v, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda v: np.rot90(v, -1),
+    7: lambda v: np.rot90(v.T, 2),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("turn", _UPRIGHT)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_every_type_of_tiff_is_turned_upright(tmp_path: Path, draw: Draw, dtype: type, turn: int) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", draw().astype(dtype), extratags=[(274, 3, 1, turn, True)])
+    seen = decode([tmp_path / "a.tif"], None, 2).pixels
+    assert np.array_equal(seen, stretched(_UPRIGHT[turn](draw())))

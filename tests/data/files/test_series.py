@@ -88,3 +88,13 @@ def test_the_dimension_of_most_files() -> None:
     assert likely_dim(_series(MIN_SLICES)) == (3, {3: MIN_SLICES})
     assert likely_dim(_series(MIN_SLICES - 1))[0] == 2
     assert likely_dim({str(index): _slice(None, index) for index in range(20)})[0] == 2
+
+
+def test_the_slices_that_do_not_fit_are_named() -> None:
+    for odd in (_slice(5, side=9), _slice(5, orientation=(0, 1, 0, 0, 0, -1))):
+        named = {f"{z}.dcm": _slice(z) for z in range(4)} | {"scout.dcm": odd}
+        assert all("take the odd ones out (here scout.dcm)" in text for text in parts(named, 3)[1].values())
+        first = {"a.dcm": odd, **{f"{z}.dcm": _slice(z) for z in range(4)}}
+        assert all("(here a.dcm)" in text for text in parts(first, 3)[1].values())
+    twice = {"a.dcm": _slice(0, instance="5"), "b.dcm": _slice(1, instance="5"), "c.dcm": _slice(2, instance="6")}
+    assert all("delete the copy (here a.dcm, b.dcm)" in text for text in parts(twice, 3)[1].values())

@@ -200,7 +200,7 @@ def test_what_a_mac_leaves_beside_files_is_passed_over(name: str, miniature: Bui
 @pytest.mark.parametrize("name", ["fastmri", "ixi", "chestxray14", "mrnet", "lidc_idri"])
 def test_an_unfinished_download_is_named_or_left_out(name: str, miniature: Build, tmp_path: Path) -> None:
     root = miniature(name)
-    records = SOURCES.get(name).records(root)
+    records = [record for record in SOURCES.get(name).records(root) if not record.passed]
     file = root / records[2].files[0]
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(DataError, match=rf"{name}: {re.escape(records[2].files[0])} .*--skip-unreadable") as caught:
@@ -343,7 +343,7 @@ def test_every_source_runs_to_a_result(
     assert counts["samples"] == 8
     assert counts["train_patients"] == counts["holdout_patients"] >= 5
     assert sum(count for kind, count in counts.items() if kind.endswith("_patients")) == len(
-        {record.patient for record in SOURCES.get(name).records(root)}
+        {record.patient for record in SOURCES.get(name).records(root) if not record.passed}
     )
     assert not any("not measured" in note for note in result["notes"])
     assert {"fd_ssl", "kid_ssl", "precision", "authenticity", "sensitivity"} <= set(result["metrics"])
@@ -351,3 +351,34 @@ def test_every_source_runs_to_a_result(
         assert result["metrics"]["copy_rate"]["value"] >= 0.75
     assert result["metrics"]["copy_evidence"]["p_value"] < 0.05
     assert result["metrics"]["train_share"]["value"] >= 0.75
+
+
+def test_what_is_there_and_not_used_is_counted(miniature: Build, tmp_path: Path) -> None:
+    root = miniature("lidc_idri")
+    whole, notes = _load("lidc_idri", root, tmp_path)
+    assert "not used" not in notes
+    study = next((root / "LIDC-IDRI").glob("*/*"))
+    files = sorted(next(study.iterdir()).glob("*.dcm"))
+    for name, count, modality in (("scout", 2, "CT"), ("cut", SLICES - 1, "CT"), ("seg", 1, "SEG")):
+        (study / name).mkdir()
+        for file in files[:count]:
+            dataset = pydicom.dcmread(file)
+            dataset.Modality = modality
+            dataset.save_as(study / name / file.name)
+    again, notes = _load("lidc_idri", root, tmp_path)
+    assert again.digest == whole.digest
+    assert (
+        f"2 CT series of fewer than {SLICES} slices (scouts, or unfinished downloads) were not used (such as" in notes
+    )
+    assert "1 series of other modalities than CT were not used" in notes
+
+
+def test_a_folder_of_nothing_but_scouts_says_so(miniature: Build, tmp_path: Path) -> None:
+    root = miniature("nlst")
+    for file in sorted(root.glob("NLST/*/*/*/*.dcm")):
+        if not file.name.startswith("1-0"):
+            continue
+        if int(file.stem.rpartition("-")[2]) > 3:
+            file.unlink()
+    with pytest.raises(DataError, match=r"no image was found .* CT series of fewer than 8 slices"):
+        _load("nlst", root, tmp_path)

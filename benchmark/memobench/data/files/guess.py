@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 ORDINALS = ("first", "second", "third", "fourth")
-_LETTERS = re.compile(r"[a-z]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _CLASSES = {
     *("train", "training", "trainset", "tr", "test", "testing", "testset", "ts", "val", "valid", "validation", "dev"),
     *("holdout", "split", "fold", "set", "part", "batch", "group", "cohort", "class", "label", "labels", "stage"),
@@ -110,7 +111,7 @@ def plausible(names: set[str]) -> bool:
     >>> plausible({"P01", "P02"}), plausible({"COVID", "NORMAL"}), plausible({"fold1", "fold2"}), plausible({"0", "1"})
     (True, False, False, False)
     """
-    lowered = {name.casefold() for name in names}
+    lowered = {unicodedata.normalize("NFC", name).casefold() for name in names}
     if any(name in _CLASSES or set(_LETTERS.findall(name)) & _CLASSES for name in lowered):
         return False
     if all(len(name) == 1 or _YEAR.fullmatch(name) for name in lowered):

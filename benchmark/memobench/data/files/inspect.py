@@ -24,7 +24,7 @@ from memobench.data.files.patients import Owners, owners
 from memobench.data.files.picture import Header, Picture, Unreadable, picture
 from memobench.data.files.series import Part, likely_dim, parts
 from memobench.data.files.walk import files_in, like_labels, shown
-from memobench.data.manifest import read_manifest
+from memobench.data.manifest import find_manifest, read_manifest, unread_tables
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -201,7 +201,7 @@ def survey(
         raise DataError(f"there is no folder {given}; give a folder of images")
     listing = files_in(root)
     names = listing.files
-    manifest = read_manifest(root) if (root / "manifest.csv").is_file() else None
+    manifest = read_manifest(root) if find_manifest(root) else None
     notes = []
     if manifest:
         listed = sorted(file.relative_to(root).as_posix() for file in manifest.files)
@@ -236,7 +236,7 @@ def survey(
             "--dim decides otherwise"
         )
     pieces, other, about = parts(headers, chosen)
-    notes += _odd_notes(headers)
+    notes += [*_odd_notes(headers), *_unread(root, whose)]
     unreadable |= other
     other_dim = sum(headers[file].dim != chosen and not headers[file].series for file in other)
     facts: list[tuple[Part, _Facts]] = []
@@ -268,15 +268,32 @@ def _item(part: Part, head: Header, whose: Owners, shape: tuple[int, ...]) -> It
     return Item(file, part.files, part.frame, patient, scan, shape)
 
 
+def _unread(root: Path, whose: Owners) -> list[str]:
+    """A note on a table that seems to say whose the images are, where nothing else does."""
+    tables = unread_tables(root) if whose.guessed or not whose.known else []
+    return [
+        f"{shown(name)} has a column of patients and was not read; write it as manifest.csv, with the columns file and "
+        "patient_id"
+        for name in tables[:1]
+    ]
+
+
 def _odd_notes(headers: Mapping[str, Header]) -> list[str]:
-    """How many files have optional DICOM attributes that are empty or cannot be read."""
+    """In how many files optional DICOM attributes are empty or cannot be read, and other things are in doubt."""
     files: dict[str, list[str]] = defaultdict(list)
+    doubtful: dict[str, list[str]] = defaultdict(list)
     for file, head in headers.items():
         for name in head.odd:
             files[name].append(file)
+        for doubt in head.doubts:
+            doubtful[doubt].append(file)
     return [
-        f"{name} is empty or cannot be read in {_files(len(those))} (such as {shown(those[0])}) and counts as missing"
-        for name, those in files.items()
+        *(
+            f"{name} is empty or cannot be read in {_files(len(those))} (such as {shown(those[0])}) and counts as "
+            "missing"
+            for name, those in files.items()
+        ),
+        *(f"{doubt} in {_files(len(those))} (such as {shown(those[0])})" for doubt, those in doubtful.items()),
     ]
 
 

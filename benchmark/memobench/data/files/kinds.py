@@ -33,7 +33,26 @@ _OTHERS = {
     b"\x89HDF": "an HDF5 file",
     b"7z\xbc\xaf": "a 7z archive",
     b"NRRD": "an NRRD volume",
+    b"ObjectType": "a MetaImage volume (.mha, .mhd)",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"\xff\x0a": "a JPEG XL image",
+    b"\0\0\0\x0cJXL ": "a JPEG XL image",
+    b"v/1\x01": "an OpenEXR image",
+    b"MATLAB 5": "a MATLAB file",
+    b"PAR1": "a Parquet table",
+    b"SIMPLE  =": "a FITS image",
+    b"\xd0\xcf\x11\xe0": "an Office document",
+    b"BZh": "compressed (bzip2)",
+    b"\xfd7zXZ\0": "compressed (xz)",
+    b"\x28\xb5\x2f\xfd": "compressed (zstandard)",
+    b"Rar!": "a RAR archive",
+    b"P5\n": "a PGM image",
+    b"P6\n": "a PPM image",
     b"\x80": "a pickle, which is never loaded",
+}
+_POINTERS = {
+    b"version https://git-lfs": "a pointer of Git LFS in the place of the file; get the file with git lfs pull",
+    b"/annex/objects": "a pointer of git-annex in the place of the file; get the file with git annex get",
 }
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart", ".!ut", ".tmp")
 _APPLE = b"\0\x05\x16\x07"
@@ -66,7 +85,9 @@ def kind_of(file: Path, start: bytes | None = None) -> str:  # noqa: C901  one r
     image = _named(start, _IMAGES)
     if image:
         return image
-    if start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] == b"n+2\0":
+    if start[344:348] == b"ni1\0" or start[4:8] == b"ni2\0":
+        raise Unreadable("is the header of a pair of .hdr and .img; save each volume as one .nii file")
+    if start[344:348] == b"n+1\0" or start[4:8] == b"n+2\0":
         return _nifti(file)
     if start[:2] == b"\x1f\x8b":
         return _nifti(file)
@@ -78,13 +99,17 @@ def kind_of(file: Path, start: bytes | None = None) -> str:  # noqa: C901  one r
         raise Unreadable(f"is {program}, not an image")
     if start.startswith(_APPLE):
         raise Unreadable("is what a Mac keeps beside a file (AppleDouble), not an image; delete it")
+    if pointer := _named(start, _POINTERS):
+        raise Unreadable(f"is {pointer}")
     if not start.strip(b"\0"):
         raise Unreadable("begins with zeros only, as an unfinished download or a damaged disk leaves it")
     if start[:2] in _PLAIN_DICOM or file.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return "DICOM"
-    other = _named(start, _OTHERS)
+    other = _named(start, _OTHERS) or _film(start)
     if other:
         raise Unreadable(f"is {other}; {KNOWN}")
+    if file.suffix.lower() == ".hdr" or (file.suffix.lower() == ".img" and _beside(file, ".hdr")):
+        raise Unreadable("is one of a pair of .hdr and .img (Analyze, NIfTI); save each volume as one .nii file")
     if start.lstrip()[:1] == b"<":
         raise Unreadable(f"is a text with markup (HTML, XML), not an image; {KNOWN}")
     raise Unreadable(f"is no image of a known kind; {KNOWN}")
@@ -94,7 +119,28 @@ def _named(start: bytes, names: dict[bytes, str]) -> str | None:
     return next((name for mark, name in names.items() if start.startswith(mark)), None)
 
 
+def _film(start: bytes) -> str | None:
+    """A film or photograph in the container of ISO, by its brand."""
+    if start[4:8] != b"ftyp":
+        return None
+    brand = start[8:12]
+    if brand[:3] in (b"hei", b"hev", b"mif", b"msf"):
+        return "a HEIC image"
+    return "an AVIF image" if brand[:3] == b"avi" else "a film (MP4, QuickTime)"
+
+
+def _beside(file: Path, suffix: str) -> bool:
+    return any(file.with_suffix(form).is_file() for form in (suffix, suffix.upper()))
+
+
 def _nifti(file: Path) -> str:
-    if not file.name.lower().endswith((".nii", ".nii.gz")):
-        raise Unreadable("is compressed, or NIfTI under another name; NIfTI is read as .nii or .nii.gz")
-    return "NIfTI"
+    name = file.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return "NIfTI"
+    if name.endswith((".mgz", ".mgh")):
+        raise Unreadable("is a FreeSurfer volume; convert it to .nii.gz (mri_convert)")
+    if name.endswith((".img.gz", ".hdr.gz")):
+        raise Unreadable("is one of a pair of .hdr and .img; save each volume as one .nii.gz file")
+    if name.endswith(".gz"):
+        raise Unreadable("is compressed; unpack it (gunzip); compressed, only .nii.gz is read")
+    raise Unreadable("is compressed, or NIfTI under another name; NIfTI is read as .nii or .nii.gz")

@@ -42,7 +42,7 @@ def header(file: Path, limit: int) -> Header:
         raise Unreadable(f"has {len(shape)} axes, so it is no image")
     outline = np.broadcast_to(np.uint8(0), (*shape, *[1] * (3 - len(shape))))
     drawn = _drawn(oriented(outline, image.affine)).shape
-    return Header(drawn, dim=len(drawn))
+    return Header(drawn, dim=len(drawn), doubts=_doubts(image))
 
 
 def examine(file: Path, handle: BinaryIO, limit: int) -> tuple[Header, None]:
@@ -162,6 +162,18 @@ def _drawn(values: NDArray[Any]) -> NDArray[Any]:
         return values
     axis = values.shape.index(1)
     return values[0] if axis == 0 else values[::-1].squeeze(axis)
+
+
+def _doubts(image: Any) -> tuple[str, ...]:
+    """What a header leaves open of the orientation: sform and qform disagree, or neither is said."""
+    sform, qform = (getattr(image, f"get_{name}")(coded=True)[0] for name in ("sform", "qform"))
+    if sform is None and qform is None:
+        return ("sform and qform say no orientation, and that of Analyze (to the left) was taken,",)
+    if sform is not None and qform is not None:
+        ways = [orientations.io_orientation(one) for one in (sform, qform)]
+        if not np.array_equal(*ways, equal_nan=True):
+            return ("sform and qform name different orientations, and the sform was taken,",)
+    return ()
 
 
 def _open(file: Path) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from memobench.base.errors import DataError, UsageError
 from memobench.data.files import guess
+from memobench.data.files.ids import lookalikes, respelt
 from memobench.data.files.picture import Header
 from memobench.data.files.series import by_series
 from memobench.data.files.walk import shown
@@ -73,24 +74,25 @@ def owners(headers: Mapping[str, Header], manifest: Manifest | None, pattern: st
     if manifest:
         names = [file.relative_to(manifest.root).as_posix() for file in manifest.files]
         notes = ("--patient-regex was not used, because there is a manifest.csv",) if pattern else ()
-        patient = dict(zip(names, manifest.patients, strict=True))
         scans = dict(zip(names, manifest.scans, strict=True))
-        return Owners(patient, scans, True, "manifest.csv", notes, by_image=False)
+        patient, about = _of_manifest(dict(zip(names, manifest.patients, strict=True)), scans)
+        return Owners(patient, scans, True, "manifest.csv", (*notes, *about), by_image=False)
     if pattern:
-        return Owners(by_pattern(files, pattern), scan, True, f"the pattern {pattern} on file names", by_image=False)
+        patient, about = _in_one_way(by_pattern(files, pattern))
+        return Owners(patient, scan, True, f"the pattern {pattern} on file names", about, by_image=False)
     if any(head.patient for head in headers.values()):
         patient, about = _of_dicom(headers)
         return Owners(patient, scan, True, "DICOM PatientID", about)
     if subjects := guess.bids(files):
         sessions = {file: session or scan[file] for file, (_, session) in subjects.items()}
-        patient = {file: subject for file, (subject, _) in subjects.items()}
-        return Owners(patient, sessions, True, "sub-... in the paths (BIDS)")
+        patient, about = _in_one_way({file: subject for file, (subject, _) in subjects.items()})
+        return Owners(patient, sessions, True, "sub-... in the paths (BIDS)", about)
     if folders := guess.folders(files):
-        level, patient = folders
+        level, (patient, about) = folders[0], _in_one_way(folders[1])
         shown_names = "; ".join(f"{shown(file)} is of {shown(patient[file])}" for file in _spread(patient))
         how = f"a guess from {guess.ORDINALS[level]}-level sub-folders ({shown_names})"
         notes = ("patients are a guess from folder names; give --patient-regex or a manifest.csv if it is wrong",)
-        return Owners(patient, scan, True, how, notes, guessed=True)
+        return Owners(patient, scan, True, how, (*notes, *about), guessed=True)
     suggested = guess.pattern(files)
     about_names: tuple[str, ...] = ()
     if suggested:
@@ -100,6 +102,28 @@ def owners(headers: Mapping[str, Header], manifest: Manifest | None, pattern: st
             f'"{suggested}"',
         )
     return Owners({file: file for file in files}, scan, False, NONE, about_names)
+
+
+def _in_one_way(patient: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The patient of each file with one spelling for each person, and notes on ids that are or may be the same."""
+    canon, notes = respelt(patient.values())
+    return {file: canon[one] for file, one in patient.items()}, (*notes, *lookalikes(canon.values()))
+
+
+def _of_manifest(patient: Mapping[str, str], scan: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """As :func:`_in_one_way`; where an id is a stand-in each scan is a patient of its own."""
+    none = _stand_ins(patient.values())
+    words = Counter(one for one in patient.values() if one in none)
+    named = {one for one in patient.values() if one not in words}
+    if not words or not named:  # a manifest of nothing but 000 and 111 means them
+        return _in_one_way(patient)
+    known, notes = _in_one_way({file: one for file, one in patient.items() if one not in words})
+    found = {file: known.get(file, f"scan {scan[file]}") for file in patient}
+    note = (
+        f"{sum(words.values())} lines of manifest.csv have a stand-in as patient_id "
+        f"({', '.join(map(shown, sorted(words)[:3]))}); each scan counts as a patient of its own"
+    )
+    return found, (note, *notes)
 
 
 def _spread(patient: Mapping[str, str]) -> list[str]:
@@ -123,12 +147,27 @@ def stand_in(patient: str) -> bool:
     return all(word in _STAND_INS for word in words if word) and any(words)
 
 
+def _stand_ins(patients: Iterable[str]) -> set[str]:
+    """The ids that are none, unless they are numbers among numbers: 11 where there is a 10 or a 12.
+
+    >>> sorted(_stand_ins(["10", "11", "9999", "ANON"]))
+    ['9999', 'ANON']
+    """
+    every = set(patients)
+
+    def counted(one: str) -> bool:
+        return one.isdecimal() and any(str(int(one) + step).zfill(len(one)) in every for step in (-1, 1))
+
+    return {one for one in every if stand_in(one) and not counted(one)}
+
+
 def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str, ...]]:  # noqa: C901  one pass from ids to patients; each odd thing is noted where it is seen
     """The patient of each file: its PatientID, made consistent within series and studies; and what was odd."""
     notes = []
-    ids = {file: "" if stand_in(head.patient) else head.patient for file, head in headers.items()}
+    none = _stand_ins(head.patient for head in headers.values())
+    ids = {file: "" if head.patient in none else head.patient for file, head in headers.items()}
     absent = [file for file, head in headers.items() if not head.patient]
-    words = Counter(head.patient for head in headers.values() if head.patient and stand_in(head.patient))
+    words = Counter(head.patient for head in headers.values() if head.patient and head.patient in none)
     if set(words) == {head.patient for head in headers.values()} and len(words) == 1 and len(headers) > 1:
         notes.append("all files have the same PatientID; if that is a stand-in, give --patient-regex")
     if words:
@@ -139,19 +178,8 @@ def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str,
     if absent:
         notes.append(f"{len(absent)} files have no PatientID; each study counts as a patient of its own")
 
-    canon: dict[str, str] = {}  # spelling to the first spelling of the same id
-    same: dict[str, set[str]] = defaultdict(set)
-    for one in ids.values():
-        if one:
-            same["".join(one.split()).casefold()].add(one)
-    for spellings in same.values():
-        canon |= dict.fromkeys(spellings, min(spellings))
-    respelt = [sorted(spellings) for spellings in same.values() if len(spellings) > 1]
-    if respelt:
-        notes.append(
-            f"{len(respelt)} PatientIDs are spelt in several ways (such as {', '.join(map(shown, respelt[0]))}); each "
-            "counts as one patient"
-        )
+    canon, about = respelt(one for one in ids.values() if one)
+    notes += [*about, *lookalikes(canon.values())]
     ids = {file: canon.get(one, one) for file, one in ids.items()}
 
     groups = _Groups()

@@ -56,6 +56,7 @@ class Header:
         patients: Of each frame, where the file itself names them (an NPZ batch); else empty.
         batch: Whether the frames are images of a batch, each of a patient of its own unless ``patients`` says.
         sliceable: Whether a volume (N, H, W) may as well be a batch of N images.
+        doubts: What the file says in two ways or not at all, and how it was taken; a number of files follows.
         film: The DICOM attribute that says that the frames follow each other in time or otherwise than slices; else "".
     """
 
@@ -71,6 +72,7 @@ class Header:
     batch: bool = False
     sliceable: bool = False
     film: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ class Place:
 class NoVolume(Exception):
     """Slices that make no volume; the message is the reason, to be put behind "belongs to a series" or "holds"."""
 
+    def __init__(self, reason: str, odd: Sequence[int] = ()) -> None:
+        """Keep the reason, and the indices of the slices that do not fit, where that is known."""
+        super().__init__(reason)
+        self.odd = tuple(odd)
+
 
 def along(position: Sequence[float], orientation: Sequence[float]) -> float:
     """How far a slice stands along the normal of its plane, in mm (PS3.3, C.7.6.2.1.1).
@@ -63,11 +68,15 @@ def in_order(places: Sequence[Place]) -> tuple[list[int], bool]:
     """
     instances = Counter(place.instance for place in places if place.instance)
     if instances and max(instances.values()) > 1:
-        raise NoVolume("of which a slice is there twice; delete the copy")
+        twice = max(instances, key=instances.__getitem__)
+        raise NoVolume("of which a slice is there twice; delete the copy", _where(places, "instance", twice))
     if all(place.known for place in places):
         first = places[0].orientation or ()
-        if any(not np.allclose(place.orientation or (), first, atol=1e-3) for place in places):
-            raise NoVolume("of slices in several orientations, so they are no volume")
+        turned = [not np.allclose(place.orientation or (), first, atol=1e-3) for place in places]
+        if any(turned):
+            fewer = sum(turned) <= len(turned) // 2  # they are the odd ones, else the first and its like
+            odd = [index for index, one in enumerate(turned) if one == fewer]
+            raise NoVolume("of slices in several orientations, so they are no volume; take the odd ones out", odd)
         distance = [along(place.position or (), first) for place in places]
         order = sorted(range(len(places)), key=distance.__getitem__)
         steps = np.diff(np.array(distance)[order])
@@ -83,6 +92,10 @@ def in_order(places: Sequence[Place]) -> tuple[list[int], bool]:
     if len(set(numbers)) < len(places):
         raise NoVolume("whose slices have neither a place nor distinct numbers to sort them by")
     return sorted(range(len(places)), key=numbers.__getitem__), False
+
+
+def _where(places: Sequence[Place], name: str, value: object) -> list[int]:
+    return [index for index, place in enumerate(places) if getattr(place, name) == value]
 
 
 def _check_one(places: Sequence[Place]) -> None:

@@ -19,8 +19,10 @@ from memobench.data.files.tiff import Page, pages_of
 
 Image.init()  # Pillow looks up the formats that it is asked for only among those that it has loaded
 FORMATS = ("PNG", "JPEG", "TIFF")
+_ASIDE = "smaller previews or masks of an image (NewSubfileType) were passed over"
 _MIN_IS_WHITE = 0  # of the TIFF tag PhotometricInterpretation, which Pillow heeds for 8 bit only
 _PHOTOMETRIC = 262
+_ORIENTATION = 274
 _BYTES = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "La": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
 
 
@@ -42,11 +44,14 @@ def header(file: Path, limit: int) -> Header:
         Unreadable: It declares more pixels than the limit or than the file can hold.
     """
     with file.open("rb") as handle:
-        pages = _pages(handle.read(2), file, limit)
-    if pages and pages[0].beyond_pillow:
-        return Header(pages[0].shape, frames=len(pages), dim=2 if len(pages) == 1 else 3)
+        every = _every_page(handle.read(2), file, limit)
+    pages = _images_of(every)
+    doubts = (_ASIDE,) if len(pages) < len(every) else ()
+    frames, dim = len(pages) or 1, 3 if len(pages) > 1 else 2
+    if pages and _by_other(pages):
+        return Header(pages[0].shape, frames, dim, doubts=doubts)
     with _opened(file, file.stat().st_size, limit) as image:
-        return Header((image.height, image.width), frames=len(pages) or 1, dim=3 if len(pages) > 1 else 2)
+        return Header((image.height, image.width), frames, dim, doubts=doubts)
 
 
 def examine(file: Path, handle: BinaryIO, limit: int) -> tuple[Header, Callable[[], Raw] | None]:
@@ -100,21 +105,38 @@ def _of(found: list[_Plane]) -> Raw:
 
 
 def _planes(content: bytes, pages: list[Page], wanted: Iterable[int], limit: int) -> list[_Plane]:
-    if any(page.beyond_pillow for page in pages):
-        return _by_tifffile(content, wanted)
+    if _by_other(pages):
+        return _by_tifffile(content, [pages[page].number for page in wanted])
     with _opened(io.BytesIO(content), len(content), limit) as image:
-        return [_page(image, page) for page in wanted] if pages else [_only(image, content)]
+        return [_page(image, pages[page].number) for page in wanted] if pages else [_only(image, content)]
 
 
 def _only(image: Image.Image, content: bytes) -> _Plane:
     """The image of a PNG or JPEG file."""
     if image.format == "PNG":
         _check_sums(content)
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise Unreadable(f"is an animation of {frames} images; save each as a file of its own")
     return _deep_png(content) if is_deep(content) else _page(image, 0)
 
 
 def _pages(start: bytes, file: Path, limit: int) -> list[Page]:
+    return _images_of(_every_page(start, file, limit))
+
+
+def _every_page(start: bytes, file: Path, limit: int) -> list[Page]:
     return pages_of(file, limit) if start[:2] in (b"II", b"MM") else []
+
+
+def _by_other(pages: list[Page]) -> bool:
+    """Whether Pillow reads some page wrongly, or does not open the file by what its first page is."""
+    return bool(pages) and (pages[0].number > 0 or any(page.beyond_pillow for page in pages))
+
+
+def _images_of(pages: list[Page]) -> list[Page]:
+    """The pages but previews and masks of others."""
+    return [page for page in pages if not page.aside]
 
 
 def _deep_png(content: bytes) -> _Plane:
@@ -144,8 +166,25 @@ def _by_tifffile(content: bytes, wanted: Iterable[int]) -> list[_Plane]:
             kind = values.dtype
             if values.ndim == 3:
                 values, colour = grey(np.moveaxis(values, page.axes.index("S"), -1))
+            tag = page.tags.get(_ORIENTATION)
+            values = _upright(values, 1 if tag is None else int(tag.value))
             found.append(_Plane(values, int(page.photometric) == _MIN_IS_WHITE, colour, kind))
     return found
+
+
+def _upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """An image as a viewer shows it, by the TIFF tag Orientation (1 to 8), as Pillow turns it.
+
+    >>> _upright(np.array([[1, 2]]), 6).tolist(), _upright(np.array([[1, 2]]), 2).tolist()
+    ([[1], [2]], [[2, 1]])
+    """
+    if orientation in (5, 6, 7, 8):  # rows are columns
+        values = values.T
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    return values
 
 
 def _opened(source: Path | io.BytesIO, stored: int, limit: int) -> Image.Image:

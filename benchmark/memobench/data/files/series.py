@@ -93,7 +93,8 @@ def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str],
         try:
             order, gap = _sorted([headers[file] for file in files])
         except NoVolume as error:
-            other |= dict.fromkeys(files, f"{'is' if len(files) == 1 else 'belongs to a series'} {error}")
+            odd = f" (here {', '.join(shown(files[index]) for index in error.odd[-2:])})" if error.odd else ""
+            other |= dict.fromkeys(files, f"{'is' if len(files) == 1 else 'belongs to a series'} {error}{odd}")
             continue
         if gap:
             gaps.append(files[order[0]])
@@ -174,8 +175,9 @@ def _sorted(heads: Sequence[Header]) -> tuple[list[int], bool]:
     """
     if len(heads) == 1:
         raise NoVolume("a single slice among 3D volumes (no other file has its SeriesInstanceUID)")
-    if len({head.shape for head in heads}) > 1:
-        raise NoVolume("of slices of different size, so they are no volume")
+    usual = Counter(head.shape for head in heads).most_common(1)[0][0]
+    if odd := [index for index, head in enumerate(heads) if head.shape != usual]:
+        raise NoVolume("of slices of different size, so they are no volume; take the odd ones out", odd)
     return in_order([place for head in heads for place in head.places])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,8 +11,9 @@ from memobench.data.files.limits import DEFLATE, check_size
 from memobench.data.files.picture import Unreadable
 
 MOST_PAGES = 65_536
-_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH = 256, 257, 258, 259, 277, 339, 32997
-_READ = (_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH)
+_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH, _ASIDE = 256, 257, 258, 259, 277, 339, 32997, 254
+_READ = (_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH, _ASIDE)
+_PREVIEW, _MASK = 1, 4  # bits of the tag NewSubfileType
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _BOUNDED = {1: 1, 32773: 64, 5: 2000, 7: DEFLATE, 8: DEFLATE, 32946: DEFLATE}  # compression: the most that it expands
 _TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
@@ -29,6 +30,8 @@ class Page:
         form: Of the numbers: 1 unsigned, 2 signed, 3 floating point.
         packed: The number of the compression.
         big_endian: Whether the file's numbers begin with their highest byte.
+        number: Of the page in the file, from 0.
+        aside: Whether it is no image of its own, but another page's preview or mask.
     """
 
     shape: tuple[int, int]
@@ -37,6 +40,8 @@ class Page:
     form: int
     packed: int
     big_endian: bool
+    number: int = 0
+    aside: bool = False
 
     @property
     def beyond_pillow(self) -> bool:
@@ -79,9 +84,11 @@ def pages_of(file: Path, limit: int) -> list[Page]:
             check_size(pixels, limit, stored, _BOUNDED.get(page.packed, 20_000))
             declared += pixels
             check_size(declared, limit)
-            found.append(page)
+            found.append(replace(page, number=len(found)))
     if not found:
         raise Unreadable("has no page")
+    if all(page.aside for page in found):
+        raise Unreadable("holds previews or masks of an image only (NewSubfileType); save the image itself")
     return found
 
 
@@ -107,7 +114,9 @@ def _page(handle: BinaryIO, at: int, order: str, big: bool) -> tuple[Page, int]:
         raise Unreadable("holds a volume in one page (ImageDepth), of which one slice would be read; save one per page")
     bits, samples = min(found.get(_BITS, 1), 64), min(found.get(_SAMPLES, 1), 64)
     shape = (found[_HEIGHT], found[_WIDTH])
-    return Page(shape, bits, samples, found.get(_FORMAT, _UNSIGNED), found.get(_PACKED, 1), order == ">"), following
+    aside = bool(found.get(_ASIDE, 0) & (_PREVIEW | _MASK))
+    form, packed = found.get(_FORMAT, _UNSIGNED), found.get(_PACKED, 1)
+    return Page(shape, bits, samples, form, packed, order == ">", aside=aside), following
 
 
 def _number(handle: BinaryIO, entry: bytes, order: str, big: bool) -> int:

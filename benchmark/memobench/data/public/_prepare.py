@@ -41,7 +41,7 @@ class Listed:
 
     Attributes:
         records: Those that are there.
-        notes: What the publisher, or the split, lists and is not there.
+        notes: What the publisher, or the split, lists and is not there, and what is there and not used.
         skip_unreadable: Whether images that cannot be read are left out too.
         split: The published split that says who stands where; None for the split rule.
         sides: The side of each record in that split.
@@ -74,15 +74,17 @@ def list_all(
         raise source.missing(root, "no data")
     for _ in walk(root):  # a folder that cannot be opened would be left out by the patterns below
         pass
-    every = sorted(source.records(root), key=lambda one: (one.patient, one.scan))
+    there_are = sorted(source.records(root), key=lambda one: (one.patient, one.scan))
+    every = [one for one in there_are if not one.passed]
     folder = str(root)
     records = [one for one in every if all(os.path.isfile(f"{folder}/{file}") for file in one.files)]  # noqa: PTH113
+    notes = _passed_over(there_are)
     if not records:
-        raise source.missing(root, "no image was found in the publisher's layout")
+        seen = f" ({'; '.join(notes)})" if notes else ""
+        raise source.missing(root, f"no image was found in the publisher's layout{seen}")
     _check_records(source, root, records)
     if split is not None:
         return _of_split(source, root, records, split, skip_unreadable)
-    notes: tuple[str, ...] = ()
     absent = len(every) - len(records)
     if absent:
         there = set(map(id, records))
@@ -93,7 +95,7 @@ def list_all(
                 f"{source.name}: {said} in {root}; put all parts side by side there, or go on with what there is by "
                 "--skip-unreadable"
             )
-        notes = (said,)
+        notes = (*notes, said)
     patients = np.unique([record.patient for record in records])
     if len(patients) > source.most_patients:
         drawn = generator_for(0, "public patients", source.name, SPLIT_VERSION).permutation(patients)
@@ -129,6 +131,18 @@ def _of_split(source: Source, root: Path, records: list[Record], split: Publishe
     return Listed(chosen, notes, skip, split, tuple(sides))
 
 
+def _passed_over(records: list[Record]) -> tuple[str, ...]:
+    """How much is there and not used, by the reason."""
+    first: dict[str, Record] = {}
+    for record in records:
+        if record.passed:
+            first.setdefault(record.passed, record)
+    return tuple(
+        f"{sum(one.passed == reason for one in records)} {reason} were not used (such as {shown(example.scan)})"
+        for reason, example in first.items()
+    )
+
+
 def ids_digest(records: list[Record]) -> str:
     """SHA-256 of who is in: patients, scans and the publisher's lists; no image is needed to compare it."""
     ids = [[record.patient, record.scan, record.test] for record in records]
@@ -161,6 +175,7 @@ def key(source: Source, root: Path, listed: Listed, shape: tuple[int, ...]) -> d
         "shape": list(shape),
         **({"skip_unreadable": True} if listed.skip_unreadable else {}),
         **({"published": listed.split.content} if listed.split is not None else {}),
+        **({"notes": listed.notes} if listed.notes else {}),
     }
 
 

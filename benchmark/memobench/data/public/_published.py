@@ -238,7 +238,8 @@ def split_of_folder(data: str, patients: int, name: str = MINI, rule: str = "") 
     if not NAME.fullmatch(name):
         raise UsageError(f'"{name}" is no name for a split; use small letters, digits and hyphens')
     root = folder_of(named.root)
-    records = [one for one in named.source.records(root) if all((root / file).is_file() for file in one.files)]
+    there = [one for one in named.source.records(root) if not one.passed]
+    records = [one for one in there if all((root / file).is_file() for file in one.files)]
     if not records:
         raise named.source.missing(root, "no image was found in the publisher's layout")
     return draw(named.source, records, patients, name, rule=rule)

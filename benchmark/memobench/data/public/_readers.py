@@ -98,12 +98,12 @@ def read_series(root: Path, record: Record) -> Raw:
 
 
 def ct_series(root: Path, collection: str, least: int = 8) -> list[Record]:
-    """The CT series of a TCIA tree ``collection/PATIENT/STUDY/SERIES/*.dcm``; other modalities are passed over.
+    """The series of a TCIA tree ``collection/PATIENT/STUDY/SERIES/*.dcm``; only CT of enough slices is used.
 
     Args:
         root: The collection's folder, or the one in which it lies (also ``manifest-.../collection``).
         collection: The folder's name as TCIA gives it.
-        least: Series with fewer slices are scouts.
+        least: Series with fewer slices are scouts, or what a broken download left.
     """
     import pydicom
     from pydicom.errors import InvalidDicomError
@@ -119,10 +119,14 @@ def ct_series(root: Path, collection: str, least: int = 8) -> list[Record]:
             modality = head.get("Modality")
         except (OSError, InvalidDicomError):
             modality = "CT"  # its reader says what is wrong with it
-        if len(files) >= least and modality == "CT":
-            names = tuple(before + file.relative_to(folder).as_posix() for file in files)
-            inside = place.relative_to(folder)  # short names of series may repeat between patients
-            found.append(Record(names, inside.parts[0], inside.as_posix()))
+        passed = ""
+        if modality != "CT":
+            passed = "series of other modalities than CT"
+        elif len(files) < least:
+            passed = f"CT series of fewer than {least} slices (scouts, or unfinished downloads)"
+        names = tuple(before + file.relative_to(folder).as_posix() for file in files)
+        inside = place.relative_to(folder)  # short names of series may repeat between patients
+        found.append(Record(names, inside.parts[0], inside.as_posix(), passed=passed))
     return found
 
 

@@ -28,6 +28,8 @@ class Record:
         scan: Which examination, unique within the source.
         test: Whether the publisher lists the patient for testing (or validation).
         member: Array and row within a file that holds many, as ("train_images", 7).
+        passed: Why it is not used though it is there, to be put behind a number ("CT series of fewer than 8 slices");
+            "" for what is used.
     """
 
     files: tuple[str, ...]
@@ -35,6 +37,7 @@ class Record:
     scan: str
     test: bool = False
     member: tuple[str, int] | None = None
+    passed: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Source:
         how_to_get: The steps, for people.
         stands_for: Which data set of the study (Dar et al.) it is, or stands for; "" for none.
         split: What the publisher's ids and lists give.
-        records: Lists the images of a folder that holds the data as published.
+        records: Lists the images of a folder that holds the data as published, and what is there and not used.
         read: Reads one of them.
         recipe: How it is brought to the task's shape.
         shares: Whether its licence lets ids, and derived images such as samples of a generator that learned from it, be

@@ -30,9 +30,8 @@ def records(root: Path) -> list[Record]:
                 patient = str(opened.attrs.get("patient_id", file.stem))
         except OSError:
             pass  # its reader says what is wrong with it
-        if has_target:
-            name = file.relative_to(root).as_posix()
-            found.append(Record((name,), patient, file.stem, file.parent.name.endswith("_val")))
+        name, passed = file.relative_to(root).as_posix(), "" if has_target else "files without a target (test data)"
+        found.append(Record((name,), patient, file.stem, file.parent.name.endswith("_val"), passed=passed))
     return found
 
 
