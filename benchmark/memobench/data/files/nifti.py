@@ -170,8 +170,8 @@ def _doubts(image: Any) -> tuple[str, ...]:
     if sform is None and qform is None:
         return ("sform and qform say no orientation, and that of Analyze (to the left) was taken,",)
     if sform is not None and qform is not None:
-        ways = [orientations.io_orientation(one) for one in (sform, qform)]
-        if not np.array_equal(*ways, equal_nan=True):
+        first, second = (orientations.io_orientation(one) for one in (sform, qform))
+        if not np.array_equal(first, second, equal_nan=True):
             return ("sform and qform name different orientations, and the sform was taken,",)
     return ()
 
