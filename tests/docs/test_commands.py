@@ -13,6 +13,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -22,6 +23,8 @@ from memobench.cli.main import bench, main
 from PIL import Image
 
 from .conftest import ROOT, Block, blocks_of, written
+
+commands = import_module("commands")  # of docs/_pages, which conftest has put on the path
 
 SMALL = ["--data", "data", "--size", "32"]  # in place of the phantom, whose drawing takes longer than all else
 ADDED = {
@@ -41,12 +44,15 @@ ALL = [
     for block in blocks_of(file.read_text(encoding="utf-8"), file.relative_to(ROOT).as_posix())
 ]
 COMMANDS = [(block, words) for block in ALL if block.language == "bash" for words in block.commands if words]
+MADE = [block for block in blocks_of(commands.page(), "commands.md") if block.language == "bash"]
 BENCH = [(block, words) for block, words in COMMANDS if words[0] == "bench" and not block.reason]
+BENCH += [(block, words) for block in MADE for words in block.commands]
 MARKED = [block for block in ALL if block.reason]
 
 
 def parsed(words: list[str]) -> tuple[str, click.Context]:
     """The name of a command of ``bench``, and what click reads of it; click's error where it is wrong."""
+    words = words[: words.index(">")] if ">" in words else words
     command: click.Command = bench
     context = click.Context(bench, info_name="bench")
     rest, names = words[1:], []
@@ -66,7 +72,7 @@ def chosen() -> list[tuple[Block, list[str]]]:
     """The commands to run: the ones with most options first, until every option of a command was there once."""
     seen: dict[str, set[str]] = {}
     picked = []
-    for block, words in sorted(BENCH, key=lambda one: -len(options(one[1]))):
+    for block, words in sorted((one for one in BENCH if one[0] not in MADE), key=lambda one: -len(options(one[1]))):
         if words[1].startswith("-"):
             continue
         name = kind_of(words)
