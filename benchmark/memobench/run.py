@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,9 @@ from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
 from memobench.training.fitting import draw_samples, fit_generator, join_fit, join_samples
 from memobench.training.processes import broadcast, device_of_process, launched, process_group
+
+if TYPE_CHECKING:
+    from memobench.measure.measurement import Measured
 
 IDENTITY_VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")  # of a generator that was trained elsewhere
@@ -125,8 +128,13 @@ def carry_out(
     with clock("measure"):
         measure_path, clock.stored = measure(stages, generator, splits, extra, place)
     with clock("report"):
-        spent = {"environment": environment(device), "seconds": rounded(clock.seconds)}
-        result = sealed(_result(settings, stages, generator.CONTROL, splits, measure_path, spent))
+        training = json.loads((stages.fit / "training.json").read_text())
+        cost = None if identity.origin is not None else TrainingCost.model_validate(training["cost"])
+        spent = {"environment": environment(device), "seconds": rounded(clock.seconds), "training": cost}
+        head = Head(
+            identity, settings.preset, settings.settings, generator.CONTROL, (*splits.notes, *training["notes"])
+        )
+        result = sealed(result_of(head, splits, measure_path, spent))
         with writing_into(settings.out):
             _report(folder, result, splits, sample_path, measure_path)
     return result, folder
@@ -361,7 +369,6 @@ def measure(
 
     def write(into: Path, scratch: Path) -> None:
         from memobench.measure import measurement
-        from memobench.memorization.calls import calls_csv
 
         detector = load_detector(stages.detector, identity.detector, device=device)
         generator.restore(load_arrays(stages.fit / "state.safetensors"), device=device)
@@ -369,42 +376,68 @@ def measure(
         measured = measurement.measure(
             samples, splits, detector, generator, extra, null_images=identity.detector["null_images"], track=place.track
         )
-        write_json(
-            into / "metrics.json",
-            {
-                "metrics": {name: metric.model_dump() for name, metric in measured.metrics.items()},
-                "threshold": dataclasses.asdict(measured.copies.threshold),
-                "challenge": measured.challenge.model_dump(),
-                "notes": measured.notes,
-                "odd": measured.odd,
-                "regions": measured.regions.model_dump(mode="json"),
-                "shift": None if splits.drawn else dataclasses.asdict(measured.copies.evidence.shift),
-            },
-        )
-        np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
-        (into / "calls.csv").write_text(calls_csv(measured.copies.calls), encoding="utf-8", newline="")
+        write_measured(measured, splits, into)
 
     from memobench.detection.parameters import REGION_VERSION
 
     return place.store.get("measure", identity.model_dump(mode="json") | {"regions": REGION_VERSION}, write)
 
 
-def _result(
-    settings: RunSettings,
-    stages: Stages,
-    control: bool,
-    splits: Splits,
-    measure_path: Path,
-    spent: Mapping[str, Any],
-) -> Result:
+def write_measured(measured: Measured, splits: Splits, into: Path) -> None:
+    """Write a measurement as :func:`result_of` reads it: ``metrics.json``, ``scores.npz`` and ``calls.csv``."""
+    from memobench.memorization.calls import calls_csv
+
+    write_json(
+        into / "metrics.json",
+        {
+            "metrics": {name: metric.model_dump() for name, metric in measured.metrics.items()},
+            "threshold": dataclasses.asdict(measured.copies.threshold),
+            "challenge": measured.challenge.model_dump(),
+            "notes": measured.notes,
+            "odd": measured.odd,
+            "regions": measured.regions.model_dump(mode="json"),
+            "shift": None if splits.drawn else dataclasses.asdict(measured.copies.evidence.shift),
+        },
+    )
+    np.savez_compressed(into / "scores.npz", **measured.arrays())  # type: ignore[arg-type]  # no key is allow_pickle
+    (into / "calls.csv").write_text(calls_csv(measured.copies.calls), encoding="utf-8", newline="")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What of a result is known before anything is measured.
+
+    Attributes:
+        identity: What the numbers depend on.
+        preset: The preset that was asked for.
+        settings: What was set by ``--set``.
+        control: Whether the generator's true answer is known.
+        notes: On the data and the fit.
+    """
+
+    identity: Identity
+    preset: str
+    settings: Mapping[str, str]
+    control: bool
+    notes: tuple[str, ...]
+
+
+def result_of(head: Head, splits: Splits, measure_path: Path, spent: Mapping[str, Any]) -> Result:
+    """The result of a measurement, without its checksum.
+
+    Args:
+        head: What was measured.
+        splits: The task's images.
+        measure_path: Where :func:`write_measured` wrote it.
+        spent: The fields ``environment``, ``seconds`` and ``training``.
+    """
     from memobench.measure.findings import decided_samples, evidence_of_scores, run_findings
     from memobench.memorization.decide import Decisions, Threshold
     from memobench.memorization.rates import Pools
     from memobench.memorization.shift import BY_DESIGN, Shift
 
-    identity = stages.identity
+    identity = head.identity
     measured = json.loads((measure_path / "metrics.json").read_text())
-    training = json.loads((stages.fit / "training.json").read_text())
     metrics = {name: Metric.model_validate(values) for name, values in measured["metrics"].items()}
     sides = {"train": splits.train, "holdout": splits.holdout, "test": splits.test, "fresh": splits.fresh}
     if splits.dev is not None:
@@ -423,7 +456,7 @@ def _result(
         metrics,
         challenge,
         counts,
-        preset=settings.preset,
+        preset=head.preset,
         data=identity.data,
         origin=identity.origin,
         evidence=evidence,
@@ -433,17 +466,16 @@ def _result(
     return Result(
         run_id=identity.run_id,
         identity=identity,
-        preset=settings.preset,
-        settings={} if identity.origin is not None else dict(settings.settings),
-        control=control,
+        preset=head.preset,
+        settings={} if identity.origin is not None else dict(head.settings),
+        control=head.control,
         counts=counts,
         threshold=measured["threshold"],
         metrics=metrics,
         challenge=challenge,
         decision=decided_samples(findings, decisions, evidence, regions=regions),
-        notes=[*origin, *splits.notes, *training["notes"], *measured["notes"]],
+        notes=[*origin, *head.notes, *measured["notes"]],
         **spent,
-        training=None if identity.origin is not None else TrainingCost.model_validate(training["cost"]),
         regions=regions,
     )
 

@@ -32,6 +32,7 @@ from memobench.audit.agreement import (
 from memobench.audit.carriers import RealNames, carriers, people_of
 from memobench.audit.clean import LIST as LEFT_OUT
 from memobench.audit.clean import Cleaned, Sorted, check_target, left_out_csv, sort_files, write_clean
+from memobench.audit.drawn import check_source, draw_images
 from memobench.audit.measure import Audited, measure_audit
 from memobench.audit.plots import boxed_picture, pair_picture, score_plot
 from memobench.audit.policy import Policy, read_policy, refusals, unmet
@@ -50,6 +51,7 @@ from memobench.audit.settings import AuditSettings
 from memobench.audit.strata import strata_of
 from memobench.base.clock import Clock, rounded
 from memobench.base.errors import DataError
+from memobench.base.place import Place
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, digest_of, load_arrays, save_arrays, writing_into
@@ -150,8 +152,11 @@ def audit_folders(
     Raises:
         DataError: A folder or file cannot be used; the message names it, the reason and the fix.
     """
+    check_source(settings)
     settings = _unpacked(settings)
-    folders = {"train": settings.train, "synthetic": settings.synthetic}
+    folders = {"train": settings.train}
+    if settings.synthetic is not None:
+        folders["synthetic"] = settings.synthetic
     if settings.holdout is not None:
         folders["holdout"] = settings.holdout
         if settings.holdout.resolve() == settings.train.resolve():
@@ -178,10 +183,19 @@ def _audit_folders(
 ) -> AuditReport:
     clock = Clock(say)
     found: dict[str, Inspection] = {}
+    drawn: list[str] = []
     with clock("inspect"):
         for side in folders:  # the training images come first: they say whether all are images or volumes
             found[side] = _inspect(folders[side], side, settings, found["train"].dim if found else settings.dim, track)
         shape = common_shape(list(found.values()), settings.size)
+    if settings.generator:
+        with clock("draw"):
+            train, _ = _prepared(found["train"], shape, store, track)
+            synthetic, words = draw_images(settings, train, Place(store, device_of(asked.device), track, say))
+            settings = dataclasses.replace(settings, synthetic=synthetic)
+            drawn.append(f"synthetic: {words}")
+            found["synthetic"] = _inspect(synthetic, "synthetic", settings, found["train"].dim, track)
+    made = settings.made
     with clock("read"):
         images, stored = {}, []
         for side, inspection in found.items():
@@ -202,10 +216,11 @@ def _audit_folders(
         all(inspection.patients_known for side, inspection in found.items() if side != "synthetic"),
         [(f"{side}/{file}", reason) for side, inspection in found.items() for file, reason in inspection.unreadable],
         [
+            *drawn,
             *(f"{side}: {note}" for side, inspection in found.items() for note in inspection.notes),
             *window_notes(found),
         ],
-        carriers(settings.synthetic, synthetic_files, real),
+        carriers(made, synthetic_files, real),
         [item.files for item in found["synthetic"].items],
         strata=strata_of(found, images, settings.strata),
     )
@@ -221,7 +236,7 @@ def _audit_folders(
         _write(settings, report, chosen)
     if settings.clean is None:
         return report
-    return dataclasses.replace(report, cleaned=write_clean(settings.clean, settings.synthetic, chosen))
+    return dataclasses.replace(report, cleaned=write_clean(settings.clean, made, chosen))
 
 
 def _write(settings: AuditSettings, report: AuditReport, chosen: Sorted) -> None:
@@ -232,7 +247,7 @@ def _write(settings: AuditSettings, report: AuditReport, chosen: Sorted) -> None
     (settings.out / LEFT_OUT).write_text(left_out_csv(chosen), encoding="utf-8")
     # the warning comes first in the file, so keys are not sorted
     (settings.out / "audit.json").write_text(report.result.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    digests = [sha256_of(settings.synthetic / file) for file in chosen.kept]
+    digests = [sha256_of(settings.made / file) for file in chosen.kept]
     public = Public(report.result, report.findings, chosen.kept, digests, settings.clean is not None)
     folder = settings.out / "public"
     folder.mkdir(exist_ok=True)
@@ -666,7 +681,7 @@ def _unpacked(settings: AuditSettings) -> AuditSettings:
     return dataclasses.replace(
         settings,
         train=folder_of(settings.train, limit),
-        synthetic=folder_of(settings.synthetic, limit),
+        synthetic=None if settings.synthetic is None else folder_of(settings.synthetic, limit),
         holdout=None if settings.holdout is None else folder_of(settings.holdout, limit),
     )
 

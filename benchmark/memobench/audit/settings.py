@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ class AuditSettings:
     r"""What an audit is asked to do: the words of ``bench audit``.
 
     Attributes:
-        synthetic: Folder of the synthetic images.
+        synthetic: Folder of the synthetic images; or give --generator.
         train: Folder of the images that the generator learned from.
         holdout: Folder of images of patients whom the generator never saw.
         dim: 2 for images, 3 for volumes; by default it is found from the data.
@@ -29,10 +30,17 @@ class AuditSettings:
         clean: Copy the images that match nobody into this new folder.
         policy: TOML file of limits that decide pass or fail; exit status 1 on a fail.
         strata: Columns of manifest.csv that explain how train and holdout differ, for example site,view.
+        generator: Draw the synthetic images from this: a checkpoint, diffusers:DIR, monai:DIR or torch:FILE.py:CLASS
+            (DIR may be hub:OWNER/NAME); or a model of `bench list models`, which learns from the training images first.
+        count: With --generator: how many images are drawn.
+        seed: With --generator: of fit and sampling.
+        settings: With --generator: set one of its fields; may be repeated.
+        weights: Of torch:FILE.py:CLASS: its weights, a safetensors file.
+        run_their_code: Of monai: evaluate the bundle's own configuration, which may do anything.
         store: Delete the stored stages, which hold the real images, at the end; a repeated audit is slower then.
     """
 
-    synthetic: Path
+    synthetic: Path | None = word(optional=True)
     train: Path
     holdout: Path | None = None
     dim: int | None = word(None, least=2, most=3)
@@ -46,4 +54,21 @@ class AuditSettings:
     clean: Path | None = None
     policy: Path | None = None
     strata: tuple[str, ...] = word((), joined=True, metavar="COLUMN,COLUMN")
+    generator: str = word("", metavar="KIND:WHERE|NAME")
+    count: int = word(256, least=1)
+    seed: int = 0
+    settings: Mapping[str, str] = word({}, flag="set", metavar="FIELD=VALUE")
+    weights: Path | None = word(None, metavar="FILE")
+    run_their_code: bool = False
     store: bool = True
+
+    @property
+    def made(self) -> Path:
+        """The folder of the synthetic images, once it is known.
+
+        Raises:
+            ValueError: They have not been drawn yet.
+        """
+        if self.synthetic is None:
+            raise ValueError("the synthetic images have not been drawn yet")
+        return self.synthetic

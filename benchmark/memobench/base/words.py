@@ -31,6 +31,7 @@ class Spelling:
         choices: The values that are allowed; () for any.
         least: Smallest number allowed.
         most: Largest number allowed.
+        optional: Whether a field without a default may be left out on the command line; it is None then.
         joined: A tuple written as one word, NAME,NAME, instead of by repeating the option.
         parse: Makes the value of a word, where the type alone cannot.
         spell: Makes the word of a value again.
@@ -41,6 +42,7 @@ class Spelling:
     choices: Sequence[str] = ()
     least: float | None = None
     most: float | None = None
+    optional: bool = False
     joined: bool = False
     parse: Callable[[str], Any] | None = None
     spell: Callable[[Any], str] = str

@@ -19,9 +19,14 @@ def leaderboard_command(settings: BoardSettings) -> None:
     Each task has a track on its embedded data, and one on each published split of real data that was submitted to.
 
     Example: bench leaderboard --task xray --data chestxray14:mini
+
+    Where the detector or the measure has changed, rows are brought up to date from the samples that submissions carry:
+    bench leaderboard --remeasure
     """
     from memobench.board.show import check_board, make_site, show_board, show_runs
 
+    if settings.remeasure:
+        sys.exit(_remeasured(settings))
     if settings.runs is not None:
         if settings.site is not None or settings.check:
             raise UsageError("--runs shows local runs as a table; --site and --check are for submissions")
@@ -39,3 +44,28 @@ def leaderboard_command(settings: BoardSettings) -> None:
         click.echo(make_site(settings.submissions, settings.site, settings.task))
     else:
         click.echo(show_board(settings.submissions, settings.task, settings.style, settings.data))
+
+
+def _remeasured(settings: BoardSettings) -> int:
+    """Measure again, say what was done, and give the exit status: 1 where a submission could not be."""
+    from memobench.base.terminal import say, track
+    from memobench.board.show import RENEW
+    from memobench.submissions.remeasure import remeasure, summary
+    from memobench.submissions.settings import RemeasureSettings
+
+    if settings.site is not None or settings.check or settings.runs is not None:
+        raise UsageError("--remeasure changes submissions alone; leave --site, --check and --runs out")
+    asked = RemeasureSettings(
+        settings.submissions,
+        settings.task,
+        settings.only,
+        settings.train,
+        settings.images,
+        settings.device,
+        settings.out,
+    )
+    found = remeasure(asked, track=track, say=say)
+    click.echo(summary(found))
+    if any(one.now for one in found):
+        say(RENEW)
+    return 0 if all(one.now for one in found) else 1

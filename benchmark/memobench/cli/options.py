@@ -53,7 +53,7 @@ def _option(field: dataclasses.Field[Any], kind: Any, text: str) -> Callable[[Co
     spelling = spelling_of(field)
     words: dict[str, Any] = {"help": text, "metavar": spelling.metavar}
     origin = typing.get_origin(kind)
-    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING and not spelling.optional:
         words["required"] = True
     if kind is bool:
         words["is_flag"] = True

@@ -75,6 +75,29 @@ class AttackSettings:
 
 
 @dataclass(frozen=True)
+class RemeasureSettings:
+    """What ``bench leaderboard --remeasure`` is asked to do.
+
+    Attributes:
+        submissions: Folder of all submissions.
+        task: Only this task; None for all.
+        only: Only the submissions of these names; () for all that are not up to date.
+        train: Train generators again whose samples lie nowhere; controls are drawn again in any case.
+        data: Of tracks on real data: the folder of the images.
+        device: auto, cpu, cuda, cuda:1, ...
+        out: Folder of all runs, whose stages are used.
+    """
+
+    submissions: Path = Path("leaderboard/submissions")
+    task: str | None = None
+    only: tuple[str, ...] = ()
+    train: bool = False
+    data: str = ""
+    device: str = "auto"
+    out: Path = Path("runs")
+
+
+@dataclass(frozen=True)
 class VerifySettings:
     """What a verification is asked to do.
 
