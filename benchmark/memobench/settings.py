@@ -9,6 +9,7 @@ from pathlib import Path
 from memobench.base.words import range_of, spell_range, word
 
 LAYOUTS = ("files", "npz", "imagefolder")
+PLACES = ("eval-results", "every-eval-ever", "model-card", "csv", "latex")  # where results go (report/travel.py)
 
 
 @dataclass(frozen=True)

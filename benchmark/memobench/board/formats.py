@@ -12,6 +12,7 @@ from memobench.board.build import TaskBoard
 from memobench.board.combine import Number
 from memobench.board.detectors import COLUMNS
 from memobench.board.rank import Ranked
+from memobench.report.travel import harmless
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, Entry, entry_of, shown, stem_of
 
 METRICS = ("fd_ssl", "copy_rate", "memorized_patients", "train_share", "recall", "sensitivity")
@@ -113,12 +114,8 @@ def csv_board(boards: list[TaskBoard]) -> str:
             cells += [row.model, row.submitter]
             cells += [row.preset, row.control, row.level, len(row.seeds), "; ".join(remarks(entry)), row.key]
             figures = [getattr(n, end) if n is not None else None for n in numbers for end in CSV_ENDS]
-            writer.writerow([_harmless(cell) for cell in cells] + ["" if f is None else f for f in figures])
+            writer.writerow([harmless(cell) for cell in cells] + ["" if f is None else f for f in figures])
     return out.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def _entries(board: TaskBoard, style: str) -> tuple[list[str], list[list[str]]]:

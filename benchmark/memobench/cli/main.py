@@ -22,7 +22,7 @@ from memobench.cli.boards import leaderboard_command
 from memobench.cli.data import data_group
 from memobench.cli.detectors import calibrate_command, challenge_command
 from memobench.cli.generators import check_command, measure_command, run_command, study_command
-from memobench.cli.submissions import attack_command, submit_command, verify_command
+from memobench.cli.submissions import attack_command, export_command, submit_command, verify_command
 
 KINDS = ("models", "tasks", "data", "detectors", "features")
 
@@ -54,6 +54,7 @@ for command in (
     audit_command,
     data_group,
     submit_command,
+    export_command,
     attack_command,
     verify_command,
     leaderboard_command,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memobench.cli.options import settings_options
+from memobench.settings import PLACES
 from memobench.submissions.settings import AttackSettings, SubmitSettings, VerifySettings
 
 if TYPE_CHECKING:
@@ -26,6 +27,29 @@ def submit_command(settings: SubmitSettings) -> None:
 
     made, folder = submit(settings)
     click.echo(next_steps(folder, made))
+
+
+@click.command("export")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "style", type=click.Choice(PLACES), required=True, help="For which place.")
+@click.option("--dataset", default="", metavar="OWNER/NAME", help="Of eval-results: the data set on the Hub.")
+@click.option("--hub-model", default="", metavar="OWNER/NAME", help="The model's name on the Hub.")
+@click.option("--link", default="", metavar="URL", help="An https address with more about the results.")
+def export_command(runs: tuple[Path, ...], style: str, dataset: str, hub_model: str, link: str) -> None:
+    """Print the results of RUNS (runs/<run_id>, or submissions) as other places read them.
+
+    Examples:
+    bench export runs/xray-ldm-0123456789abcdef --format model-card >> README.md
+
+    bench export runs/xray-ldm-0123456789abcdef --format eval-results --dataset owner/name > .eval_results/x.yaml
+    """
+    import time
+
+    from memobench.report.travel import Destination, exported
+    from memobench.submissions.older import result_of_folder
+
+    where = Destination(dataset, hub_model, link, int(time.time()))
+    click.echo(exported([result_of_folder(folder) for folder in runs], style, where), nl=False)
 
 
 @click.command("attack")

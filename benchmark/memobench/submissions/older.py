@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -10,7 +12,7 @@ from memobench.base.errors import DataError
 from memobench.measure.decision import decide_set
 from memobench.measure.findings import recorded, run_findings
 from memobench.results import SCHEMA_VERSION, Decided, DetectorScores, Metric, Result, was_changed
-from memobench.submissions.untrusted import parse_json
+from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 
 METRICS = TypeAdapter(dict[str, Metric])
 
@@ -35,6 +37,25 @@ def read_result(data: bytes) -> Result:
     except ValidationError as error:
         version = value["schema_version"]
         raise DataError(f"this is no result of schema version {version}: {str(error).splitlines()[1][:200]}") from error
+
+
+def result_of_folder(folder: Path) -> Result:
+    """The result of a run's folder, or of a submission's.
+
+    Raises:
+        DataError: The folder holds neither, or it cannot be read.
+    """
+    for name in ("result.json", "submission.json"):
+        if (file := folder / name).is_file():
+            data = read_bytes(file, JSON_BYTES)
+            try:
+                if name == "result.json":
+                    return read_result(data)
+                held = parse_json(data)
+                return read_result(json.dumps(held.get("result") if isinstance(held, dict) else None).encode())
+            except DataError as error:
+                raise DataError(f"{file} cannot be read: {error}") from error
+    raise DataError(f"{folder} holds no result.json; give the folder of a finished run, which bench run prints")
 
 
 def as_present(value: Any) -> dict[str, Any]:
