@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from memobench.base.words import word
+from memobench.base.words import KEY, Spelling, word
 
 MAX_IMAGE_GIB = 4.0
 
@@ -40,7 +40,7 @@ class AuditSettings:
         store: Delete the stored stages, which hold the real images, at the end; a repeated audit is slower then.
     """
 
-    synthetic: Path | None = word(optional=True)
+    synthetic: Path | None = field(metadata={KEY: Spelling(optional=True)})
     train: Path
     holdout: Path | None = None
     dim: int | None = word(None, least=2, most=3)
