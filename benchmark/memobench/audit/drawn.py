@@ -71,7 +71,8 @@ def draw_images(settings: AuditSettings, train: Images, place: Place) -> tuple[P
             with tempfile.TemporaryDirectory(prefix=".drawn.", dir=settings.out) as scratch:
                 export_pixels(pixels, Path(scratch) / "images")
                 (Path(scratch) / "images").replace(folder)
-    learned = "sampled as it is" if is_checkpoint(settings.generator) else "after learning from the training images"
+    as_it_is = is_checkpoint(settings.generator) and not generator.notes()
+    learned = "sampled as it is" if as_it_is else "after learning from the training images"
     words = f"{settings.count} images drawn from {settings.generator}, {learned}, seed {settings.seed}"
     return folder, f"{words} (digest {digest[:12]}); they lie in {folder.name}"
 

@@ -22,6 +22,7 @@ from memobench.generator import Context, Generator
 from memobench.images import Images
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+LEARNED = "learned."  # of names in a state
 MOST_OUTSIDE = 0.1  # of all values: more, and black and white are others than was said
 
 
@@ -57,7 +58,7 @@ class Sampler(Protocol):
 
 @dataclass
 class Checkpoint(Generator):
-    """Trained weights: fitting keeps the images' shape and learns nothing.
+    """Trained weights: fitting keeps the images' shape, and learns only where the sampler is told to.
 
     Attributes:
         sampling: How they are sampled.
@@ -66,9 +67,19 @@ class Checkpoint(Generator):
     sampling: Any = None
 
     def fit(self, images: Images, *, context: Context) -> Self:
-        """Keep the shape to which samples are brought."""
+        """Keep the shape to which samples are brought; go on training where that is asked for."""
         self._shape, self._device = images.shape, context.device
+        self._learned: dict[str, NDArray[Any]] = {}
+        if self._steps:
+            with kept_random_state():
+                seed_everything(context.seed)
+                self._learned = self.sampling.learn(images, context)
         return self
+
+    @property
+    def _steps(self) -> int:
+        """For how many steps it goes on learning."""
+        return int(getattr(self.sampling, "finetune", 0))
 
     def sample(self, n: int, *, seed: int) -> NDArray[np.float32]:
         """Draw n images, brought to the task's shape and rounded to 8 bit (:mod:`memobench.data.samples`).
@@ -79,6 +90,8 @@ class Checkpoint(Generator):
         sampler: Sampler = self.sampling
         with kept_random_state():
             sampler.load(self._device)
+            if self._learned:
+                self.sampling.recall(self._learned)
             parts = []
             for first in range(0, n, sampler.batch):
                 members = range(first, min(first + sampler.batch, n))
@@ -92,13 +105,21 @@ class Checkpoint(Generator):
         return np.concatenate(parts)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The shape; the weights stay where they are, and the result names their digest."""
-        return {"shape": np.array(self._shape, dtype=np.int64)}
+        """The shape, and what was learned; other weights stay where they are, and the result names their digest."""
+        learned = {f"{LEARNED}{name}": value for name, value in self._learned.items()}
+        return {"shape": np.array(self._shape, dtype=np.int64), **learned}
 
     def restore(self, state: Mapping[str, NDArray[Any]], *, device: str = "cpu") -> Self:
-        """Take up a shape."""
+        """Take up a shape, and what was learned."""
         self._shape, self._device = tuple(int(side) for side in state["shape"]), device
+        self._learned = {name.removeprefix(LEARNED): value for name, value in state.items() if name.startswith(LEARNED)}
         return self
+
+    def notes(self) -> list[str]:
+        """That it learned from the training images, where it did."""
+        if not self._steps:
+            return []
+        return [f"fine-tuned for {self._steps} steps on the training images, from the checkpoint's weights"]
 
 
 def digest_of_files(root: Path, files: Iterable[Path]) -> str:

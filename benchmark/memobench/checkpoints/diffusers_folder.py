@@ -3,13 +3,14 @@
 A folder holds ``model_index.json`` and the components ``unet`` (UNet2DModel), ``scheduler`` and, for latent diffusion,
 ``vqvae`` or ``vae``. Weights are read as safetensors alone, and no code of the folder is run. Sampling follows
 ``DDPMPipeline`` and ``LDMPipeline``; each image starts from noise of its own, so that it does not depend on how many
-are drawn at once.
+are drawn at once. With ``--set finetune=STEPS`` the network learns from the training images first.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ from numpy.typing import NDArray
 
 from memobench.base.errors import MemobenchError, UsageError
 from memobench.base.seeds import derive_seed
-from memobench.checkpoints.checkpoint import as_images, refuse_pickles
+from memobench.checkpoints.checkpoint import as_images, digest_of_files, refuse_pickles
+from memobench.checkpoints.fine_tune import Parts, Tuning, fine_tune
+from memobench.generator import Context
+from memobench.images import Images
 
 INDEX = "model_index.json"
 UNETS = ("UNet2DModel",)
@@ -35,11 +39,15 @@ class DiffusersSampler:
 
     Attributes:
         steps: Network evaluations per image; 0 for what the pipeline's class takes by default.
-        batch: Images drawn at once.
+        batch: Images drawn at once, and learned from in a step.
+        finetune: Steps for which it learns from the training images before it is sampled; 0 for a checkpoint as it is.
+        learning_rate: The highest, of these steps.
     """
 
     steps: int = 0
     batch: int = 16
+    finetune: int = 0
+    learning_rate: float = 1e-4
 
     def at(self, folder: Path) -> None:
         """Look at a folder.
@@ -99,15 +107,45 @@ class DiffusersSampler:
         if "num_inference_steps" not in takes or "step" not in dir(self._scheduler):
             raise UsageError(f"{self._names['scheduler']} does not denoise step by step; draw samples yourself")
 
+    def learn(self, images: Images, context: Context) -> dict[str, NDArray[Any]]:
+        """Go on training the network on images, and give its weights.
+
+        Args:
+            images: 2D.
+            context: Of the fit.
+
+        Raises:
+            MemobenchError: The weights or the scheduler cannot be trained.
+        """
+        self.load(context.device)
+        sides = self._sides()
+        if self._vae is not None:
+            factor = 2 ** (len(self._vae.config.block_out_channels) - 1)
+            sides = (sides[0] * factor, sides[1] * factor)
+        parts = Parts(self._unet, self._scheduler, self._vae, sides)
+        tuning = Tuning(self.finetune, self.learning_rate, self.batch)
+        fine_tune(parts, images, tuning, context, identity=digest_of_files(self._folder, self.files()))
+        return {name: value.detach().cpu().numpy() for name, value in self._unet.state_dict().items()}
+
+    def recall(self, learned: Mapping[str, NDArray[Any]]) -> None:
+        """Take up weights that :meth:`learn` gave, after :meth:`load`."""
+        import torch
+
+        self._unet.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in learned.items()})
+
+    def _sides(self) -> tuple[int, int]:
+        """Height and width of what the network denoises."""
+        size = self._unet.config.sample_size
+        if size is None:
+            raise MemobenchError("the unet's config names no sample_size; add it")
+        return (int(size), int(size)) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
     def draw(self, members: range, seed: int) -> NDArray[np.float32]:
         """See :class:`memobench.checkpoints.checkpoint.Sampler`."""
         import torch
 
         config = self._unet.config
-        size = config.sample_size
-        if size is None:
-            raise MemobenchError("the unet's config names no sample_size; add it")
-        sides = (size, size) if isinstance(size, int) else tuple(size)
+        sides = self._sides()
         generators = [torch.Generator().manual_seed(derive_seed(seed, "image", k)) for k in members]
         noise = [torch.randn((config.in_channels, *sides), generator=one) for one in generators]
         scheduler, image = self._scheduler, torch.stack(noise).to(self._device)

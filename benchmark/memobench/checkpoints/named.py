@@ -100,6 +100,8 @@ def find_checkpoint(
 def _found(sampler: Sampler, root: Path, named: str, shape: tuple[int, ...]) -> Found:
     if sampler.batch < 1:
         raise UsageError("--set batch=N takes 1 or more")
+    if getattr(sampler, "finetune", 0) < 0:
+        raise UsageError("--set finetune=STEPS takes 0 or more")
     if reason := sampler.refuses(shape):
         raise UsageError(f"the checkpoint cannot model images of {'x'.join(map(str, shape))}: {reason}")
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", named).strip("-.") or "checkpoint"
