@@ -20,8 +20,10 @@ def leaderboard_command(settings: BoardSettings) -> None:
 
     Example: bench leaderboard --task xray --data chestxray14:mini
 
-    Where the detector or the measure has changed, rows are brought up to date from the samples that submissions carry:
-    bench leaderboard --remeasure
+    Example: bench leaderboard --remeasure --only xray-replay-9893317060d96369
+
+    With --remeasure, rows of an older detector or measure are brought up to date from the samples that their
+    submissions carry.
     """
     from memobench.board.show import check_board, make_site, show_board, show_runs
 

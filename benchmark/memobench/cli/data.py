@@ -39,7 +39,7 @@ def data_split_command(source: str, patients: int, name: str, rule: str) -> None
 
     It holds ids, or digests of ids where the source's licence does not let them be published; never an image.
 
-    Example: bench data split ixi=/data/ixi > tasks/splits/ixi-mini.json
+    Example: bench data split ixi=/data/ixi --patients 210
     """
     from memobench.data.public._published import as_text, split_of_folder
 

@@ -38,10 +38,9 @@ def submit_command(settings: SubmitSettings) -> None:
 def export_command(runs: tuple[Path, ...], style: str, dataset: str, hub_model: str, link: str) -> None:
     """Print the results of RUNS (runs/<run_id>, or submissions) as other places read them.
 
-    Examples:
-    bench export runs/xray-ldm-0123456789abcdef --format model-card >> README.md
+    Example: bench export runs/xray-ldm-0123456789abcdef --format model-card
 
-    bench export runs/xray-ldm-0123456789abcdef --format eval-results --dataset owner/name > .eval_results/x.yaml
+    Example: bench export runs/xray-ldm-0123456789abcdef --format eval-results --dataset owner/name
     """
     import time
 
