@@ -207,8 +207,8 @@ def bench_status(words: list[str]) -> tuple[int, str]:
 
 def test_all_options_of_quick_commands_are_run() -> None:
     shown: dict[str, set[str]] = {}
-    for _, words in BENCH:
-        if not words[1].startswith("-"):
+    for block, words in BENCH:
+        if block not in MADE and not words[1].startswith("-"):
             shown.setdefault(kind_of(words), set()).update(options(words))
     run: dict[str, set[str]] = {}
     for _, words in CHOSEN:
