@@ -245,6 +245,10 @@ def test_folders_that_cannot_be_compared_are_refused(write: Write, tmp_path: Pat
         audit_folders(AuditSettings(volumes, train, holdout, out=out))
     with pytest.raises(DataError, match=r"--holdout .*train is the folder of --train; give images of patients whom"):
         audit_folders(AuditSettings(holdout, train, train, out=out))
+    inner = write("train/inner", HOLDOUT[:3])
+    for settings in (AuditSettings(train, inner, holdout, out=out), AuditSettings(holdout, train, inner, out=out)):
+        with pytest.raises(DataError, match=r"inner lies within --.*train, so its images would count for both"):
+            audit_folders(settings)
     nibabel.save(volume, train / "b.nii.gz")
     with pytest.raises(
         DataError, match=r"1 file of .*train cannot be used: b\.nii\.gz is a 3D volume \(16x16x16\) among"

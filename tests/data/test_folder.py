@@ -195,3 +195,19 @@ def test_resize_keeps_the_mean() -> None:
     small = resize(image, (16, 16, 16))
     assert small.shape == (16, 16, 16)
     assert small.mean() == pytest.approx(image.mean(), abs=0.01)
+
+
+def test_one_person_under_two_ids_stands_on_one_side_as_one(write_folder: Write) -> None:
+    root = write_folder(patients=30, scans=1)
+    lines = (root / "manifest.csv").read_text().splitlines()
+    for k in range(6):
+        values = np.asarray(Image.open(root / f"p{k}_0.png")).astype(float)
+        again = np.clip(values * 0.9 + 5, 0, 255).astype(np.uint8)
+        Image.fromarray(again).save(root / f"again{k}.png")
+        lines.append(f"again{k}.png,other{k},again{k}")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    sides, notes = _read(root)
+    assert any("12 patients have an image that is nearly the same as another's" in note for note in notes)
+    patients = [images.patients.tolist() for images in sides.values() if images is not None]
+    assert len(set().union(*patients)) == 30
+    assert sum(one.count(f"other{k}") for one in patients for k in range(6)) == 12

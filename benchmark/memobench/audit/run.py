@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +35,7 @@ from memobench.audit.clean import LIST as LEFT_OUT
 from memobench.audit.clean import Cleaned, Sorted, check_target, left_out_csv, sort_files, write_clean
 from memobench.audit.drawn import check_source, draw_images
 from memobench.audit.measure import Audited, measure_audit
+from memobench.audit.persons import apart
 from memobench.audit.plots import boxed_picture, pair_picture, score_plot
 from memobench.audit.policy import Policy, read_policy, refusals, unmet
 from memobench.audit.public import Public, public_files, sha256_of
@@ -164,6 +166,7 @@ def audit_folders(
                 f"--holdout {shown(str(settings.holdout))} is the folder of --train; give images of patients whom the "
                 "generator never saw, or leave --holdout out"
             )
+    _check_nested(folders)
     if settings.clean is not None:
         check_target(settings.clean, list(folders.values()))
     policy = None if settings.policy is None else read_policy(settings.policy)
@@ -171,6 +174,21 @@ def audit_folders(
         return _audit_folders(
             settings, folders, store, _Asked(settings.preset, settings.device, policy, kept), track, say
         )
+
+
+def _check_nested(folders: Mapping[str, Path]) -> None:
+    """Refuse a folder that lies within another one, whose images would count on both sides.
+
+    Raises:
+        DataError: One does.
+    """
+    for outer, inner in permutations(folders, 2):
+        around, inside = folders[outer].resolve(), folders[inner].resolve()
+        if around != inside and around in inside.parents:
+            raise DataError(
+                f"--{inner} {shown(str(folders[inner]))} lies within --{outer} {shown(str(folders[outer]))}, so its "
+                "images would count for both; put the folders side by side"
+            )
 
 
 def _audit_folders(
@@ -378,7 +396,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
 
 
 def _on_common_ground(sides: _Sides) -> _Sides:
-    """Real images without content left out, and the held-out images in the pose of the training images."""
+    """Real images without content left out, the held-out ones in the pose of the training images, one id a person."""
     train, train_names, notes = with_content(sides.train, sides.train_names, "training")
     more: list[str] = []
     holdout, turned = sides.holdout, False
@@ -386,13 +404,14 @@ def _on_common_ground(sides: _Sides) -> _Sides:
         holdout, _, more = with_content(holdout, holdout.scans.tolist(), "held-out")
         holdout, in_words = in_pose_of(holdout, train)
         turned, more = bool(in_words), [*more, *in_words]
+    train, holdout, doubled = apart(train, holdout)
     return replace(
         sides,
         train=train,
         holdout=holdout,
         train_names=train_names,
         holdout_turned=turned,
-        notes=[*sides.notes, *notes, *more],
+        notes=[*sides.notes, *notes, *more, *doubled],
     )
 
 

@@ -134,7 +134,7 @@ class Outcome:
 
 def situations(dim: int) -> list[Situation]:
     """All situations for images (2) or volumes (3)."""
-    return [*_copies(), *_changed_copies(dim), *_leaks(), *_nobody(), *_shifts(), *_poses(dim), *_odd()]
+    return [*_copies(), *_changed_copies(dim), *_leaks(), *_nobody(), *_shifts(), *_persons(), *_poses(dim), *_odd()]
 
 
 def run_situations(
@@ -364,6 +364,37 @@ def _shifts() -> Iterator[Situation]:
             f"60 new patients of train's source, holdout {name}", "no copies", NOT_ACCUSED, shifted(change, 0)
         )
         yield Situation(f"3 copies among 60, holdout {name}", "copies", STOP, shifted(change, 3))
+
+
+def _persons() -> Iterator[Situation]:
+    """One person under two ids: within train he would set the threshold, in the holdout he would excuse his copies."""
+
+    def again(images: Images, random: Random) -> Images:
+        """A second export of images, under other ids."""
+        other = (np.char.add("again ", names) for names in (images.patients, images.scans))
+        return Images(noise(np.array(images.pixels), SLIGHT, random).astype(np.float32), *other)
+
+    def within(copies: int) -> Callable[[Scene, Random], Sets]:
+        def make(scene: Scene, random: Random) -> Sets:
+            doubled = scene.train.joined(again(scene.train.take(np.arange(len(scene.train) // 3)), random))
+            other = replace(scene, train=doubled)
+            return _among(other, random, noise(scene.some("train", copies, random), SLIGHT, random), 60)
+
+        return make
+
+    def across(copies: int) -> Callable[[Scene, Random], Sets]:
+        def make(scene: Scene, random: Random) -> Sets:
+            shared = scene.fewer(max(copies, 8)).train
+            other = replace(scene, holdout=scene.holdout.joined(again(shared, random)))
+            chosen = replace(scene, train=shared).some("train", copies, random)
+            return _among(other, random, noise(chosen, SLIGHT, random), 60)
+
+        return make
+
+    yield Situation("60 new patients, a third of train under two ids", "no copies", NOT_ACCUSED, within(0))
+    yield Situation("6 copies among 60, a third of train under two ids", "copies", STOP, within(6))
+    yield Situation("60 new patients, 8 of train in the holdout under other ids", "no copies", NOT_ACCUSED, across(0))
+    yield Situation("6 copies among 60, their patients in the holdout under other ids", "copies", STOP, across(6))
 
 
 # -------------------------------------------------------------------------------------------------- poses and the rest

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from memobench.base.errors import DataError
 from memobench.base.progress import silent
 from memobench.base.seeds import generator_for
+from memobench.data.alike import nearly_same, persons
 from memobench.data.files.inspect import inspect_folder
 from memobench.data.files.picture import SCALING_VERSION
 from memobench.data.files.prepare import prepare
@@ -25,6 +27,7 @@ from memobench.images import Images
 
 VERSION = "1"  # of the split rule
 MIN_PATIENTS = 12
+COMPARED = 20_000  # images, at most, that are compared with each other
 DEV_PATIENTS = 64  # fewer teach the detector too little; then it cross-fits over train and holdout
 
 
@@ -69,7 +72,9 @@ def read_sides(
         sizes = "one size" if len(originals) == 1 else f"{len(originals)} sizes"
         notes.append(f"images of {sizes} were resampled to {'x'.join(map(str, shape))}")
     groups, joined = join_duplicates(images.pixels, images.patients)
-    notes += joined
+    groups, more = join_persons(images.pixels, groups)
+    notes += [*joined, *more]
+    images = replace(images, patients=groups)  # else one's own image would set the threshold for copies
     sides = deal(groups)
     if "dev" not in sides:
         notes.append("too few patients to set some aside for the detector; it cross-fits over train and holdout")
@@ -99,6 +104,28 @@ def deal(groups: NDArray[np.str_]) -> dict[str, NDArray[np.str_]]:
         sides["dev"], rest = rest[:each], rest[each:]
     half = len(rest) // 2
     return {**sides, "test": rest[half:], "fresh": rest[:half]}
+
+
+def join_persons(pixels: NDArray[np.float32], groups: NDArray[np.str_]) -> tuple[NDArray[np.str_], list[str]]:
+    """Patients with images that are nearly the same become one group too, being probably one person under two ids.
+
+    Args:
+        pixels: (N, *S).
+        groups: (N,) of :func:`join_duplicates`.
+
+    Returns:
+        (N,) the group of each image, and a note on what was found.
+    """
+    if len(pixels) > COMPARED:
+        return groups, [f"of more than {COMPARED} images nobody asked whether patients are one person under two ids"]
+    one = persons(groups, nearly_same(pixels, groups))
+    if not one:
+        return groups, []
+    note = (
+        f"{len(one)} patients have an image that is nearly the same as another's; they stand on one side as "
+        f"{len(set(one.values()))}, since they seem to be the same people under several ids"
+    )
+    return np.array([one.get(name, name) for name in groups.tolist()]), [note]
 
 
 def join_duplicates(pixels: NDArray[np.float32], patients: NDArray[np.str_]) -> tuple[NDArray[np.str_], list[str]]:

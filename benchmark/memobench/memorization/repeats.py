@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, zoom
 
-SIDE = {2: 32, 3: 16}  # pixels of the longest side at which images are compared
-BAND = (0.5, 4.0)  # standard deviations of the two Gaussian blurs, in those pixels
+from memobench.data.alike import banded
+
 REPEAT = 0.9  # correlation from which on one image repeats another
 BLOCK = 512
-FLAT = 1e-6  # spread of a band-passed image that shows nothing
 
 
 def repeats(pixels: NDArray[np.float32], *, least: float = REPEAT) -> NDArray[np.int64]:
@@ -34,7 +32,7 @@ def repeats(pixels: NDArray[np.float32], *, least: float = REPEAT) -> NDArray[np
     """
     if not len(pixels):
         return np.zeros(0, dtype=np.int64)
-    rows = [_banded(pixels[start : start + BLOCK]) for start in range(0, len(pixels), BLOCK)]
+    rows = [banded(pixels[start : start + BLOCK]) for start in range(0, len(pixels), BLOCK)]
     vectors = np.concatenate(rows)
     number = np.empty(len(vectors), dtype=np.int64)
     leaders = np.empty_like(vectors)
@@ -63,20 +61,3 @@ def repeats(pixels: NDArray[np.float32], *, least: float = REPEAT) -> NDArray[np
             new.append(row)
             count += 1
     return number
-
-
-def _banded(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, K) shrunk, band-passed images of length one."""
-    shape = pixels.shape[1:]
-    factor = min(1.0, SIDE[len(shape)] / max(shape))
-    out = []
-    for image in np.asarray(pixels, dtype=np.float32):
-        small = image
-        if factor < 1:  # blurred first, so that noise is averaged and not sampled
-            small = zoom(gaussian_filter(image, 0.4 / factor), factor, order=1)
-        band = (gaussian_filter(small, BAND[0]) - gaussian_filter(small, BAND[1])).ravel()
-        band = band - band.mean()
-        length = float(np.linalg.norm(band))
-        flat = length < FLAT * np.sqrt(band.size)
-        out.append(np.full(band.size, 1 / np.sqrt(band.size), dtype=np.float32) if flat else band / length)
-    return np.stack(out).astype(np.float32)

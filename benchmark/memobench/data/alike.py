@@ -1,0 +1,97 @@
+"""Images that are nearly the same: shrunk and band-passed for comparison; and patients who seem to be one person.
+
+One person under two ids (exported twice, compressed again, de-identified by two tools) spoils what rests on patients
+being different: a threshold that other patients set is then set by the person's own image, and a holdout that holds a
+training patient excuses every copy of him. Images of different people differ by far more than such exports do: of 4,500
+real images in 2D (radiographs, CT, MR) the nearest of another patient correlates with 0.94 at most, an export with 0.98
+and more; volumes are compared more coarsely, where other patients' reach 0.992.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, zoom
+
+SIDE = {2: 32, 3: 16}  # pixels of the longest side at which images are compared
+BAND = (0.5, 4.0)  # standard deviations of the two Gaussian blurs, in those pixels
+FLAT = 1e-6  # spread of a band-passed image that shows nothing
+SAME = {2: 0.97, 3: 0.996}  # correlation from which on two images may be one, by their dimension,
+NEARER = 0.2  # if they differ by less than this share of what an image and the tenth of its neighbours do
+NEIGHBOURS = 10
+BLOCK = 512
+
+
+def banded(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, K) shrunk, band-passed images of length one, whose products are correlations."""
+    shape = pixels.shape[1:]
+    factor = min(1.0, SIDE[len(shape)] / max(shape))
+    out = []
+    for image in np.asarray(pixels, dtype=np.float32):
+        small = image
+        if factor < 1:  # blurred first, so that noise is averaged and not sampled
+            small = zoom(gaussian_filter(image, 0.4 / factor), factor, order=1)
+        band = (gaussian_filter(small, BAND[0]) - gaussian_filter(small, BAND[1])).ravel()
+        band = band - band.mean()
+        length = float(np.linalg.norm(band))
+        flat = length < FLAT * np.sqrt(band.size)
+        out.append(np.full(band.size, 1 / np.sqrt(band.size), dtype=np.float32) if flat else band / length)
+    return np.stack(out).astype(np.float32)
+
+
+def nearly_same(pixels: NDArray[np.float32], patients: NDArray[np.str_]) -> list[tuple[int, int]]:
+    """Pairs of images of different patients that are nearly the same.
+
+    They correlate strongly, and differ by far less than images of this set usually do from their nearest ones; so sets
+    in which everybody looks alike have no such pairs.
+
+    Args:
+        pixels: (N, *S) images in [0, 1], 2D or 3D; time is N squared.
+        patients: (N,) whose each is.
+
+    Returns:
+        (a, b) with a < b, in order.
+    """
+    count = len(pixels)
+    if count < 2:
+        return []
+    rows = np.concatenate([banded(pixels[start : start + BLOCK]) for start in range(0, count, BLOCK)])
+    shows = np.ptp(rows, axis=1) > 0
+    least = SAME[pixels.ndim - 1]
+    usual, strong = np.empty(count, dtype=np.float32), []
+    for start in range(0, count, BLOCK):
+        found = rows[start : start + BLOCK] @ rows.T
+        found[(patients[start : start + BLOCK, None] == patients) | ~shows] = -1
+        usual[start : start + len(found)] = np.partition(found, -min(NEIGHBOURS, count - 1), axis=1)[
+            :, -min(NEIGHBOURS, count - 1)
+        ]
+        above = np.argwhere(found >= least)
+        strong += [(start + int(a), int(b), float(found[a, b])) for a, b in above if start + a < b]
+    limit = 1 - NEARER * (1 - float(np.median(usual)))
+    return [(a, b) for a, b, agreement in strong if agreement >= limit and shows[a]]
+
+
+def persons(patients: NDArray[np.str_], pairs: Sequence[tuple[int, int]]) -> dict[str, str]:
+    """For each patient of some pair, the first in order of all whom pairs join.
+
+    Args:
+        patients: (N,) the patient of each image.
+        pairs: Indices of images that are of one person.
+
+    >>> persons(np.array(["a", "b", "c", "d"]), [(0, 1), (1, 2)])
+    {'a': 'a', 'b': 'a', 'c': 'a'}
+    """
+    parent: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while parent.get(name, name) != name:
+            name = parent[name]
+        return name
+
+    for a, b in pairs:
+        low, high = sorted((first(str(patients[a])), first(str(patients[b]))))
+        parent[high] = low
+        parent.setdefault(low, low)
+    return {name: first(name) for name in sorted(parent)}
