@@ -26,7 +26,7 @@ def page(notebook: dict[str, Any], name: str) -> str:
             parts.append(f"```python\n{source}\n```")
             parts += [_output(output) for output in cell["outputs"]]
     head, *rest = parts
-    note = f"*This page is the notebook* `docs/notebooks/{name}` *with the outputs that it stored.*"
+    note = f"This page is the notebook [{name}]({name}) with the outputs that are stored in it."
     return "\n\n".join([head, note, *rest]) + "\n"
 
 
