@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 
 import click
+from memobench.cli import main
 from memobench.cli.main import bench
 
 HEAD = """# Commands
@@ -33,8 +34,14 @@ def examples(command: click.Command) -> list[str]:
 
 
 def page() -> str:
-    """The page in Markdown."""
-    return "\n".join([HEAD, *(_entry(name, command) for name, command in commands(bench))])
+    """The page in Markdown, in the order of ``bench --help``."""
+    shown = [name for names in getattr(main, "PURPOSES", {}).values() for name in names]
+
+    def place(one: tuple[str, click.Command]) -> int:
+        word = one[0].split()[1]
+        return shown.index(word) if word in shown else len(shown)
+
+    return "\n".join([HEAD, *(_entry(name, command) for name, command in sorted(commands(bench), key=place))])
 
 
 def _entry(name: str, command: click.Command) -> str:

@@ -22,6 +22,8 @@ def data_fetch_command(name: str) -> None:
     """Download an open data set NAME of `bench list data`, after saying its size and licence.
 
     It goes on after a cut, is checked against the publisher's checksum, and lies in MEMOBENCH_HOME.
+
+    Example: bench data fetch decathlon_spleen
     """
     from memobench.base.terminal import say, track
     from memobench.data.public._fetch import fetch
@@ -64,6 +66,8 @@ def data_check_command(
     """Say what a FOLDER of images holds, and name every file that cannot be used, with the reason.
 
     PNG, JPEG, TIFF, NPY, NPZ, DICOM and NIfTI are read, whatever their names.
+
+    Example: bench data check train
     """
     from memobench.base.terminal import track
     from memobench.data.files.check import check_folder
