@@ -63,8 +63,10 @@ def test_one_track_can_be_asked_for(both: Shelf, frame: Callable[[str], Frame]) 
     assert real.frame.data == "chestxray14:mini"
     assert "xray on chestxray14:mini: NIH ChestX-ray14, mini split, chest radiograph, 64x64" in text_board([real])
     assert csv_board([real]).splitlines()[1].startswith("xray,chestxray14:mini,1,")
-    with pytest.raises(UsageError, match="there are phantom, chestxray14:mini"):
-        build_board(both.submissions, data="mrnet:mini", frame=frame)
+    assert build_board(both.submissions, data="mrnet:mini", frame=frame) == []
+    for words in ("mrnet", "mrnet:tiny", "mrnet:mini=/data", "my_folder"):
+        with pytest.raises(UsageError, match="is no track; there are submissions on phantom, chestxray14:mini"):
+            build_board(both.submissions, data=words, frame=frame)
     with pytest.raises(UsageError, match="one track; name it by --task and --data"):
         show_board(both.submissions, "xray", "html")
 

@@ -90,7 +90,7 @@ def made_up_splits() -> Splits:
 def without_phantom() -> Iterator[Splits]:
     splits = made_up_splits()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memobench.submissions.track.load_splits", lambda *_, **__: (splits, Path(), True))
+        patch.setattr("memobench.data.splits.load_splits", lambda *_, **__: (splits, Path(), True))
         yield splits
 
 

@@ -21,6 +21,8 @@ from memobench.board.read import (
     track_frame,
 )
 from memobench.board.rows import make_rows
+from memobench.data.public._published import names_of
+from memobench.data.public._source import named_source
 from memobench.submissions.track import PHANTOM, track_of
 from memobench.task import TASKS
 
@@ -61,7 +63,7 @@ def build_board(
         frame: What a task's board ranks.
 
     Raises:
-        UsageError: A task is unknown, or the data are no track's that has submissions.
+        UsageError: A task is unknown, or the data are no track's.
         MemobenchError: There is no such folder.
         DataError: A record cannot be read.
     """
@@ -82,8 +84,16 @@ def build_board(
         return boards
     if known := [board for board in boards if board.frame.data == data]:
         return known
+    if _is_track(data):
+        return []  # nobody has submitted to it yet
     there = ", ".join(dict.fromkeys(board.frame.data for board in boards))
-    raise UsageError(f'--data "{data}" is no track with submissions{f"; there are {there}" if there else ""}')
+    raise UsageError(f'--data "{data}" is no track{f"; there are submissions on {there}" if there else ""}')
+
+
+def _is_track(data: str) -> bool:
+    """Whether a word names the embedded data, or a published split of a source."""
+    named = named_source(data)
+    return data == PHANTOM or (named is not None and "=" not in data and named.split in names_of(named.source.name))
 
 
 def _tracks(task: str, listed: list[Listed]) -> dict[str, list[Listed]]:

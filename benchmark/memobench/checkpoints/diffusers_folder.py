@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from memobench.base.errors import MemobenchError, UsageError
 from memobench.base.seeds import derive_seed
 from memobench.checkpoints.checkpoint import as_images, digest_of_files, refuse_pickles
-from memobench.checkpoints.fine_tune import Parts, Tuning, fine_tune
 from memobench.generator import Context
 from memobench.images import Images
 
@@ -117,6 +116,8 @@ class DiffusersSampler:
         Raises:
             MemobenchError: The weights or the scheduler cannot be trained.
         """
+        from memobench.checkpoints.fine_tune import Parts, Tuning, fine_tune
+
         self.load(context.device)
         sides = self._sides()
         if self._vae is not None:

@@ -27,9 +27,7 @@ def audit_command(settings: AuditSettings, fail_above: float | None, as_json: bo
 
     Example: bench audit --synthetic made/ --train real/train --holdout real/holdout --clean cleaned/
 
-    Example: bench audit --generator diffusers:made/pipeline --train real/train --holdout real/holdout
-
-    A generator is audited by images that are drawn from it, which lie in the folder --out.
+    With --generator diffusers:made/pipeline in place of --synthetic the images are drawn from it, into --out.
 
     The folder --out is confidential; what may be handed on stands in its folder public/, and --clean holds images
     alone. A policy sets any of largest_copy_rate, largest_patients, least_sensitivity and least_holdout_patients.

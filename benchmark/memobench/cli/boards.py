@@ -20,8 +20,6 @@ def leaderboard_command(settings: BoardSettings) -> None:
 
     Example: bench leaderboard --task xray --data chestxray14:mini
 
-    Example: bench leaderboard --remeasure --only xray-replay-9893317060d96369
-
     With --remeasure, rows of an older detector or measure are brought up to date from the samples that their
     submissions carry.
     """

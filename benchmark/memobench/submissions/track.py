@@ -17,7 +17,6 @@ from memobench.base.store import Store
 from memobench.data.phantom import scan_count
 from memobench.data.public._published import SIDES, PublishedSplit, names_of, published
 from memobench.data.public._source import Source, named_source
-from memobench.data.splits import load_splits
 from memobench.results import Identity
 from memobench.task import TASKS, Splits, TaskInfo
 
@@ -152,6 +151,8 @@ def images_of(identity: Identity, given: str, *, out: Path, track: Progress = si
         MemobenchError: They are not here, or are other patients, or were prepared from other files: nothing can be said
             of the result with them.
     """
+    from memobench.data.splits import load_splits  # which needs torch, and a board needs none
+
     task = TASKS.get(identity.task)
     size = None if identity.shape == task.shape else identity.shape[0]
     splits, _, _ = load_splits(task, given_data(identity, given), size, store=Store(out / ".stages"), track=track)

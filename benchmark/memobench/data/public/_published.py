@@ -21,8 +21,6 @@ from typing import Any
 
 from memobench.base.errors import DataError, UsageError
 from memobench.base.seeds import generator_for
-from memobench.data.files.archives import folder_of
-from memobench.data.folder import deal
 from memobench.data.public._source import Record, Source, named_source
 
 MINI = "mini"
@@ -198,6 +196,8 @@ def draw(
     """
     import numpy as np
 
+    from memobench.data.folder import deal  # which needs torch, and a board needs none
+
     every = np.unique([record.patient for record in records])
     chosen = generator_for(0, "published split", source.name, name).permutation(every)[:patients]
     side_of = {patient: side for side, held in deal(np.sort(chosen)).items() for patient in held.tolist()}
@@ -232,6 +232,8 @@ def split_of_folder(data: str, patients: int, name: str = MINI, rule: str = "") 
         UsageError: No such source, or no such name.
         DataError: The folder holds none of the source's images, or too few patients.
     """
+    from memobench.data.files.archives import folder_of
+
     named = named_source(data)
     if named is None or named.split:
         raise UsageError(f'"{data}" is no source; give NAME=DIR with a name of bench list data')
