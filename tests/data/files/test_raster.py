@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +142,33 @@ def test_every_type_of_tiff_is_turned_upright(tmp_path: Path, draw: Draw, dtype:
     tifffile.imwrite(tmp_path / "a.tif", draw().astype(dtype), extratags=[(274, 3, 1, turn, True)])
     seen = decode([tmp_path / "a.tif"], None, 2).pixels
     assert np.array_equal(seen, stretched(_UPRIGHT[turn](draw())))
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "word"),
+    [("ZCYX", (5, 2, 16, 18), "channels"), ("TZYX", (2, 5, 16, 18), "times"), ("ZYX", (10, 16, 18), "")],
+)
+@pytest.mark.parametrize("style", ["imagej", "ome"])
+def test_channels_and_times_of_a_stack_are_no_slices(
+    tmp_path: Path, axes: str, shape: tuple[int, ...], word: str, style: str
+) -> None:
+    values = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    kind: dict[str, Any] = {style: True, "metadata": {"axes": axes}, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", values, **kind)
+    head = header(tmp_path / "a.tif")
+    assert head
+    assert (head.frames, head.dim) == (10, 2 if word else 3)
+    found = survey(tmp_path, dim=3)
+    if word:
+        assert f"holds several volumes (by the {word} of its description)" in found.unreadable[0][1]
+        assert len(survey(tmp_path).items) == 10
+    else:
+        assert not found.unreadable
+
+
+def test_a_stack_of_colour_slices_is_a_volume(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 255, (4, 16, 18, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", ome=True)
+    head = header(tmp_path / "a.tif")
+    assert head
+    assert (head.frames, head.dim, head.film) == (4, 3, "")

@@ -133,6 +133,7 @@ def _described(dataset: Dataset, file: Path, limit: int) -> Header:
         places=places,
         odd=odd(dataset),
         film=film,
+        kind=f"{text(dataset, 'SOPClassUID')} {whole(dataset, 'SamplesPerPixel') or 1}",
     )
 
 

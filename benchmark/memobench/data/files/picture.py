@@ -57,7 +57,8 @@ class Header:
         batch: Whether the frames are images of a batch, each of a patient of its own unless ``patients`` says.
         sliceable: Whether a volume (N, H, W) may as well be a batch of N images.
         doubts: What the file says in two ways or not at all, and how it was taken; a number of files follows.
-        film: The DICOM attribute that says that the frames follow each other in time or otherwise than slices; else "".
+        kind: Of the DICOM object, which all slices of a volume have in common; "" for other formats.
+        film: The attribute that says that the frames follow each other in time or otherwise than slices; else "".
     """
 
     shape: tuple[int, ...]
@@ -73,6 +74,7 @@ class Header:
     sliceable: bool = False
     film: str = ""
     doubts: tuple[str, ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True)

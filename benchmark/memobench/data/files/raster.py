@@ -47,11 +47,14 @@ def header(file: Path, limit: int) -> Header:
         every = _every_page(handle.read(2), file, limit)
     pages = _images_of(every)
     doubts = (_ASIDE,) if len(pages) < len(every) else ()
-    frames, dim = len(pages) or 1, 3 if len(pages) > 1 else 2
+    # A stack of colour pages says channels too; several volumes interleaved are more pages than one.
+    film = f"the {pages[0].several} of its description" if len(pages) > 1 and pages[0].several else ""
+    film = "" if pages and pages[0].samples > 1 and pages[0].several == "channels" else film
+    frames, dim = len(pages) or 1, 3 if len(pages) > 1 and not film else 2
     if pages and _by_other(pages):
-        return Header(pages[0].shape, frames, dim, doubts=doubts)
+        return Header(pages[0].shape, frames, dim, film=film, doubts=doubts)
     with _opened(file, file.stat().st_size, limit) as image:
-        return Header((image.height, image.width), frames, dim, doubts=doubts)
+        return Header((image.height, image.width), frames, dim, film=film, doubts=doubts)
 
 
 def examine(file: Path, handle: BinaryIO, limit: int) -> tuple[Header, Callable[[], Raw] | None]:

@@ -117,6 +117,13 @@ def _notes_on_volumes(headers: Mapping[str, Header], found: Sequence[Part], gaps
             f"{len(assembled)} volumes were assembled from {slices} files of single slices; --dim 2 takes each slice "
             "as an image"
         )
+    placeless = [part for part in found if _without_place([headers[file] for file in part.files])]
+    if placeless:
+        notes.append(
+            f"{len(placeless)} DICOM volumes (such as {shown(placeless[0].files[0])}) do not say of every slice where "
+            "it stands (ImagePositionPatient, ImageOrientationPatient): they stand as they are stored, in the order of "
+            "their numbers, and in no common orientation"
+        )
     if gaps:
         notes.append(
             f"{len(gaps)} DICOM series seem to lack slices (a gap between neighbours is wider than the others), "
@@ -125,14 +132,9 @@ def _notes_on_volumes(headers: Mapping[str, Header], found: Sequence[Part], gaps
     return notes
 
 
-def _whole(head: Header) -> tuple[str, bool]:
-    """Why a file is no volume ("" if it is one), and whether slices seem to be missing."""
-    if head.film:
-        return f"is a film or holds several volumes (by {head.film}), no single one; --dim 2 takes its frames", False
-    try:
-        return "", bool(head.places) and in_order(head.places)[1]
-    except NoVolume as error:
-        return f"holds a series {error}", False
+def _without_place(heads: Sequence[Header]) -> bool:
+    """Whether a DICOM volume lacks the place of some slice, so that it cannot be brought to a common orientation."""
+    return any(head.kind and not (head.places and all(place.known for place in head.places)) for head in heads)
 
 
 def by_series(headers: Mapping[str, Header]) -> dict[tuple[str, str, str], list[str]]:
@@ -178,6 +180,9 @@ def _sorted(heads: Sequence[Header]) -> tuple[list[int], bool]:
     usual = Counter(head.shape for head in heads).most_common(1)[0][0]
     if odd := [index for index, head in enumerate(heads) if head.shape != usual]:
         raise NoVolume("of slices of different size, so they are no volume; take the odd ones out", odd)
+    kind = Counter(head.kind for head in heads).most_common(1)[0][0]
+    if odd := [index for index, head in enumerate(heads) if head.kind != kind]:
+        raise NoVolume("of different kinds of object (a screen shot among slices, say); take the odd ones out", odd)
     return in_order([place for head in heads for place in head.places])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from memobench.data.files.picture import Unreadable
 MOST_PAGES = 65_536
 _WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH, _ASIDE = 256, 257, 258, 259, 277, 339, 32997, 254
 _READ = (_WIDTH, _HEIGHT, _BITS, _PACKED, _SAMPLES, _FORMAT, _DEPTH, _ASIDE)
+_DESCRIPTION, _ASCII, _LONGEST = 270, 2, 65_536  # the last in bytes that are read
 _PREVIEW, _MASK = 1, 4  # bits of the tag NewSubfileType
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _BOUNDED = {1: 1, 32773: 64, 5: 2000, 7: DEFLATE, 8: DEFLATE, 32946: DEFLATE}  # compression: the most that it expands
@@ -32,6 +34,7 @@ class Page:
         big_endian: Whether the file's numbers begin with their highest byte.
         number: Of the page in the file, from 0.
         aside: Whether it is no image of its own, but another page's preview or mask.
+        several: What the file's description says that its pages are several of, one volume each; "" for nothing.
     """
 
     shape: tuple[int, int]
@@ -42,6 +45,7 @@ class Page:
     big_endian: bool
     number: int = 0
     aside: bool = False
+    several: str = ""
 
     @property
     def beyond_pillow(self) -> bool:
@@ -103,9 +107,11 @@ def _page(handle: BinaryIO, at: int, order: str, big: bool) -> tuple[Page, int]:
     following = _unpacked(handle.read(struct.calcsize(order + pointer)), order + pointer)
     if len(tags) < count * entry:
         raise Unreadable("is cut short within its directory of pages")
-    found = {}
+    found, described = {}, b""
     for index in range(count):
         tag, kind = struct.unpack_from(order + "HH", tags, index * entry)
+        if tag == _DESCRIPTION and kind == _ASCII:
+            described = _text(handle, tags[index * entry : (index + 1) * entry], order, big)
         if tag in _READ and kind in _TYPES:
             found[tag] = _number(handle, tags[index * entry : (index + 1) * entry], order, big)
     if _WIDTH not in found or _HEIGHT not in found:
@@ -116,7 +122,8 @@ def _page(handle: BinaryIO, at: int, order: str, big: bool) -> tuple[Page, int]:
     shape = (found[_HEIGHT], found[_WIDTH])
     aside = bool(found.get(_ASIDE, 0) & (_PREVIEW | _MASK))
     form, packed = found.get(_FORMAT, _UNSIGNED), found.get(_PACKED, 1)
-    return Page(shape, bits, samples, form, packed, order == ">", aside=aside), following
+    several = _several(described)
+    return Page(shape, bits, samples, form, packed, order == ">", aside=aside, several=several), following
 
 
 def _number(handle: BinaryIO, entry: bytes, order: str, big: bool) -> int:
@@ -131,6 +138,34 @@ def _number(handle: BinaryIO, entry: bytes, order: str, big: bool) -> int:
     found = _unpacked(handle.read(struct.calcsize(kind)), order + kind)
     handle.seek(here)
     return found
+
+
+def _text(handle: BinaryIO, entry: bytes, order: str, big: bool) -> bytes:
+    """The beginning of a text that stands elsewhere in the file."""
+    many = struct.unpack_from(order + ("Q" if big else "I"), entry, 4)[0]
+    inside, here = 12 if big else 8, handle.tell()
+    if many <= len(entry) - inside:
+        return entry[inside : inside + many]
+    handle.seek(struct.unpack_from(order + ("Q" if big else "I"), entry, inside)[0])
+    found = handle.read(min(many, _LONGEST))
+    handle.seek(here)
+    return found
+
+
+def _several(description: bytes) -> str:
+    """What ImageJ or OME say that the pages are several of, beside slices: channels or times; "" for nothing.
+
+    >>> _several(b"ImageJ=1.11a images=10 channels=2 slices=5 hyperstack=true"), _several(b"ImageJ=1.11a slices=5")
+    ('channels', '')
+    """
+    if description.startswith(b"ImageJ"):
+        names = {"channels": rb"channels=(\d+)", "times": rb"frames=(\d+)"}
+    elif b"<OME" in description:
+        names = {"channels": rb"SizeC=\"(\d+)\"", "times": rb"SizeT=\"(\d+)\""}
+    else:
+        return ""
+    counts = {name: re.search(pattern, description) for name, pattern in names.items()}
+    return next((name for name, match in counts.items() if match and int(match[1]) > 1), "")
 
 
 def _unpacked(content: bytes, form: str) -> int:

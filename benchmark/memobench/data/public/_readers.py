@@ -86,8 +86,8 @@ def read_series(root: Path, record: Record) -> Raw:
             or missing.
     """
     heads = [head for file in record.files if (head := decode.header(root / file))]
-    if len({head.series for head in heads}) > 1 or len({head.shape for head in heads}) > 1:
-        raise Unreadable("lies among slices of several series or sizes, so they are no volume")
+    if any(len({getattr(head, name) for head in heads}) > 1 for name in ("series", "shape", "kind")):
+        raise Unreadable("lies among slices of several series, sizes or kinds of object, so they are no volume")
     try:
         order, gap = in_order([place for head in heads for place in head.places])
     except NoVolume as error:
