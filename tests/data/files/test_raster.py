@@ -172,3 +172,16 @@ def test_a_stack_of_colour_slices_is_a_volume(tmp_path: Path) -> None:
     head = header(tmp_path / "a.tif")
     assert head
     assert (head.frames, head.dim, head.film) == (4, 3, "")
+
+
+def test_more_channels_than_colour_has_are_refused(tmp_path: Path, draw: Draw) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.dstack([draw()] * 5), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(Unreadable, match="has 5 channels, so it is neither grey nor colour"):
+        header(tmp_path / "a.tif")
+
+
+def test_what_pillow_does_not_know_is_said_without_a_path(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(60))
+    with pytest.raises(Unreadable, match=r"^is damaged, or a kind of PNG") as caught:
+        decode([tmp_path / "a.png"], None, 2)
+    assert str(tmp_path) not in str(caught.value)

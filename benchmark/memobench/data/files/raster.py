@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from memobench.data.files.limits import DEFLATE, check_size
 from memobench.data.files.picture import Header, Raw, Unreadable, grey, type_limits
@@ -21,6 +21,7 @@ Image.init()  # Pillow looks up the formats that it is asked for only among thos
 FORMATS = ("PNG", "JPEG", "TIFF")
 _ASIDE = "smaller previews or masks of an image (NewSubfileType) were passed over"
 _MIN_IS_WHITE = 0  # of the TIFF tag PhotometricInterpretation, which Pillow heeds for 8 bit only
+_MOST_CHANNELS = 4  # red, green, blue, and opacity
 _PHOTOMETRIC = 262
 _ORIENTATION = 274
 _BYTES = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "La": 2, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
@@ -129,7 +130,10 @@ def _pages(start: bytes, file: Path, limit: int) -> list[Page]:
 
 
 def _every_page(start: bytes, file: Path, limit: int) -> list[Page]:
-    return pages_of(file, limit) if start[:2] in (b"II", b"MM") else []
+    pages = pages_of(file, limit) if start[:2] in (b"II", b"MM") else []
+    if many := next((page.samples for page in pages if page.samples > _MOST_CHANNELS), 0):
+        raise Unreadable(f"has {many} channels, so it is neither grey nor colour; save one of them, or three as colour")
+    return pages
 
 
 def _by_other(pages: list[Page]) -> bool:
@@ -191,7 +195,10 @@ def _upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def _opened(source: Path | io.BytesIO, stored: int, limit: int) -> Image.Image:
-    image = Image.open(source, formats=FORMATS)
+    try:
+        image = Image.open(source, formats=FORMATS)
+    except UnidentifiedImageError as error:  # its message gives the path away and says no more
+        raise Unreadable("is damaged, or a kind of PNG, JPEG or TIFF that Pillow does not read") from error
     try:
         if image.format != "TIFF":
             declared = image.width * image.height * _BYTES.get(image.mode, 4)
