@@ -83,10 +83,10 @@ def check_generator(kind: type[Generator], shape: tuple[int, ...] = (32, 32), *,
     held.append("global random state")
     _save_and_load(kind, generator, samples, device)
     held.append("save and load")
-    refitted = fitted(other, fitted(images)).sample(COUNT, seed=5)
+    refitted = fitted(other, generator).sample(COUNT, seed=5)
     fresh = fitted(other).sample(COUNT, seed=5)
     same = np.array_equal(refitted, fresh)
-    _rule("refit forgets", same, "a second fit depends on the first", "build all learned state anew in fit")
+    _rule("refit forgets", same, "a second fit depends on the first", "build all learned state again in fit")
     held.append("refit forgets")
     return held
 

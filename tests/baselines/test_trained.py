@@ -18,7 +18,6 @@ from memobench.baselines.gan import GAN
 from memobench.baselines.ldm import LDM
 from memobench.baselines.vae import VAE
 from memobench.baselines.vqgan import VQGAN
-from memobench.check import check_generator
 from memobench.generator import GENERATORS, Context
 from memobench.images import Images
 
@@ -72,11 +71,8 @@ def parameters_of(model: Any) -> int:
 
 
 @each_model
-@pytest.mark.parametrize("shape", SHAPES)
-def test_it_keeps_the_contract(name: str, shape: tuple[int, ...]) -> None:
-    kind = TINY[name][0]
-    assert GENERATORS.get(name) is kind
-    assert "refit forgets" in check_generator(kind, shape)
+def test_it_is_the_registered_one_whose_contract_is_checked(name: str) -> None:
+    assert GENERATORS.get(name) is TINY[name][0]  # tests/test_check.py proves every registered one
 
 
 @each_model

@@ -18,13 +18,12 @@ def test_a_part_covers_its_share_of_the_body_and_nothing_else(shape: tuple[int, 
 
 def test_parts_are_found_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memobench.challenge.planted_parts.SHARES", {2: (0.5, 1 / 32)})
-    monkeypatch.setattr("memobench.challenge.planted_parts.COUNT", {2: 8})
     rng = np.random.default_rng(0)
     pixels = np.stack([gaussian_filter(rng.random((32, 32)), 1) for _ in range(24)])
     pixels = ((pixels - pixels.min()) / np.ptp(pixels)).astype(np.float32)
     pool = region_pool(pixels, np.arange(24))
     null = find_regions(pixels, pool, owners=np.arange(24)).score.max(axis=1)
-    parts = planted_parts(pixels, pool, (np.arange(12), np.arange(12, 24)), null)
+    parts = planted_parts(pixels, pool, (np.arange(12), np.arange(12, 24)), null, 8)
     assert [(part.share, part.count) for part in parts] == [(0.5, 8), (1 / 32, 8)]
     assert parts[0].found >= 0.8 > parts[1].found
     assert smallest_found(parts) == 0.5

@@ -166,7 +166,7 @@ def _regions(
 ) -> tuple[RegionsFound, dict[str, Metric], list[str]]:
     """The search of regions, stored beside the matches of a detector that remembers."""
     if not isinstance(detector, RememberingDetector):
-        return search_regions(copies, train, holdout, strata=ask.strata, track=track)
+        return search_regions(copies, train, holdout, ask, track=track)
     key = {
         "version": REGION_VERSION,
         "samples": hashlib.sha256(np.ascontiguousarray(copies.upright.pixels).tobytes()).hexdigest(),
@@ -174,10 +174,11 @@ def _regions(
         "holdout": None if holdout is None else holdout.digest,
         "exchangeable": copies.evidence.shift.exchangeable,
         "strata": None if ask.strata is None else dict(sorted(ask.strata.of.items())),
+        "null_images": ask.null_images,
     }
 
     def write(into: Path, scratch: Path) -> None:
-        found, metrics, notes = search_regions(copies, train, holdout, strata=ask.strata, track=track)
+        found, metrics, notes = search_regions(copies, train, holdout, ask, track=track)
         values = {name: metric.model_dump(mode="json") for name, metric in metrics.items()}
         write_json(into / "regions.json", {"found": found.model_dump(mode="json"), "metrics": values, "notes": notes})
 

@@ -18,7 +18,7 @@ from memobench.base.seeds import generator_for
 from memobench.detection.regions import RegionPool, find_regions
 
 SHARES = {2: (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32), 3: (1 / 2, 1 / 4, 1 / 8)}  # of the area or volume
-COUNT = {2: 20, 3: 8}  # parts of each size
+COUNT = {2: 20, 3: 8}  # parts of each size, where many null scores are asked for
 FOUND = 0.8  # of the parts of a size, for it to count as found
 FALSE = 0.01  # share of false positives
 TURN = 2.0  # degrees, at most
@@ -47,6 +47,7 @@ def planted_parts(
     pool: RegionPool,
     sides: tuple[NDArray[np.int64], NDArray[np.int64]],
     null: NDArray[np.floating],
+    count: int,
     *,
     track: Track = silent,
 ) -> list[Part]:
@@ -58,6 +59,7 @@ def planted_parts(
         sides: Rows that parts are taken from, and rows of the bodies that receive them; a body's own patient is left
             out of the search, so that it matches nobody.
         null: What real images of new patients score.
+        count: Parts of each size.
         track: Shows progress.
 
     Returns:
@@ -69,7 +71,7 @@ def planted_parts(
     limit = float(np.quantile(null, 1 - FALSE))
     made, bodies, sources, sizes = [], [], [], []
     for share in SHARES[dim]:
-        for _ in range(COUNT[dim]):
+        for _ in range(count):
             source = int(rng.choice(sides[0]))
             others = sides[1][owners[sides[1]] != owners[source]]
             if not len(others):
@@ -88,6 +90,19 @@ def planted_parts(
         Part(share, float(seen[np.array(sizes) == share].mean()), int(np.sum(np.array(sizes) == share)))
         for share in SHARES[dim]
     ]
+
+
+def parts_planted(dim: int, null_images: int | None) -> int:
+    """Parts of each size that a run or audit plants: few where few null scores are asked for, as in preset smoke.
+
+    Args:
+        dim: Of the images, 2 or 3.
+        null_images: Real images that are searched as if they were new patients', at most; None for as many as serve.
+
+    >>> parts_planted(2, 1024), parts_planted(3, None), parts_planted(2, 64)
+    (20, 8, 4)
+    """
+    return COUNT[dim] if null_images is None else min(COUNT[dim], max(2, null_images // 16))
 
 
 def smallest_found(parts: list[Part]) -> float | None:

@@ -140,9 +140,13 @@ class Grid:
         edges: Tensor = coherence > COHERENT
         return edges
 
+    def padded(self, images: Tensor) -> Tensor:
+        """Images (N, *shape) with as many pixels of 0 around them as the largest shift has."""
+        return F.pad(images, [self.reach] * (2 * len(self.shape)))
+
     def moved(self, images: Tensor, shift: Sequence[int]) -> Tensor:
         """Images (N, *shape) seen through a shift: what lies beyond them is 0."""
-        padded = F.pad(images, [self.reach] * (2 * len(self.shape)))
+        padded = self.padded(images)
         for axis, (step, side) in enumerate(zip(shift, self.shape, strict=True), start=1):
             padded = padded.narrow(axis, self.reach + step, side)
         return padded
@@ -194,12 +198,18 @@ def window_of(grid: Grid) -> tuple[int, ...]:
 
 
 def box_sums(values: Tensor, sides: Sequence[int]) -> Tensor:
-    """Sums over all boxes of some sides: (*counts, ...) to (*(counts - sides + 1), ...).
+    """Sums over all boxes of some small sides: (*counts, ...) to (*(counts - sides + 1), ...).
 
     >>> box_sums(torch.arange(4.0).reshape(2, 2), (1, 2)).tolist()
     [[1.0], [5.0]]
     """
-    return _boxes_within(integral(values, len(sides)), sides)
+    for axis, side in enumerate(sides):
+        count = values.shape[axis] - side + 1
+        total = values.narrow(axis, 0, count)
+        for first in range(1, side):
+            total = total + values.narrow(axis, first, count)
+        values = total
+    return values
 
 
 def integral(values: Tensor, dim: int) -> Tensor:

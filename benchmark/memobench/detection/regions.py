@@ -251,8 +251,11 @@ def _best_shift(grid: Grid, patches: Tensor, real: Tensor, first: Tensor, size: 
     best = torch.full((len(patches),), -torch.inf, device=patches.device)
     found = torch.zeros(len(patches), len(size), device=patches.device)
     flat = patches.flatten(1)
+    around = _patches(grid.padded(real), first, [side + 2 * grid.reach for side in size])
     for shift in grid.shifts():
-        seen = _patches(grid.moved(real, shift), first, size).flatten(1)
+        first_seen = [grid.reach + step for step in shift]
+        inner = tuple(slice(start, start + side) for start, side in zip(first_seen, size, strict=True))
+        seen = around[:, *inner].flatten(1)
         value = (flat * seen).sum(dim=1) / (seen.norm(dim=1) + 1e-6)
         better = value > best
         best = torch.where(better, value, best)

@@ -165,7 +165,7 @@ def measure(  # noqa: PLR0913  what is measured, with what
     )
     metrics |= more
 
-    regions, found, said = search_regions(copies, train, holdout, track=track)
+    regions, found, said = search_regions(copies, train, holdout, ask, track=track)
     metrics |= found
     notes += said
 
@@ -243,7 +243,7 @@ def measure_copies(
 
 
 def search_regions(
-    copies: Copies, train: Images, holdout: Images | None, *, strata: Strata | None = None, track: Track = silent
+    copies: Copies, train: Images, holdout: Images | None, ask: Ask = ORDINARY, *, track: Track = silent
 ) -> tuple[RegionsFound, dict[str, Metric], list[str]]:
     """The regions that samples repeat, beside what was found of whole images.
 
@@ -251,13 +251,13 @@ def search_regions(
         copies: What was found of whole images.
         train: The images that may have been copied.
         holdout: The decoys; None where there are none.
-        strata: Within what they are exchangeable; None for everywhere.
+        ask: What is known of the sides, and how many real images are searched for the null.
         track: Shows progress.
 
     Returns:
         What was found, its metrics and notes; nothing but a note where there is too little to search.
     """
-    known = Known(copies.evidence.shift, strata, copies.blank)
+    known = Known(copies.evidence.shift, ask.strata, copies.blank, ask.null_images)
     try:
         regions = measure_regions(copies.upright.pixels, train, holdout, known, track=track)
     except DataError as error:

@@ -22,24 +22,25 @@ from memobench.images import Images
 from memobench.memorization.certainty import NullScores
 from memobench.stats.tails import fit_tail
 
-NULL = 512  # real images that are searched as if they were new patients', at most
+NULL = 512  # real images that are searched as if they were new patients', at most, if no fewer are asked for
 FARTHEST, HALVINGS = 1000, 60  # of the search for a score of equal probability
 
 
-def region_null(images: Images, pool: RegionPool, *, track: Track = silent) -> NullScores:
+def region_null(images: Images, pool: RegionPool, *, most: int = NULL, track: Track = silent) -> NullScores:
     """What real images score against other patients, searched as samples are, and blurred as the pool is.
 
     Args:
         images: All real images.
         pool: The same, ready to be searched.
+        most: How many of them are searched, at most.
         track: Shows progress.
     """
     rows = np.arange(len(images))
-    if len(rows) > NULL:
+    if len(rows) > most:
         names = generator_for(0, "region null").permutation(np.unique(images.patients))
         rank = {name: place for place, name in enumerate(names.tolist())}
         order = np.argsort([rank[name] for name in images.patients.tolist()], kind="stable")
-        rows = np.sort(order[:NULL])
+        rows = np.sort(order[:most])
     owners = pool.owners.cpu().numpy()
     queries = blurred(np.asarray(images.pixels[rows]), pool.blur)
     score = find_regions(queries, pool, owners=owners[rows], track=track).score.max(axis=1)
@@ -76,7 +77,7 @@ def search_samples(
         own = pool if not blur else region_pool(real.pixels, pool.owners.cpu().numpy(), blur=blur)
         found = find_regions(queries[rows], own, track=track)
         if blur:
-            theirs = region_null(real, own, track=track)
+            theirs = region_null(real, own, most=len(null.scores), track=track)
             found = replace(found, score=_on_scale_of(found.score, theirs, null))
         parts.append(found)
         order.append(rows)

@@ -17,12 +17,12 @@ from scipy.sparse.csgraph import connected_components
 from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import generator_for
-from memobench.challenge.planted_parts import Part, planted_parts, smallest_found
+from memobench.challenge.planted_parts import Part, parts_planted, planted_parts, smallest_found
 from memobench.detection.parameters import REGION_VERSION
 from memobench.detection.regions import Found, region_pool
 from memobench.images import Images
 from memobench.measure.counts import Answers, count_copies
-from memobench.measure.region_search import region_null, search_samples
+from memobench.measure.region_search import NULL, region_null, search_samples
 from memobench.memorization.certainty import Evidence, NullScores, SideEvidence
 from memobench.memorization.decide import Decisions, Threshold
 from memobench.memorization.rates import Pools
@@ -53,11 +53,13 @@ class Known:
         shift: Whether train and holdout are exchangeable.
         strata: Within what they are; None for everywhere.
         blank: (N,) samples with nothing to compare.
+        null_images: Real images that are searched as if they were new patients', at most; None for as many as serve.
     """
 
     shift: Shift
     strata: Strata | None
     blank: NDArray[np.bool_]
+    null_images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def measure_regions(
         raise DataError("no sample has anything to compare")
     owners = _owners(both)
     pool = region_pool(both.pixels, owners)
-    null = region_null(both, pool, track=track)
+    null = region_null(both, pool, most=min(NULL, known.null_images or NULL), track=track)
     most = max(LEAST, PAIRS // len(both))
     if len(asked) > most:
         asked = np.sort(generator_for(0, "regions").permutation(asked)[:most])
@@ -131,9 +133,8 @@ def measure_regions(
     second = np.arange(len(both)) >= len(train)
     sided = _sided(found, asked, second, len(samples), float(np.min(null.scores)))
     near = repeats(samples)
-    parts = planted_parts(
-        both.pixels, pool, _planted_sides(len(train), len(both)), np.asarray(null.scores), track=track
-    )
+    count = parts_planted(len(both.shape), known.null_images)
+    parts = planted_parts(both.pixels, pool, _planted_sides(len(train), len(both)), null.scores, count, track=track)
     notes = []
     if len(asked) < len(samples) - int(known.blank.sum()):
         notes.append(f"regions were searched in {len(asked)} of the {len(samples)} images, drawn at random")
