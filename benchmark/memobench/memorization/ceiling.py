@@ -102,17 +102,22 @@ def _profile(train: NDArray[np.int64], holdout: NDArray[np.int64], shares: Float
     copied = np.diff(below, axis=1, prepend=0.0)  # (R, C) law of a memorized patient's true copies
     # (R, C, C): from a chance class to the class that is seen, for a memorized patient
     memorized = np.einsum("rk,jkc->rcj", copied, together)
-    best = np.full(len(shares), -np.inf)
-    for position, share in enumerate(shares):
-        seen = (1 - share) * np.eye(classes) + share * memorized
-        chance = np.broadcast_to((of_train + of_holdout + 0.1) / (of_train + of_holdout + 0.1).sum(), copied.shape)
-        for _ in range(STEPS):
-            expected = np.maximum(np.einsum("rcj,rj->rc", seen, chance), 1e-300)
-            chance = chance * np.einsum("rc,rcj->rj", of_train / expected, seen) + of_holdout
-            chance = chance / chance.sum(axis=1, keepdims=True)
-        expected = np.maximum(np.einsum("rcj,rj->rc", seen, chance), 1e-300)
-        known = of_train @ np.log(expected).T + of_holdout @ np.log(np.maximum(chance, 1e-300)).T
-        best[position] = float(known.max())
+    back = np.ascontiguousarray(memorized.transpose(0, 2, 1))
+    plain = 1 - shares
+    start = of_train + of_holdout + 0.1
+    chance = np.broadcast_to((start / start.sum())[:, None], (len(rate), classes, len(shares)))
+
+    def expected() -> Floats:
+        """(R, C, S) law of what is seen of a training patient."""
+        law: Floats = np.maximum(plain * chance + shares * (memorized @ chance), 1e-300)
+        return law
+
+    for _ in range(STEPS):
+        ratio = of_train[:, None] / expected()
+        chance = chance * (plain * ratio + shares * (back @ ratio)) + of_holdout[:, None]
+        chance = chance / chance.sum(axis=1, keepdims=True)
+    known = of_train @ np.log(expected()) + of_holdout @ np.log(np.maximum(chance, 1e-300))  # (R, S)
+    best: Floats = known.max(axis=0)
     return best
 
 

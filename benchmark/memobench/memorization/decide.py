@@ -153,7 +153,7 @@ def _pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
     A negative shape would claim that no score lies beyond some end, which a few dozen scores cannot tell: they made tau
     too low by far. The exponential law is the lightest tail that is believed.
     """
-    first, second = l_moments(excess)
+    first, second = (float(one[0]) for one in l_moments(excess[None]))
     if second <= 0:
         return 0.0, max(first, float(np.finfo(np.float64).tiny))
     shape = float(np.clip(2 - first / second, 0.0, 0.5))

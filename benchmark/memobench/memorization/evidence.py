@@ -100,12 +100,12 @@ def _statistic(labels: NDArray[np.bool_], ends: NDArray[np.int64], chance: float
     """(n,) log10 of the average likelihood ratio of n orders of labels, (n, K)."""
     train = np.cumsum(labels, axis=1, dtype=np.float64)[:, ends]
     voters = ends + 1.0
-    weight = np.log(1 / voters) - np.log((1 / voters).sum() * len(ODDS))
-    logs = []
+    weight = -np.log(voters) - np.log((1 / voters).sum() * len(ODDS))
+    of_odds = []
     for odds in ODDS:
         lead = odds * chance / (odds * chance + 1 - chance)
-        ratio = train * np.log(lead / chance) + (voters - train) * np.log((1 - lead) / (1 - chance))
-        logs.append(ratio + weight)
-    terms = np.concatenate(logs, axis=1)
-    statistic: Floats = logsumexp(terms, axis=1) / np.log(10)
+        gain, loss = np.log(lead / chance), np.log((1 - lead) / (1 - chance))
+        # train * gain + (voters - train) * loss, with one product of the large array
+        of_odds.append(logsumexp(train * (gain - loss) + (voters * loss + weight), axis=1))
+    statistic: Floats = logsumexp(np.stack(of_odds, axis=1), axis=1) / np.log(10)
     return statistic

@@ -152,20 +152,22 @@ def fit_tail(draws: ArrayLike, groups: NDArray[np.generic] | None = None, *, see
     start = float(ordered[-k - 1])
     excess = ordered[-k:] - start
     shape, scale = by_l_moments(excess)
-    found = np.array(_misfits(excess, shape, scale))
-    rng = generator_for(seed, "tail fit", n, k)
-    drawn = [_drawn(k, shape, scale, rng) for _ in range(SIMULATIONS)]
-    simulated = np.array([_misfits(one, *by_l_moments(one)) for one in drawn])
-    p_value, p_heavier = (1 + (simulated >= found - 1e-12).sum(axis=0)) / (1 + SIMULATIONS)
+    distance, heavier = (float(one[0]) for one in _misfits(excess[None], np.array([shape]), np.array([scale])))
+    drawn = _drawn((SIMULATIONS, k), shape, scale, generator_for(seed, "tail fit", n, k))
+    simulated = _misfits(drawn, *_fitted(drawn))
+    p_value, p_heavier = (
+        (1 + int((one >= seen - 1e-12).sum())) / (1 + SIMULATIONS)
+        for one, seen in zip(simulated, (distance, heavier), strict=True)
+    )
     count = float(k)
     if groups is not None:
         _, sizes = np.unique(groups[order][-k:], return_counts=True)
         count = float(k * k / np.square(sizes).sum())
-    poor = bool(p_heavier < POOR)
+    poor = p_heavier < POOR
     if poor:
         shape = min(shape + float(np.sqrt(SHAPE_VARIANCE / count)), LARGEST_SHAPE)
         count = max(count / 4, min(4.0, count))
-    return TailFit(start, shape, scale, k, count, n, float(found[0]), float(p_value), float(p_heavier), poor, ordered)
+    return TailFit(start, shape, scale, k, count, n, distance, p_value, p_heavier, poor, ordered)
 
 
 def by_l_moments(excess: Floats) -> tuple[float, float]:
@@ -176,25 +178,35 @@ def by_l_moments(excess: Floats) -> tuple[float, float]:
     +- 0.2 only, and half of all exponential samples would seem heavier than they are; so it is multiplied by
     shape^2 / (shape^2 + its variance), which believes it where it stands out (shrinkage after James & Stein 1961).
     """
+    shape, scale = _fitted(excess[None])
+    return float(shape[0]), float(scale[0])
+
+
+def _fitted(excess: Floats) -> tuple[Floats, Floats]:
+    """(m,) shapes and (m,) scales of m samples (m, k), as :func:`by_l_moments` has them."""
     first, second = l_moments(excess)
-    tiny = float(np.finfo(np.float64).tiny)
-    if second <= 0:
-        return 0.0, max(first, tiny)
-    raw = max(2 - first / second, 0.0)
-    shape = min(raw**3 / (raw**2 + SHAPE_VARIANCE / len(excess)), LARGEST_SHAPE)
-    return shape, max(first * (1 - shape), tiny)
+    spread = second > 0
+    raw = np.where(spread, np.maximum(2 - first / np.where(spread, second, 1), 0), 0)
+    shape = np.minimum(raw**3 / (raw**2 + SHAPE_VARIANCE / excess.shape[1]), LARGEST_SHAPE)
+    return shape, np.maximum(first * (1 - shape), np.finfo(np.float64).tiny)
 
 
-def l_moments(values: Floats) -> tuple[float, float]:
+def l_moments(values: Floats) -> tuple[Floats, Floats]:
     """The first two sample L-moments (Hosking 1990): the mean, and half of the mean difference of two values.
 
-    >>> l_moments(np.array([1.0, 3.0]))
-    (2.0, 1.0)
+    Args:
+        values: (m, n) samples.
+
+    Returns:
+        (m,) and (m,).
+
+    >>> [moment.tolist() for moment in l_moments(np.array([[1.0, 3.0]]))]
+    [[2.0], [1.0]]
     """
-    n = len(values)
-    ordered = np.sort(values)
-    mean = float(ordered.mean())
-    return mean, 2 * float((np.arange(n) * ordered).sum()) / (n * (n - 1)) - mean if n > 1 else 0.0
+    n = values.shape[1]
+    ordered = np.sort(values, axis=1)
+    mean = ordered.mean(axis=1)
+    return mean, 2 * (np.arange(n) * ordered).sum(axis=1) / (n * (n - 1)) - mean if n > 1 else np.zeros_like(mean)
 
 
 def predictive(reach: Floats, count: float) -> Floats:
@@ -206,29 +218,35 @@ def predictive(reach: Floats, count: float) -> Floats:
     return np.asarray((1 + np.maximum(reach, 0) / count) ** -count, dtype=np.float64)
 
 
-def _exponential(excess: Floats, shape: float, scale: float) -> Floats:
+def _exponential(excess: Floats, shape: float | Floats, scale: float | Floats) -> Floats:
     """Excesses on the scale on which the law is the unit exponential one."""
     reach = np.maximum(excess, 0) / scale
-    return np.asarray(np.log1p(shape * reach) / shape if shape > 0 else reach, dtype=np.float64)
+    bent = np.maximum(shape, np.finfo(np.float64).tiny)
+    return np.asarray(np.where(np.asarray(shape) > 0, np.log1p(bent * reach) / bent, reach), dtype=np.float64)
 
 
-def _drawn(count: int, shape: float, scale: float, rng: np.random.Generator) -> Floats:
-    reach = rng.exponential(size=count)
+def _drawn(size: tuple[int, int], shape: float, scale: float, rng: np.random.Generator) -> Floats:
+    reach = rng.exponential(size=size)
     return np.asarray(scale * (np.expm1(shape * reach) / shape if shape > 0 else reach), dtype=np.float64)
 
 
-def _misfits(excess: Floats, shape: float, scale: float) -> tuple[float, float]:
-    """How far (k,) excesses lie from a generalized Pareto law, and how far the largest of them lie beyond it.
+def _misfits(excess: Floats, shape: Floats, scale: Floats) -> tuple[Floats, Floats]:
+    """How far m samples (m, k) lie from generalized Pareto laws, and how far the largest of each lie beyond its law.
+
+    Args:
+        excess: (m, k).
+        shape: (m,).
+        scale: (m,).
 
     Returns:
-        The Kolmogorov distance; and minus the logarithm of the least probability, over the j largest excesses, that j
-        or more lie so far out.
+        (m,) Kolmogorov distances; and (m,) minus the logarithm of the least probability, over the j largest excesses,
+        that j or more lie so far out.
     """
-    k = len(excess)
-    survival = np.exp(-_exponential(np.sort(excess), shape, scale))
+    k = excess.shape[1]
+    survival = np.exp(-_exponential(np.sort(excess, axis=1), shape[:, None], scale[:, None]))
     steps = np.arange(k + 1) / k
-    distance = float(np.maximum(np.abs(1 - survival - steps[1:]), np.abs(1 - survival - steps[:-1])).max())
+    distance = np.maximum(np.abs(1 - survival - steps[1:]), np.abs(1 - survival - steps[:-1])).max(axis=1)
     outer = np.arange(1, max(1, int(OUTER * k)) + 1)
     # P(Binomial(k, s) >= j) = I_s(j, k - j + 1)
-    tails = betainc(outer, k - outer + 1, survival[::-1][: len(outer)])
-    return distance, float(-np.log(max(float(tails.min()), 1e-300)))
+    tails = betainc(outer, k - outer + 1, survival[:, ::-1][:, : len(outer)])
+    return distance, -np.log(np.maximum(tails.min(axis=1), 1e-300))
