@@ -1,8 +1,15 @@
+# ruff: noqa: E402  threads are set before anything imports torch
 from __future__ import annotations
+
+import os
+
+# The workers of a test run share the cores, one thread each. They inherit the environment of the process that starts
+# them, which reads this file too, so what the user asked for is kept apart.
+ASKED = os.environ.setdefault("MEMOBENCH_TEST_THREADS", os.environ.get("OMP_NUM_THREADS", ""))
+os.environ["OMP_NUM_THREADS"] = ASKED or ("1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 import csv
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +21,6 @@ from memobench.data import phantom
 from memobench.images import Images
 from memobench.task import TaskInfo
 from PIL import Image
-
-# Before torch is imported: the workers of a test run share the cores, one thread each.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 KITS = Path(os.environ.get("MEMOBENCH_KITS") or Path(__file__).parents[2] / "shared" / "kits")
 
