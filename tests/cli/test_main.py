@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from memobench.cli.main import main
+from memobench.cli.main import PURPOSES, bench, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -138,3 +138,35 @@ def test_check_prints_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert "passed  noise 2D" in out
     assert "passed  noise 3D" in out
+
+
+def test_the_help_shows_every_command_once_below_a_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [name for commands in PURPOSES.values() for name in commands]
+    assert sorted(names) == sorted(bench.commands)
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in names:
+        assert sum(line.startswith(f"  {name} ") for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([name] for name, command in bench.commands.items() if not hasattr(command, "commands")),
+        *(["data", name] for name in bench.commands["data"].commands),  # type: ignore[attr-defined]
+    ],
+    ids=" ".join,
+)
+def test_the_help_of_every_command_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"Example: bench {' '.join(words)}" in shown
+
+
+def test_lists_fit_a_terminal_of_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["list"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from memobench.report.tables import WIDTH, board, summary
 from memobench.results import Decided, DetectorScores, Identity, Metric, Result
 
@@ -53,7 +55,7 @@ def _result(model: str, copy_rate: Metric) -> Result:
 
 
 def test_the_summary_shows_each_metric_with_its_interval_and_null() -> None:
-    text = summary(_result("ldm", COPIES))
+    text = summary(_result("ldm", COPIES), every=True)
     (row,) = [line for line in text.splitlines() if line.startswith("copy rate")]
     assert row.split("  ")[0] == "copy rate"
     for words in ("30.0%", "20.0 to 40.0%", "0.0%", "0.0001"):
@@ -64,13 +66,23 @@ def test_the_summary_shows_each_metric_with_its_interval_and_null() -> None:
     assert text.index("recall") < text.index("OTHER SCORES") < text.index("authenticity")
 
 
-def test_the_decision_is_wrapped_and_whole() -> None:
-    lines = summary(_result("ldm", COPIES)).splitlines()
+def test_the_decision_stands_last_wrapped_and_whole() -> None:
+    lines = summary(_result("ldm", COPIES), Path("runs") / "one").splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("Decision: "))
-    end = next(number for number, line in enumerate(lines) if line.startswith("Note: "))
-    assert end - start > 1
+    assert len(lines) - start > 1
     assert all(len(line) <= WIDTH for line in lines[start:])
-    assert " ".join(lines[start:end]) == f"Decision: {SENTENCE}"
+    assert " ".join(lines[start:]) == f"Decision: {SENTENCE}"
+    assert any(line.startswith(f"Files: {Path('runs') / 'one'}") for line in lines[:start])
+
+
+def test_few_metrics_are_shown_unless_all_are_asked_for() -> None:
+    result = _result("ldm", COPIES)
+    few, every = summary(result), summary(result, every=True)
+    assert "copy rate" in few
+    assert "authenticity" in every
+    assert "authenticity" not in few
+    assert "OTHER SCORES" not in few
+    assert "6 metrics were measured: --all shows them" in few
 
 
 def test_the_board_puts_the_smallest_copy_rate_first() -> None:

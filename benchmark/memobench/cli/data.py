@@ -21,6 +21,8 @@ def data_group() -> None:
 def data_fetch_command(name: str) -> None:
     """Download an open data set NAME of `bench list data`, after saying its size and licence.
 
+    Example: bench data fetch chestmnist
+
     It goes on after a cut, is checked against the publisher's checksum, and lies in MEMOBENCH_HOME.
 
     Example: bench data fetch decathlon_spleen
@@ -64,6 +66,8 @@ def data_check_command(
     folder: Path, dim: int | None, patient_regex: str | None, skip_unreadable: bool, max_image_gib: float
 ) -> None:
     """Say what a FOLDER of images holds, and name every file that cannot be used, with the reason.
+
+    Example: bench data check real/train
 
     PNG, JPEG, TIFF, NPY, NPZ, DICOM and NIfTI are read, whatever their names.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from memobench.base.words import seeds_of
-from memobench.cli.options import as_json_option, plugin_option, settings_options
+from memobench.cli.options import all_option, as_json_option, plugin_option, settings_options
 from memobench.settings import MeasureSettings, RunSettings
 from memobench.study.settings import StudySettings
 
@@ -19,7 +19,8 @@ from memobench.study.settings import StudySettings
 @click.option("--seeds", metavar="A-B", help="Several seeds, one run each, for example 0-4.")
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would be done, and stop.")
-def run_command(settings: RunSettings, seeds: str | None, plugin: tuple[Path, ...], dry_run: bool) -> None:
+@all_option
+def run_command(settings: RunSettings, seeds: str | None, plugin: tuple[Path, ...], dry_run: bool, every: bool) -> None:
     """Train a model on a task, sample it, and measure quality and memorization.
 
     Example: bench run --model ldm --task xray
@@ -44,14 +45,14 @@ def run_command(settings: RunSettings, seeds: str | None, plugin: tuple[Path, ..
             click.echo(plan(asked))
             continue
         result, folder = run(asked, track=track, say=say)
-        click.echo(summary(result))
-        click.echo(f"Files: {folder}/ (result.json, gallery.png, samples.png, calls.csv, samples.npz, scores.npz)")
+        click.echo(summary(result, folder, every=every))
 
 
 @click.command("measure")
 @settings_options(MeasureSettings)
 @as_json_option
-def measure_command(settings: MeasureSettings, as_json: bool) -> None:
+@all_option
+def measure_command(settings: MeasureSettings, as_json: bool, every: bool) -> None:
     """Measure images that you drew from a model of your own, as if the model had run here.
 
     Example: bench measure --task xray --samples made/ --name mine --trained-on task
@@ -64,9 +65,7 @@ def measure_command(settings: MeasureSettings, as_json: bool) -> None:
     from memobench.report.tables import summary
 
     result, folder = measure_samples(settings, track=track, say=say)
-    click.echo(result.model_dump_json(indent=1) if as_json else summary(result))
-    if not as_json:
-        click.echo(f"Files: {folder}/ (result.json, gallery.png, samples.png, calls.csv, samples.npz, scores.npz)")
+    click.echo(result.model_dump_json(indent=1) if as_json else summary(result, folder, every=every))
 
 
 @click.command("check")

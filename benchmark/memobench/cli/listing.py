@@ -19,6 +19,16 @@ from memobench.task import TASKS
 
 Row = dict[str, Any]
 
+# Where a column of a table breaks its lines, so that the table fits 80 columns; others are as wide as they need.
+WIDTHS: dict[str, dict[str, int]] = {
+    "models": {"about": 62},
+    "tasks": {"images": 17, "train = holdout patients": 15, "licence": 18},
+    "data": {"images": 17, "dim": 3, "licence": 16, "access": 12},
+    "detectors": {"about": 66},
+    "features": {"about": 66},
+}
+HIDDEN = ("size",)
+
 
 def listing(kinds: Sequence[str]) -> dict[str, list[Row]]:
     """The entries of each kind: models, tasks, data, detectors, features; each with its name and one line about it."""
@@ -26,9 +36,15 @@ def listing(kinds: Sequence[str]) -> dict[str, list[Row]]:
 
 
 def listing_text(entries: dict[str, list[Row]]) -> str:
-    """The entries as one table per kind."""
-    blocks = [f"{kind}\n{tabulate(rows, headers='keys', tablefmt='simple')}" for kind, rows in entries.items()]
-    return "\n\n".join(blocks)
+    """The entries as one table per kind, at most 80 columns wide; the sizes of data sets stand in the JSON alone."""
+    return "\n\n".join(f"{kind}\n{_table(kind, rows)}" for kind, rows in entries.items())
+
+
+def _table(kind: str, rows: list[Row]) -> str:
+    columns = [name for name in rows[0] if name not in HIDDEN]
+    widths = [WIDTHS[kind].get(name) for name in columns]
+    cells = [[row.get(name, "") for name in columns] for row in rows]
+    return tabulate(cells, columns, tablefmt="simple", maxcolwidths=widths, maxheadercolwidths=widths)
 
 
 def first_line(file: Path) -> str:

@@ -24,10 +24,49 @@ from memobench.cli.detectors import calibrate_command, challenge_command
 from memobench.cli.generators import check_command, measure_command, run_command, study_command
 from memobench.cli.submissions import attack_command, export_command, submit_command, verify_command
 
+# What commands are for, with one line each; a test holds that every command stands here once.
+PURPOSES = {
+    "You have synthetic images": {
+        "audit": "Say whether a data set is safe to share, and what to hold back.",
+        "data": "Get image data, and look at them before they are used.",
+    },
+    "You have a model, a checkpoint or samples": {
+        "run": "Train a model on a task, sample it, and measure its images.",
+        "measure": "Measure images that you drew from a model of your own.",
+        "study": "Vary each factor of training alone, over several seeds.",
+        "list": "List models, tasks, data sources, detectors and features.",
+    },
+    "Leaderboard": {
+        "submit": "Make a submission of a finished run.",
+        "verify": "Verify a submission: its numbers, samples and training.",
+        "attack": "Look for copies in listed samples that the board missed.",
+        "leaderboard": "Rank the submissions by image quality and copying.",
+    },
+    "Develop": {
+        "check": "Check that a model keeps the contract of generators.",
+        "challenge": "Score copy detectors on planted copies and non-copies.",
+        "calibrate": "Show how often the measure is right where the truth is known.",
+    },
+}
 KINDS = ("models", "tasks", "data", "detectors", "features")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class GroupedCommands(click.Group):
+    """A group whose help shows its commands by what they are for, each with a line that fits 80 columns."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands below the headings of :data:`PURPOSES`."""
+        for heading, names in PURPOSES.items():
+            rows = [(name, about) for name, about in names.items() if name in self.commands]
+            with formatter.section(heading):
+                formatter.write_dl(rows, col_max=12)
+
+
+@click.group(
+    cls=GroupedCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="`bench COMMAND --help` shows the options of a command, and an example.",
+)
 @click.version_option(VERSION)
 def bench() -> None:
     """Measure how good a generative model's medical images are, and how many of them are copies of patients."""
@@ -37,7 +76,10 @@ def bench() -> None:
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(kind: str | None, as_json: bool) -> None:
-    """List models, tasks, data sources, detectors and features."""
+    """List models, tasks, data sources, detectors and features.
+
+    Example: bench list models
+    """
     from memobench.cli.listing import listing, listing_text
 
     entries = listing([kind] if kind else list(KINDS))

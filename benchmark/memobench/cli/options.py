@@ -17,6 +17,7 @@ from memobench.base.words import assignments, flag_of, helps_of, names, spelling
 Command = Callable[..., Any]
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+all_option = click.option("--all", "every", is_flag=True, help="Show all metrics; by default a few.")
 plugin_option = click.option(
     "--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries."
 )

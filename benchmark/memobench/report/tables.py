@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from textwrap import fill
 
 from tabulate import tabulate
@@ -12,10 +14,30 @@ from memobench.report.words import MEMORIZATION, OTHER, QUALITY, entry_of, shown
 from memobench.results import Metric, Result, TrainingCost
 
 WIDTH = 120  # characters of a line of text
+FEW = (  # what is shown unless all is asked for
+    "copy_rate",
+    "train_share",
+    "memorized_patients",
+    "leaked_patients",
+    "sensitivity",
+    "copy_rate_corrected",
+    "region_copy_rate",
+    "smallest_region",
+    "fd_ssl",
+    "precision",
+    "recall",
+)
+FILES = "result.json, gallery.png, samples.png, calls.csv, samples.npz, scores.npz"
 
 
-def summary(result: Result) -> str:
-    """The result as the terminal shows it."""
+def summary(result: Result, folder: Path | None = None, *, every: bool = False) -> str:
+    """The result as the terminal shows it: a table, notes, where the files are, and last the decision.
+
+    Args:
+        result: The result.
+        folder: Of its files; None where they are not named.
+        every: Show all metrics instead of the few that answer whether it copies and how good it is.
+    """
     identity, counts = result.identity, result.counts
     head = (
         f"{identity.model} on {identity.task} ({identity.data}, {'x'.join(map(str, identity.shape))}): "
@@ -28,21 +50,20 @@ def summary(result: Result) -> str:
         ("QUALITY, against test patients", _quality_names(result)),
         ("OTHER SCORES of the field, not ranked", list(OTHER)),
     ):
-        rows += [*([[""] * 6] if rows else []), [title, *[""] * 5]]
-        rows += [_row(name, result.metrics[name]) for name in names if name in result.metrics]
+        chosen = [name for name in names if name in result.metrics and (every or name in FEW)]
+        if chosen:
+            rows += [*([[""] * 6] if rows else []), [title, *[""] * 5]]
+            rows += [_row(name, result.metrics[name]) for name in chosen]
     headers = ["metric", "value", "95% interval", "null", "p", "what it says"]
     table = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, stralign="left")
     lines = [head, "", table, "", "null: the value when nothing is copied; for quality, what real images of other"]
     lines += ["patients get. p: how often chance alone would do as much.", ""]
-    lines += [
-        fill(text, WIDTH)
-        for text in (
-            f"Decision: {result.decision.sentence}",
-            *(f"Note: {n}." for n in result.notes),
-        )
-    ]
-    lines += [fill(training_line(result.training), WIDTH)] if result.training else []
-    return "\n".join(lines)
+    texts = [f"Note: {note}." for note in result.notes]
+    texts += [training_line(result.training)] if result.training else []
+    texts += [] if every else [f"{len(result.metrics)} metrics were measured: --all shows them, and result.json."]
+    texts += [f"Files: {folder}{os.sep} ({FILES})"] if folder else []
+    lines += [fill(text, WIDTH, break_long_words=False, break_on_hyphens=False) for text in texts]
+    return "\n".join([*lines, "", fill(f"Decision: {result.decision.sentence}", WIDTH)])
 
 
 def training_line(cost: TrainingCost) -> str:
