@@ -34,6 +34,7 @@ PURPOSES = {
         "run": "Train a model on a task, sample it, and measure its images.",
         "measure": "Measure images that you drew from a model of your own.",
         "study": "Vary each factor of training alone, over several seeds.",
+        "export": "Write results for a model repository, a paper or a table.",
         "list": "List models, tasks, data sources, detectors and features.",
     },
     "Leaderboard": {
