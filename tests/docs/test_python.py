@@ -71,11 +71,13 @@ def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     }
 
 
-LONG = "docs/python.md"  # nine calls; README makes three of them
+LONG = ("docs/python.md", "docs/audit/index.md")  # README makes the same calls, and they are its smoke test
 WHOLE = [page for page in PAGES if page != "docs/measure/torch.md"]
 
 
-@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow if p == LONG else ()) for p in WHOLE])
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=pytest.mark.slow if p in LONG else pytest.mark.smoke) for p in WHOLE]
+)
 def test_the_python_of_a_page_runs(page: str, names: dict[str, Any]) -> None:
     with contextlib.redirect_stdout(None):
         exec(compile(PAGES[page], page, "exec"), names)  # noqa: S102  the manual's own lines
