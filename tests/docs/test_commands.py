@@ -34,7 +34,7 @@ ADDED = {
     "data export": SMALL,
     "leaderboard": ["--submissions", str(ROOT / "leaderboard" / "submissions")],
 }
-RUN = ("list", "data check", "run", "data export", "measure", "audit", "verify", "leaderboard")
+RUN = ("list", "data check", "run", "data export", "measure", "audit", "verify", "leaderboard", "export")
 LONG = ("--site", "--check", "--level", "--changed", "--root")  # run by the tests of the board and of verification
 CHECKPOINT = ("diffusers:", "monai:", "torch:")  # tests/checkpoints has such files
 OTHERS = ("pip", "python", "pytest", "mkdocs", "git", "ruff")

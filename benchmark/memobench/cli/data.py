@@ -24,8 +24,6 @@ def data_fetch_command(name: str) -> None:
     Example: bench data fetch chestmnist
 
     It goes on after a cut, is checked against the publisher's checksum, and lies in MEMOBENCH_HOME.
-
-    Example: bench data fetch decathlon_spleen
     """
     from memobench.base.terminal import say, track
     from memobench.data.public._fetch import fetch
@@ -70,8 +68,6 @@ def data_check_command(
     Example: bench data check real/train
 
     PNG, JPEG, TIFF, NPY, NPZ, DICOM and NIfTI are read, whatever their names.
-
-    Example: bench data check train
     """
     from memobench.base.terminal import track
     from memobench.data.files.check import check_folder
