@@ -20,7 +20,6 @@ from importlib.resources import files
 from typing import Any
 
 from memobench.base.errors import DataError, UsageError
-from memobench.base.seeds import generator_for
 from memobench.data.public._source import Record, Source, named_source
 
 MINI = "mini"
@@ -196,6 +195,7 @@ def draw(
     """
     import numpy as np
 
+    from memobench.base.seeds import generator_for
     from memobench.data.folder import deal  # which needs torch, and a board needs none
 
     every = np.unique([record.patient for record in records])
