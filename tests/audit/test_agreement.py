@@ -117,3 +117,15 @@ def test_even_real_images_are_left_out_and_named(make_images: Make) -> None:
     assert left == ["a", "c", "d"]
     assert note.startswith("1 training image is even")
     assert note.endswith(r"left out: b\n")
+
+
+def test_one_patient_with_most_images_is_noted(make_images: Make) -> None:
+    train, holdout = make_images(20, seed=1), make_images(20, seed=2)
+    assert balance_notes(train, holdout) == []
+    one = np.where(np.arange(len(train)) < 0.6 * len(train), "big", train.patients)
+    crowded = replace(train, patients=one)
+    count = int((one == "big").sum())
+    (note,) = balance_notes(crowded, holdout)
+    assert note.startswith(f'{count} of the {len(train)} training images are of one patient ("big")')
+    assert "held-out images are of one patient" in balance_notes(holdout, crowded)[0]
+    assert "training images" in balance_notes(crowded, None)[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from memobench.base.errors import DataError
 from memobench.data.files.ids import likeness, spelling
 from memobench.data.files.inspect import Inspection
@@ -18,6 +20,7 @@ from memobench.detection.poses import oriented, set_pose
 from memobench.images import Images, content_digests
 
 _APART = 0.5  # shares of images shown in a window that differ by more are worth a note
+_CROWDED = 0.5  # share of a side's images that one patient has, above which a note says so
 _FEWER = 0.5  # held-out patients per training patient, below which a note says what that costs
 
 
@@ -42,12 +45,29 @@ def check_enough(train: Images, holdout: Images | None) -> None:
 
 
 def balance_notes(train: Images, holdout: Images | None) -> list[str]:
-    """What few held-out patients cost."""
+    """What few held-out patients cost, and one patient with most images."""
+    crowded = [
+        *_crowded(train, "training"),
+        *([] if holdout is None else _crowded(holdout, "held-out")),
+    ]
     if holdout is None or holdout.patient_count >= _FEWER * train.patient_count:
+        return crowded
+    return [
+        *crowded,
+        f"only {_patients(holdout)} were held out against {_patients(train)} in train: what chance does is known less "
+        "surely, so intervals are wide and few copies may stay unseen; hold out as many as are trained on",
+    ]
+
+
+def _crowded(images: Images, side: str) -> list[str]:
+    """A note on a patient who has more images than all others of a side."""
+    names, counts = np.unique(images.patients, return_counts=True)
+    most = int(counts.max()) if len(counts) > 1 else 0
+    if most <= _CROWDED * len(images):
         return []
     return [
-        f"only {_patients(holdout)} were held out against {_patients(train)} in train: what chance does is known less "
-        "surely, so intervals are wide and few copies may stay unseen; hold out as many as are trained on"
+        f'{most} of the {len(images)} {side} images are of one patient ("{shown(str(names[counts.argmax()]))}"): he '
+        "counts as one, so what is known of copies rests on the few others; if the id is a stand-in, correct it"
     ]
 
 

@@ -16,6 +16,7 @@ NAME = "manifest.csv"
 _COLUMNS = ("file", "patient_id", "scan_id")
 _BETWEEN = ",;\t|"  # what may stand between cells
 _OTHERS = 20  # tables beside the images that are looked at
+_LONGEST = 2**20  # characters of a first line
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def unread_tables(root: Path) -> list[str]:
     found = []
     for path in tables[:_OTHERS]:
         try:
-            columns = _table(path).columns
+            columns = _table(path, rows=False).columns
         except DataError:
             continue
         if any(name.casefold().replace(" ", "_") in ("patient_id", "patientid", "subject_id") for name in columns):
@@ -135,8 +136,12 @@ def manifest_columns(root: Path, columns: Sequence[str]) -> dict[str, tuple[str,
     }
 
 
-def _table(path: Path) -> _Table:
+def _table(path: Path, *, rows: bool = True) -> _Table:
     """A table as people save them: commas, semicolons or tabs, UTF-8 or UTF-16 with a mark, lines without cells.
+
+    Args:
+        path: Of the table.
+        rows: Whether more than its first line is read.
 
     Raises:
         DataError: It is no table in one of these.
@@ -145,17 +150,18 @@ def _table(path: Path) -> _Table:
         encoding = "utf-16" if handle.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         with path.open(newline="", encoding=encoding) as handle:
-            first = handle.readline()
+            first = handle.readline(_LONGEST)
             between = max(_BETWEEN, key=first.count) if first.strip() else ","
             handle.seek(0)
-            reader = csv.reader(handle, delimiter=between)
+            reader = csv.reader(handle if rows else [first], delimiter=between)
             names = [_column(cell) for cell in next(reader, [])]
-            rows = [(reader.line_num, cells) for cells in reader if any(cell.strip(" \0") for cell in cells)]
+            lines = reader if rows else ()
+            filled = [(reader.line_num, cells) for cells in lines if any(cell.strip(" \0") for cell in cells)]
     except (UnicodeError, csv.Error) as error:
         raise DataError(f"{path} is no UTF-8 table of comma-separated values ({error}); save it as one") from error
     named = [
         (line, {name: cell.strip() for name, cell in zip(names, _filled(cells, len(names)), strict=True)})
-        for line, cells in rows
+        for line, cells in filled
     ]
     return _Table(path, tuple(names), tuple(named))
 

@@ -98,10 +98,6 @@ def test_the_slices_that_do_not_fit_are_named() -> None:
         assert all("take the odd ones out (here scout.dcm)" in text for text in parts(named, 3)[1].values())
         first = {"a.dcm": odd, **{f"{z}.dcm": _slice(z) for z in range(4)}}
         assert all("(here a.dcm)" in text for text in parts(first, 3)[1].values())
-    shot = {f"{z}.dcm": replace(_slice(z), kind="CT") for z in range(4)} | {
-        "shot.dcm": replace(_slice(None), kind="SC")
-    }
-    assert all("different kinds of object" in text and "(here shot.dcm)" in text for text in parts(shot, 3)[1].values())
     twice = {"a.dcm": _slice(0, instance="5"), "b.dcm": _slice(1, instance="5"), "c.dcm": _slice(2, instance="6")}
     assert all("delete the copy (here a.dcm, b.dcm)" in text for text in parts(twice, 3)[1].values())
 
@@ -113,3 +109,13 @@ def test_a_volume_without_places_is_noted(lacking: tuple[int, ...], noted: bool)
     assert [part.files for part in found] == [tuple("0123")]
     assert not other
     assert any("do not say of every slice where it stands" in note for note in notes) == noted
+
+
+def test_a_screen_shot_among_slices_is_none_of_them() -> None:
+    headers = {f"{z}.dcm": replace(_slice(z, z), kind="CT") for z in range(4)}
+    headers["shot.dcm"] = replace(_slice(None, 9), kind="SC")
+    found, other, notes = parts(headers, 3)
+    assert [part.files for part in found] == [tuple(f"{z}.dcm" for z in range(4))]
+    assert list(other) == ["shot.dcm"]
+    assert "is a single slice among 3D volumes" in other["shot.dcm"]
+    assert not any("where it stands" in note for note in notes)

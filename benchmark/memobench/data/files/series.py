@@ -138,7 +138,9 @@ def _without_place(heads: Sequence[Header]) -> bool:
 
 
 def by_series(headers: Mapping[str, Header]) -> dict[tuple[str, str, str], list[str]]:
-    """The files of each DICOM series of single slices, by study, series and (where that decides) patient.
+    """The files of each DICOM series of single slices, by study, series with kind, and (where that decides) patient.
+
+    A screen shot among slices is of another kind of object, and no slice of theirs.
 
     Slices of one series that fit together as one volume are one patient's, whatever PatientID a de-identifier wrote
     into each. Where they do not fit, the UIDs are stand-ins, and PatientID keeps the patients apart.
@@ -146,7 +148,7 @@ def by_series(headers: Mapping[str, Header]) -> dict[tuple[str, str, str], list[
     series: dict[tuple[str, str], list[str]] = defaultdict(list)
     for file, head in headers.items():
         if head.series:
-            series[head.study, head.series].append(file)
+            series[head.study, f"{head.series} {head.kind}"].append(file)
     found: dict[tuple[str, str, str], list[str]] = {}
     for (study, name), files in series.items():
         if len({headers[file].patient for file in files}) == 1 or _fits([headers[file] for file in files]):
@@ -176,13 +178,10 @@ def _sorted(heads: Sequence[Header]) -> tuple[list[int], bool]:
         NoVolume: They are no volume; the reason holds for each file.
     """
     if len(heads) == 1:
-        raise NoVolume("a single slice among 3D volumes (no other file has its SeriesInstanceUID)")
+        raise NoVolume("a single slice among 3D volumes (no other slice has its SeriesInstanceUID)")
     usual = Counter(head.shape for head in heads).most_common(1)[0][0]
     if odd := [index for index, head in enumerate(heads) if head.shape != usual]:
         raise NoVolume("of slices of different size, so they are no volume; take the odd ones out", odd)
-    kind = Counter(head.kind for head in heads).most_common(1)[0][0]
-    if odd := [index for index, head in enumerate(heads) if head.kind != kind]:
-        raise NoVolume("of different kinds of object (a screen shot among slices, say); take the odd ones out", odd)
     return in_order([place for head in heads for place in head.places])
 
 
