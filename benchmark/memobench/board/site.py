@@ -30,7 +30,7 @@ from memobench.board.plots import pareto_svg, points_of
 from memobench.board.rank import Ranked
 from memobench.board.read import Frame, Listed
 from memobench.board.rows import LEVELS, RATE, Row
-from memobench.data.public._published import published
+from memobench.data.public._published import SIDES, published
 from memobench.data.public._source import named_source
 from memobench.report.words import MEMORIZATION, OTHER, QUALITY, shown, stem_of
 from memobench.submissions.check import GALLERY_BYTES
@@ -123,13 +123,18 @@ def real_facts(frame: Frame) -> list[tuple[str, str]]:
     if frame.data == PHANTOM or named is None:
         return []
     source, split = named.source, published(named.source.name, named.split)
-    sides = ", ".join(f"{side} {images} of {patients}" for side, (patients, images) in sorted(split.counts.items()))
+    sides = "; ".join(
+        f"{side}: {images} of {patients} patients"
+        for side in SIDES
+        for patients, images in [split.counts.get(side, (0, 0))]
+        if images
+    )
     samples = "published where the licence and the decision allow it" if source.shares else "never published"
     return [
         ("data set", f"{source.title}. {source.citation}"),
-        ("licence", f"{source.licence}; {source.access}"),
+        ("licence", f"{source.licence}; access: {source.access}"),
         ("split", f"{split.data}: {split.rule}"),
-        ("images of patients", sides),
+        ("images", sides),
         ("digest of the ids", split.ids),
         ("digest of the prepared images", frame.split_digest or "none yet"),
         ("samples", f"{samples}; no image of a patient is shown here"),

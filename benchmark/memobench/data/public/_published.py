@@ -183,7 +183,7 @@ def draw(
 ) -> PublishedSplit:
     """Draw a split to be published, from what a folder of the source lists.
 
-    So many patients are drawn with a seed of the source's name, and dealt to the sides by one draw, whatever the
+    So many patients are drawn with a seed of the source's name, and assigned to the sides by one draw, whatever the
     publisher lists for testing: with fewer than 256 a third each to train, holdout, and test with fresh.
 
     Args:
@@ -215,7 +215,8 @@ def draw(
         )
         for patient, held in sorted(scans.items())
     ]
-    words = f"{len(members)} patients drawn with a seed of the source's name and dealt by one draw; {rule}".rstrip("; ")
+    drawn = f"{len(members)} patients drawn with a seed of the source's name and assigned to the sides by one draw"
+    words = f"{drawn}; {rule}".rstrip("; ")
     return PublishedSplit(source.name, name, words, hidden, ids_digest(source.name, triples), tuple(members))
 
 
