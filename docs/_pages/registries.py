@@ -4,9 +4,42 @@ from __future__ import annotations
 
 from memobench.cli.listing import listing
 from memobench.data.public._source import SOURCES, Source
-from memobench.measure.decision import TABLE
+from memobench.measure.decision import TABLE, Findings
+from memobench.measure.region_words import RegionFindings
 from memobench.task import TASKS
 
+# a set of which every row has something to say
+EXAMPLE = Findings(
+    images=300,
+    called=2,
+    held_out_called=1,
+    exact=1,
+    certain=1,
+    certain_patients=1,
+    p_single=0.0002,
+    groups=2,
+    expected=0.3,
+    held_out_groups=1,
+    held_out_expected=0.3,
+    p_permuted=0.004,
+    p_closest=0.2,
+    rate=(0.007, 0.0, 0.03),
+    patients=2,
+    share=0.62,
+    train_patients=12,
+    holdout_patients=12,
+    shifted=0.8,
+    pose="3 images were compared in another pose",
+    empty=1,
+    unread=2,
+    carriers=1,
+    sensitivity=0.6,
+    unmet=("up to 3% of the images may be copies (95% interval), and 1% is the most allowed",),
+    elsewhere="other radiographs",
+    regions=RegionFindings(
+        300, 3, 1, 1, 1, 1, expected=0.2, held_out_expected=0.2, p_single=0.0005, parts=((0.5, 1.0), (0.25, 0.4))
+    ),
+)
 SOURCES_HEAD = """# Public data sets
 `bench list data` prints this list. Figures of patients, images and sizes are for orientation. Read the licence yourself
 before you use or publish anything. [Data](index.md) shows how a source is named on the command line, and how its
@@ -60,7 +93,10 @@ def tables() -> dict[str, str]:
                 for one in tasks
             ],
         ),
-        "decision": _rows(("what was found", "at best"), [(row.name, row.word) for row in TABLE]),
+        "decision": _rows(
+            ("what was found", "at best", "what is said, for example"),
+            [(row.name, row.word, row.says(EXAMPLE)) for row in TABLE],
+        ),
         **{kind: _listed(kind) for kind in ("models", "detectors", "features")},
     }
 

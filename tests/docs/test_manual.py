@@ -90,7 +90,7 @@ def test_the_decision_page_holds_every_row() -> None:
 
     page = registries.filled((ROOT / "docs" / "how" / "decision.md").read_text(encoding="utf-8"))
     for row in TABLE:
-        assert f"| {row.name} | {row.word} |" in page
+        assert f"| {row.name} | {row.word} | {row.says(registries.EXAMPLE)} |" in page
 
 
 def test_models_have_no_name_that_a_page_made_up() -> None:
