@@ -10,8 +10,10 @@ import memobench
 import numpy as np
 import pytest
 from memobench.base.errors import DataError, UsageError
+from memobench.face import measured
 from memobench.outside import measure_samples
 from memobench.settings import MeasureSettings
+from scipy import ndimage
 
 
 def _patients(count: int, seed: int, size: int = 32) -> np.ndarray:
@@ -83,6 +85,23 @@ def test_own_images_that_differ_are_told_and_their_exact_tests_are_not_used(tmp_
             },
             "patient 'd' is in train and in test",
         ),
+        (
+            {
+                "train": _patients(4, 0),
+                "holdout": _patients(4, 1),
+                "test": _patients(4, 2),
+                "patients": {"train": ["P 1", "b", "c", "d"], "holdout": ["p1", "x", "y", "z"]},
+            },
+            "patient 'P 1' is in train and in holdout",
+        ),
+        (
+            {
+                "train": _patients(4, 0),
+                "holdout": np.concatenate([_patients(4, 1), _patients(4, 0)[:1]]),
+                "test": _patients(4, 2),
+            },
+            "1 image stands in train and in holdout",
+        ),
     ],
 )
 def test_what_is_lacking_is_said_in_a_line(words: dict[str, Any], message: str) -> None:
@@ -118,3 +137,13 @@ def test_the_manuals_first_page_names_everything() -> None:
     assert memobench.__doc__ is not None
     for name in set(memobench.__all__) - {"__version__"}:
         assert f"memobench.{name}(" in memobench.__doc__, name
+
+
+def test_own_images_of_one_person_under_two_ids_are_told() -> None:
+    rng = np.random.default_rng(0)
+    smooth = ndimage.gaussian_filter(rng.normal(size=(60, 32, 32)), (0, 2, 2))
+    people = ((smooth - smooth.min()) / np.ptp(smooth)).astype(np.float32)
+    holdout = np.concatenate([people[20:40], np.clip(people[:2] * 0.95 + 0.02, 0, 1)])
+    splits = measured._own({"train": people[:20], "holdout": holdout, "test": people[40:]}, {}, None, None)
+    assert splits.holdout.patient_count == 20
+    assert splits.notes[0].startswith("2 HELD-OUT PATIENTS HAVE AN IMAGE THAT IS NEARLY THE SAME")

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from memobench.audit.persons import apart
 from memobench.base.clock import Clock
 from memobench.base.errors import DataError, UsageError
 from memobench.base.place import nobody
 from memobench.base.progress import Track, silent
 from memobench.base.store import Store
 from memobench.data.arrays import Reading, images_of, same_shape
+from memobench.data.files.ids import spelling
 from memobench.data.samples import Samples, ValueRange, samples_from, samples_of
 from memobench.data.splits import load_splits
-from memobench.images import Images
+from memobench.images import Images, content_digests
 from memobench.outside import SAMPLES, measure_arrays
 from memobench.results import TASK_IMAGES, Metric, Result
 from memobench.settings import RunSettings
@@ -219,14 +221,23 @@ def _own(
     reading = Reading(value_range, axes)
     sides = {side: images_of(given, side, patients.get(side), reading, stretch=False) for side, given in real.items()}
     same_shape(sides)
-    owners = {side: {*images.patients.tolist()} for side, images in sides.items()}
+    owners = {side: {spelling(one): one for one in images.patients.tolist()} for side, images in sides.items()}
+    contents = {side: {*content_digests(images.pixels).tolist()} for side, images in sides.items()}
     for one, other in (("train", "holdout"), ("train", "test"), ("holdout", "test")):
-        if both := owners[one] & owners[other]:
-            raise DataError(f"patient {sorted(both)[0]!r} is in {one} and in {other}; put each on one side")
+        if both := {*owners[one]} & {*owners[other]}:
+            whose = sorted(owners[one][name] for name in both)[0]
+            raise DataError(f"patient {whose!r} is in {one} and in {other}; put each on one side")
+        if same := contents[one] & contents[other]:
+            images = "1 image stands" if len(same) == 1 else f"{len(same)} images stand"
+            raise DataError(f"{images} in {one} and in {other}; take what is shared out of one of the two")
+    train, holdout, notes = apart(sides["train"], sides["holdout"])
+    sides |= {"train": train, "holdout": holdout or sides["holdout"]}
     nobody_else = sides["test"].take(np.zeros(0, dtype=np.int64))
     digests = json.dumps({side: images.digest for side, images in sides.items()}, sort_keys=True)
     digest = hashlib.sha256(digests.encode()).hexdigest()
-    return Splits(sides["train"], sides["holdout"], sides["test"], None, nobody_else, digest, drawn=False)
+    return Splits(
+        sides["train"], sides["holdout"], sides["test"], None, nobody_else, digest, notes=tuple(notes), drawn=False
+    )
 
 
 def _own_task(splits: Splits) -> TaskInfo:
