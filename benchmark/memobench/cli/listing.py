@@ -42,7 +42,7 @@ def listing_text(entries: dict[str, list[Row]]) -> str:
 
 def _table(kind: str, rows: list[Row]) -> str:
     columns = [name for name in rows[0] if name not in HIDDEN]
-    widths = [WIDTHS[kind].get(name) for name in columns]
+    widths: Any = [WIDTHS[kind].get(name) for name in columns]  # None: as wide as it is, which the stubs forbid
     cells = [[row.get(name, "") for name in columns] for row in rows]
     return tabulate(cells, columns, tablefmt="simple", maxcolwidths=widths, maxheadercolwidths=widths)
 
