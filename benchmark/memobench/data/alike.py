@@ -52,25 +52,28 @@ def nearly_same(pixels: NDArray[np.float32], patients: NDArray[np.str_]) -> list
         patients: (N,) whose each is.
 
     Returns:
-        (a, b) with a < b, in order.
+        (a, b) with a < b, in order; of each b the first such a.
     """
     count = len(pixels)
     if count < 2:
         return []
     rows = np.concatenate([banded(pixels[start : start + BLOCK]) for start in range(0, count, BLOCK)])
     shows = np.ptp(rows, axis=1) > 0
-    least = SAME[pixels.ndim - 1]
-    usual, strong = np.empty(count, dtype=np.float32), []
+    _, owner = np.unique(patients, return_inverse=True)  # numbers compare faster than names
+    asked = np.arange(0, count, -(-count // BLOCK))
+    found = rows[asked] @ rows.T
+    found[(owner[asked, None] == owner) | ~shows] = -1
+    tenth = min(NEIGHBOURS, count - 1)
+    usual = float(np.median(np.partition(found, -tenth, axis=1)[:, -tenth]))
+    least = max(SAME[pixels.ndim - 1], 1 - NEARER * (1 - usual))
+    first = np.full(count, -1)  # the earlier image that each repeats
     for start in range(0, count, BLOCK):
-        found = rows[start : start + BLOCK] @ rows.T
-        found[(patients[start : start + BLOCK, None] == patients) | ~shows] = -1
-        usual[start : start + len(found)] = np.partition(found, -min(NEIGHBOURS, count - 1), axis=1)[
-            :, -min(NEIGHBOURS, count - 1)
-        ]
-        above = np.argwhere(found >= least)
-        strong += [(start + int(a), int(b), float(found[a, b])) for a, b in above if start + a < b]
-    limit = 1 - NEARER * (1 - float(np.median(usual)))
-    return [(a, b) for a, b, agreement in strong if agreement >= limit and shows[a]]
+        alike = np.triu(rows[start : start + BLOCK] @ rows[start:].T >= least, 1)
+        alike &= (owner[start : start + BLOCK, None] != owner[start:]) & shows[start:]
+        alike &= shows[start : start + BLOCK, None]
+        new = np.flatnonzero(alike.any(axis=0) & (first[start:] < 0))
+        first[start + new] = start + alike[:, new].argmax(axis=0)
+    return sorted((int(first[b]), b) for b in np.flatnonzero(first >= 0).tolist())
 
 
 def persons(patients: NDArray[np.str_], pairs: Sequence[tuple[int, int]]) -> dict[str, str]:
