@@ -16,6 +16,7 @@ SHOWN = {
 }
 PAGES = {document: page for page, document in SHOWN.items()}
 PAGES |= {"README.md": "index.md", "tasks/README.md": "data/index.md"}
+ITEM = re.compile(r"(-|\d+\.) ")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -47,8 +48,9 @@ def _page(text: str, document: str, page: str) -> str:
 
 
 def _labelled(text: str) -> str:
-    """Every block of code with a language: commands where each line is one, else plain text."""
-    lines, inside = [], False
+    """Every block of code with a language, and an empty line before every list, which this Markdown asks for."""
+    lines: list[str] = []
+    inside = False
     rows = text.splitlines()
     for row, line in enumerate(rows):
         if line.strip().startswith("```") and not inside:
@@ -57,6 +59,16 @@ def _labelled(text: str) -> str:
                 line += "bash" if re.match(r"\s*(bench|pip|pytest|python|ruff|torchrun) ", rows[row + 1]) else "text"
         elif line.strip() == "```":
             inside = False
+        elif (
+            not inside
+            and ITEM.match(line)
+            and lines
+            and lines[-1].strip()
+            and not lines[-1].startswith((" ", "-", "1"))
+        ):
+            lines.append("")
+        if not inside and line.startswith("  - "):
+            line = f"  {line}"
         lines.append(line)
     return "\n".join(lines) + "\n"
 
