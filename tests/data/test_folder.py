@@ -114,6 +114,8 @@ def test_a_folder_without_manifest(tmp_path: Path) -> None:
     [
         ("file\nx.png\n", "lacks the column patient_id"),
         ("file,patient_id\n", "lists no image"),
+        ("file,patient_id,Patient_ID\na.png,1,2\n", "has the column patient_id twice"),
+        ("a.png,1\n", "lacks the column file; .* name the columns in its first line"),
         ("file,patient_id\nnone.png,a\n", "there is no file none.png"),
         ("file,patient_id\n,a\n", "file or patient_id is empty"),
         ("file,patient_id\n../up.png,a\n", "leaves the folder"),

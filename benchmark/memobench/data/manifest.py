@@ -83,9 +83,11 @@ def read_manifest(root: Path) -> Manifest:
     lacking = [name for name in ("file", "patient_id") if name not in table.columns]
     if lacking:
         raise DataError(
-            f"{path} lacks the column {lacking[0]}; it has {', '.join(table.columns) or 'none'}; its first line names "
-            "the columns, file and patient_id among them"
+            f"{path} lacks the column {lacking[0]}; it has {', '.join(table.columns) or 'none'}; name the columns in "
+            "its first line, file and patient_id among them"
         )
+    if double := next((name for name in _COLUMNS if table.columns.count(name) > 1), None):
+        raise DataError(f"{path} has the column {double} twice; delete or rename one of the two")
     if not table.rows:
         raise DataError(f"{path} lists no image; add one line per image")
     files, patients, scans = [], [], []
