@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from memobench.submissions.real import real_problems, withheld, without_names
 from memobench.submissions.records import Submission
 from memobench.submissions.reference import tail_of
 from memobench.submissions.rules import command_of, result_problems
+from memobench.submissions.submit import next_steps
 from memobench.submissions.track import given_data, track_of
 from memobench.task import TASKS, Splits
 
@@ -104,7 +106,7 @@ def _submission(forgery: Any, result: Result, **samples: Any) -> Submission:
 
 
 @pytest.mark.smoke
-def test_no_image_of_a_patient_and_no_name_enters_a_submission(forgery: Any) -> None:
+def test_no_image_of_a_patient_and_no_name_enters_a_submission(forgery: Any, tmp_path: Path) -> None:
     xray = track_of(TASKS.get("xray"), "chestxray14:mini")
     mr2d = track_of(TASKS.get("mr2d"), "mrnet:mini")
     result = as_of(forgery.json).model_copy(update={"regions": None})
@@ -120,6 +122,12 @@ def test_no_image_of_a_patient_and_no_name_enters_a_submission(forgery: Any) -> 
     assert "a gallery shows patients" in real_problems(pictured, xray)[0]
     embedded = track_of(TASKS.get("xray"), "phantom")
     assert real_problems(pictured, embedded) == []
+    told = next_steps(tmp_path, _submission(forgery, bad))
+    assert "It carries no samples: the decision on them is: do not release" in told
+    assert "may show patients" in told
+    other = as_of(forgery.json, data="mrnet:mini", task="mr2d")
+    assert "licence" in next_steps(tmp_path, _submission(forgery, other))
+    assert "may show patients" not in next_steps(tmp_path, Submission.model_validate(forgery.json))
 
 
 def test_copied_regions_name_patients_by_number(forgery: Any, make_images: Any) -> None:

@@ -17,8 +17,8 @@ from memobench.images import content_digests
 from memobench.memorization.rates import Pools
 from memobench.results import Result, sealed
 from memobench.submissions.records import Submission
-from memobench.submissions.track import Track
-from memobench.task import Splits
+from memobench.submissions.track import Track, track_of
+from memobench.task import TASKS, Splits
 
 NUMBER = re.compile(r"[0-9]*")
 
@@ -59,6 +59,20 @@ def withheld(result: Result, samples: NDArray[np.float32], splits: Splits, track
     if same := sum(one in known for one in content_digests(eight_bit(samples)).tolist()):
         return f"{same} of them are images of the source, pixel for pixel"
     return ""
+
+
+def why_not_carried(submission: Submission) -> str:
+    """Why a submission of real data carries no samples, as far as its own words tell.
+
+    Args:
+        submission: One that carries none.
+    """
+    identity = submission.result.identity
+    if not track_of(TASKS.get(identity.task), identity.data).shares:
+        return "the source's licence does not let derived images be published"
+    if submission.result.decision.word == "do not release":
+        return "the decision on them is: do not release"
+    return "some are images of the source, or they take too much"
 
 
 def real_problems(submission: Submission, track: Track) -> list[str]:

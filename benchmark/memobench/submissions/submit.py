@@ -20,7 +20,7 @@ from memobench.data.samples import eight_bit, samples_digest
 from memobench.memorization.rates import Pools
 from memobench.results import Result, was_changed
 from memobench.submissions.check import check_submission
-from memobench.submissions.real import withheld, without_names
+from memobench.submissions.real import why_not_carried, withheld, without_names
 from memobench.submissions.records import Disclosures, SamplesRecord, Submission, Submitter
 from memobench.submissions.rules import code_problems, command_of, result_problems, source_of
 from memobench.submissions.samples import NAME as CARRIED
@@ -100,7 +100,8 @@ def next_steps(folder: Path, submission: Submission) -> str:
     """What a submitter does after ``bench submit``."""
     keep = "" if (folder / CARRIED).is_file() else ", and keep samples.npz: it makes the row rescored"
     if keep and submission.result.identity.data != PHANTOM:
-        keep += ".\n      They may show patients: give them to those alone who may have the images"
+        keep += f".\n      It carries no samples: {why_not_carried(submission)}."
+        keep += "\n      They may show patients: give them to those alone who may have the images"
     return (
         f"Written: {folder}/\n"
         f"Next: bench verify {folder}            checks it as the board will\n"
