@@ -14,7 +14,7 @@ from memobench.base.store import Store
 from memobench.board.build import build_board
 from memobench.data.samples import samples_digest
 from memobench.data.splits import load_splits
-from memobench.detection.parameters import DETECTOR_VERSION
+from memobench.detection.parameters import DETECTOR_VERSION, REGION_VERSION
 from memobench.results import Result
 from memobench.submissions.check import check_submission, parse_submission
 from memobench.submissions.older import as_present
@@ -28,6 +28,9 @@ BOARD = Path(__file__).parents[2] / "leaderboard" / "submissions"
 
 def test_what_is_out_of_date_is_said(forgery: Any) -> None:
     result = Result.model_validate(as_present(forgery.json["result"]))
+    assert result.regions is not None
+    present = result.regions.model_copy(update={"version": REGION_VERSION})
+    result = result.model_copy(update={"regions": present})
     assert outdated(result) == ""
     older = result.model_copy(update={"identity": result.identity.model_copy(update={"detector_version": "4"})})
     assert outdated(older) == f"detector 4, and now {DETECTOR_VERSION}"
