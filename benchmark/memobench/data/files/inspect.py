@@ -163,7 +163,7 @@ def usable(found: Inspection, root: Path, *, skip_unreadable: bool = False) -> I
     named = "; ".join(f"{shown(file)} {reason}" for file, reason in found.unreadable[:_NAMED])
     named += f"; and {count - _NAMED} more (bench data check lists all)" if count > _NAMED else ""
     if not found.items:
-        raise DataError(f"{folder} holds no image that can be used: {named}; give a folder of images")
+        raise DataError(f"{folder} holds no image that can be used: {named}; correct these, or give another folder")
     if not skip_unreadable:
         raise DataError(
             f"{_files(count)} of {folder} cannot be used: {named}; repair or remove what is named (and its line in "
