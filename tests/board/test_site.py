@@ -128,3 +128,11 @@ def test_a_gallery_carries_pixels_only_and_no_other_file(shelf: Shelf) -> None:
     assert gallery(one, FRAME) is None
     one.gallery.write_text("<svg onload=alert(1)>")
     assert gallery(one, FRAME) is None
+
+
+def test_the_first_page_says_how_to_take_part(filled: Shelf, frame: MakeFrame, tmp_path: Path) -> None:
+    text = (_site(filled, frame, tmp_path / "site") / "index.html").read_text(encoding="utf-8")
+    for part in ('href="#read"', 'id="read"', 'href="#part"', 'id="part"'):
+        assert part in text
+    for command in ("bench run", "bench measure", "bench submit", "bench verify", "bench attack", "bench audit"):
+        assert command in text
