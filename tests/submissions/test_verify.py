@@ -12,7 +12,7 @@ from memobench.run import run
 from memobench.settings import RunSettings
 from memobench.submissions.settings import SubmitSettings, VerifySettings
 from memobench.submissions.submit import submit
-from memobench.submissions.verify import verify, write_verification
+from memobench.submissions.verify import other_versions, verify, write_verification
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +94,12 @@ def test_training_again_meets_an_honest_result_and_not_a_forged_one(forgery: Any
     )
     assert not forged.passed
     assert "copy_rate" in {row.metric for row in forged.differences if not row.agrees}
+
+
+def test_a_failure_under_another_torch_is_said_to_be_no_proof() -> None:
+    here = {"torch": "2.15.0"}
+    assert other_versions({"torch": "2.15.0"}, here) == []
+    (line,) = other_versions({"torch": "2.14.1\n"}, here)
+    assert "no proof against the submission" in line
+    assert "\n" not in line
+    assert "unknown" in other_versions({}, here)[0]

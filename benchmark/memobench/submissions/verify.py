@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from memobench.features import FEATURES
 from memobench.measure.attack import knowing
 from memobench.measure.regions import METRICS as REGIONS
 from memobench.memorization.rates import Pools
+from memobench.provenance.versions import environment
 from memobench.results import Metric, RegionsFound
 from memobench.run import run
 from memobench.settings import RunSettings
@@ -152,7 +153,29 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
     ]
     most, control = identity.detector["null_images"], submission.result.control
     leaks = leak_test(pixels, splits, detector, most=most, control=control, track=track)
+    if problems or not all(row.agrees for row in rows):
+        problems += other_versions(submission.result.environment, environment(device))
     return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
+
+
+def other_versions(claimed: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """What a reader must know of a failure where the detector was trained by another version of torch: one line.
+
+    Args:
+        claimed: The environment that the submission states.
+        here: That of this process.
+
+    >>> other_versions({"torch": "2.14.1"}, {"torch": "2.14.1"})
+    []
+    """
+    before, now = claimed.get("torch", "unknown"), here.get("torch", "unknown")
+    if before == now:
+        return []
+    return [
+        f"it was measured with torch {before[:40]!a}, here with {now!a}: a detector that another version trains has "
+        "other features, so what rests on them alone is no proof against the submission; rescore it with that version, "
+        "or give --level reproduced, which compares intervals"
+    ]
 
 
 def differ(one: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
