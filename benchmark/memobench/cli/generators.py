@@ -31,21 +31,24 @@ def run_command(settings: RunSettings, seeds: str | None, plugin: tuple[Path, ..
     from memobench.base.terminal import say, track
     from memobench.report.tables import summary
     from memobench.run import follow, plan, run
-    from memobench.training.processes import launched
+    from memobench.training.processes import launched, leave_processes
 
     for file in plugin:
         load_plugin(file)
-    for seed in seeds_of(seeds) if seeds else (settings.seed,):
-        asked = dataclasses.replace(settings, seed=seed)
-        if not launched().main:
-            if not dry_run:
-                follow(asked)
-            continue
-        if dry_run:
-            click.echo(plan(asked))
-            continue
-        result, folder = run(asked, track=track, say=say)
-        click.echo(summary(result, folder, every=every))
+    try:
+        for seed in seeds_of(seeds) if seeds else (settings.seed,):
+            asked = dataclasses.replace(settings, seed=seed)
+            if not launched().main:
+                if not dry_run:
+                    follow(asked)
+                continue
+            if dry_run:
+                click.echo(plan(asked))
+                continue
+            result, folder = run(asked, track=track, say=say)
+            click.echo(summary(result, folder, every=every))
+    finally:
+        leave_processes()
 
 
 @click.command("measure")

@@ -84,6 +84,18 @@ def process_group(device: str) -> Iterator[Group]:
         _active.reset(before)
 
 
+def leave_processes() -> None:
+    """End the exchange with other processes, if there is one: its threads would else outlive the interpreter.
+
+    A process that ends while they run is aborted now and then ("terminate called without an active exception").
+    """
+    if launched().count > 1:
+        from torch import distributed
+
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
 @contextmanager
 def single_process() -> Iterator[None]:
     """Within the block each process is on its own again, for work that cannot be shared."""
