@@ -2,9 +2,8 @@
 
 One person under two ids (exported twice, compressed again, de-identified by two tools) spoils what rests on patients
 being different: a threshold that other patients set is then set by the person's own image, and a holdout that holds a
-training patient excuses every copy of him. Images of different people differ by far more than such exports do: of 4,500
-real images in 2D (radiographs, CT, MR) the nearest of another patient correlates with 0.94 at most, an export with 0.98
-and more; volumes are compared more coarsely, where other patients' reach 0.992.
+training patient excuses every copy of him. Images of different people differ by far more than such exports do. Volumes
+are compared more coarsely than images, so other patients' come nearer, and the limit is higher.
 """
 
 from __future__ import annotations
