@@ -10,4 +10,4 @@ FOLDER = Path(__file__).parents[2] / "leaderboard" / "schema"
 
 def test_the_committed_schemas_are_those_of_the_models() -> None:
     committed = {file.name: json.loads(file.read_text()) for file in FOLDER.glob("*.json")}
-    assert committed == schemas(), "write them anew: python -m memobench.submissions.schema_export"
+    assert committed == schemas(), "write them again: python -m memobench.submissions.schema_export"

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from memobench.base.errors import DataError
-from memobench.data.alike import nearly_same, persons
 from memobench.data.files.walk import shown
+from memobench.data.nearly_same import nearly_same, persons
 from memobench.images import Images
 
 MOST = 0.5  # of the held-out patients may be left out as training patients

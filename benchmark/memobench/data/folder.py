@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from memobench.base.errors import DataError
 from memobench.base.progress import silent
 from memobench.base.seeds import generator_for
-from memobench.data.alike import nearly_same, persons
 from memobench.data.files.inspect import inspect_folder
 from memobench.data.files.picture import SCALING_VERSION
 from memobench.data.files.prepare import prepare
 from memobench.data.manifest import Manifest
+from memobench.data.nearly_same import nearly_same, persons
 from memobench.images import Images
 
 VERSION = "1"  # of the split rule

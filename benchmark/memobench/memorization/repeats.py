@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.data.alike import banded
+from memobench.data.nearly_same import banded
 
 REPEAT = 0.9  # correlation from which on one image repeats another
 BLOCK = 512

@@ -1,8 +1,8 @@
 """The leak test: do samples reproduce real patients who stand neither in train nor in holdout?
 
 Scores tell what samples match in train and holdout, and nothing else. A file that returns the images of test, of dev or
-of fresh patients has perfect quality and copies nobody of train; only its pixels give it away. So whoever measures the
-samples again searches them among all other real images of the task, together with train and holdout.
+of fresh patients has perfect quality and copies nobody of train; only its pixels give it away. So the verifier, who has
+the samples, searches them among all other real images of the task, together with train and holdout.
 
 Real images of train and holdout, searched in the same pool without their own patient, tell what images of new patients
 reach there. A sample counts where it reaches what they reach once in a thousand times, by its score less what it scores

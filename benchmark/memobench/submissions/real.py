@@ -2,7 +2,7 @@
 
 Samples may be copies of patients. They are published where the source's licence lets derived images be shared, the
 decision on them is not "do not release", and none is pixel for pixel an image of the source. Else their digest stands
-for them, and whoever holds the data asks the submitter for the file.
+for them, and anyone who holds the data asks the submitter for the file.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ A submission is one folder, ``leaderboard/submissions/<task>/<run_id>/``, or of 
 | ``gallery.png`` | the strongest matches as the run drew them, where there is one |
 | ``<name>.py`` | the plug-in file of generator or detector under its own name, which its digest holds; if any |
 
-A verification is one file beside all submissions, ``leaderboard/verified/<run_id>.json``, written by whoever verified,
+A verification is one file beside all submissions, ``leaderboard/verified/<run_id>.json``, written by the verifier,
 never by the submitter; it names by digest the submission that it is about, so that an edited submission loses it.
 """
 
@@ -188,7 +188,7 @@ class Verification(Strict):
         passed: Whether everything agreed at that level.
         differences: What was compared, number by number.
         problems: What was wrong, in words.
-        submitted_by: The account that handed the submission in, as whoever verified attests ("github:name" of the pull
+        submitted_by: The account that handed the submission in, as the verifier attests ("github:name" of the pull
             request); empty where nobody attests it. Seeds join one row of the board by it, never by a name alone.
         leaks: What of real patients outside of train and holdout was found among the samples; None where nobody looked.
     """

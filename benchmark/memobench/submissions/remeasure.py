@@ -2,7 +2,7 @@
 
 A submission is replaced by one of the same generator, seed and submitter with the present versions in its identity, and
 so with another run_id. What the samples cannot give is left out: metrics of the generator's loss (``membership_*``).
-Whoever measured it here has measured the very samples, so the new one is verified as rescored; the account that an
+Anyone who measured it here has measured the very samples, so the new one is verified as rescored; the account that an
 earlier verification attests stays.
 
 Samples come from the submission itself, or from the address that it names, or are drawn again with the present code:

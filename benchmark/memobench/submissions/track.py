@@ -1,7 +1,7 @@
 """What a task and its data fix: a track of the board is a task on the embedded data, or on a published real split.
 
 Of real data the repository holds who stands where (``tasks/splits``), and no image. So a submission is checked against
-the split by its ids alone; whoever holds the images can measure it again, and is told at once where they are others.
+the split by its ids alone; anyone who holds the images can measure it again, and is told at once where they are others.
 """
 
 from __future__ import annotations

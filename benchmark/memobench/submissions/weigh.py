@@ -1,7 +1,7 @@
 """What the stored scores of a submission are worth: the evidence and the decision, by the same code as runs and audits.
 
 A submission holds no pixels. So what is told from near-identical samples, from poses or from patients of test, dev and
-fresh is not told here; whoever measures the samples again tells it.
+fresh is not told here; the verifier, who measures the samples again, tells it.
 """
 
 from __future__ import annotations

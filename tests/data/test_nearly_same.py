@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from memobench.data.alike import nearly_same, persons
+from memobench.data.nearly_same import nearly_same, persons
 from memobench.data.resample import resize
 from PIL import Image
 from scipy import ndimage

@@ -44,7 +44,7 @@ def nearly_same(pixels: NDArray[np.float32], patients: NDArray[np.str_]) -> list
     """Pairs of images of different patients that are nearly the same.
 
     They correlate strongly, and differ by far less than images of this set usually do from their nearest ones; so sets
-    in which everybody looks alike have no such pairs.
+    in which all patients look similar have no such pairs.
 
     Args:
         pixels: (N, *S) images in [0, 1], 2D or 3D; time is N squared.
@@ -67,11 +67,11 @@ def nearly_same(pixels: NDArray[np.float32], patients: NDArray[np.str_]) -> list
     least = max(SAME[pixels.ndim - 1], 1 - NEARER * (1 - usual))
     first = np.full(count, -1)  # the earlier image that each repeats
     for start in range(0, count, BLOCK):
-        alike = np.triu(rows[start : start + BLOCK] @ rows[start:].T >= least, 1)
-        alike &= (owner[start : start + BLOCK, None] != owner[start:]) & shows[start:]
-        alike &= shows[start : start + BLOCK, None]
-        new = np.flatnonzero(alike.any(axis=0) & (first[start:] < 0))
-        first[start + new] = start + alike[:, new].argmax(axis=0)
+        close = np.triu(rows[start : start + BLOCK] @ rows[start:].T >= least, 1)
+        close &= (owner[start : start + BLOCK, None] != owner[start:]) & shows[start:]
+        close &= shows[start : start + BLOCK, None]
+        new = np.flatnonzero(close.any(axis=0) & (first[start:] < 0))
+        first[start + new] = start + close[:, new].argmax(axis=0)
     return sorted((int(first[b]), b) for b in np.flatnonzero(first >= 0).tolist())
 
 
