@@ -10,9 +10,10 @@ import pytest
 from memobench.base.errors import MemobenchError
 from memobench.run import run
 from memobench.settings import RunSettings
+from memobench.submissions.records import Difference
 from memobench.submissions.settings import SubmitSettings, VerifySettings
 from memobench.submissions.submit import submit
-from memobench.submissions.verify import other_versions, verify, write_verification
+from memobench.submissions.verify import no_proof, verify, write_verification
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +97,17 @@ def test_training_again_meets_an_honest_result_and_not_a_forged_one(forgery: Any
     assert "copy_rate" in {row.metric for row in forged.differences if not row.agrees}
 
 
-def test_a_failure_under_another_torch_is_said_to_be_no_proof() -> None:
-    here = {"torch": "2.15.0"}
-    assert other_versions({"torch": "2.15.0"}, here) == []
-    (line,) = other_versions({"torch": "2.14.1\n"}, here)
+def _row(metric: str, agrees: bool) -> Difference:
+    return Difference(metric=metric, claimed=1.0, found=2.0, tolerance=0.1, agrees=agrees)
+
+
+def test_numbers_of_features_alone_are_no_proof_against_a_submission() -> None:
+    features = [_row("copy_rate", True), _row("c_t.low", False), _row("precision.null", False)]
+    (line,) = no_proof(features, "2.14.1\n", "2.15.0")
+    assert line.startswith("the 2 numbers that differ")
     assert "no proof against the submission" in line
-    assert "\n" not in line
-    assert "unknown" in other_versions({}, here)[0]
+    assert "'2.14.1\\n' there, '2.15.0' here" in line
+    assert "torch '" not in no_proof(features, "2.15.0", "2.15.0")[0]
+    for forged in ("copy_rate", "copy_evidence.value", "samples with the same called", "tau", "memorized_patients"):
+        assert no_proof([*features, _row(forged, False)], "2.14.1", "2.15.0") == []
+    assert no_proof([_row("copy_rate", True)], "2.14.1", "2.15.0") == []

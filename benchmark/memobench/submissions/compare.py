@@ -9,6 +9,19 @@ from tabulate import tabulate
 from memobench.results import Metric
 from memobench.submissions.records import Difference, Leak
 
+# Metrics that rest on features of a detector that is trained again, and on no count of copies: how their names begin.
+OF_FEATURES = (
+    "fd_",
+    "kid_",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "authenticity",
+    "c_t",
+    "fld_gap",
+    "l2_ratio",
+)
 PARTS = ("value", "low", "high", "null", "p_value")
 ROUNDING = 1e-9  # relative: what another platform's sums differ by
 # Of a detector that was trained anew, on another machine perhaps: a quarter of the interval, or where there is none a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from memobench.results import Metric, RegionsFound
 from memobench.run import run
 from memobench.settings import RunSettings
 from memobench.submissions.check import Checked, attacked, check_submission
-from memobench.submissions.compare import OF_INTERVAL, differences, overlaps, remeasured
+from memobench.submissions.compare import OF_FEATURES, OF_INTERVAL, differences, overlaps, remeasured
 from memobench.submissions.leaks import leak_test
 from memobench.submissions.records import Difference, Submission, Verification
 from memobench.submissions.reference import Reference, null_problems
@@ -153,28 +153,32 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
     ]
     most, control = identity.detector["null_images"], submission.result.control
     leaks = leak_test(pixels, splits, detector, most=most, control=control, track=track)
-    if problems or not all(row.agrees for row in rows):
-        problems += other_versions(submission.result.environment, environment(device))
+    problems += no_proof(rows, submission.result.environment.get("torch", "unknown"), environment(device)["torch"])
     return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
 
 
-def other_versions(claimed: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """What a reader must know of a failure where the detector was trained by another version of torch: one line.
+def no_proof(rows: Sequence[Difference], claimed: str, here: str) -> list[str]:
+    """What a reader must know of numbers that differ because the detector was trained again: one line, or none.
+
+    Another version of torch, or another processor, trains a detector with somewhat other features. Where nothing but
+    numbers that rest on these features differs, that is the likelier reason than a forgery.
 
     Args:
-        claimed: The environment that the submission states.
+        rows: What was compared.
+        claimed: The version of torch that the submission states.
         here: That of this process.
 
-    >>> other_versions({"torch": "2.14.1"}, {"torch": "2.14.1"})
+    >>> no_proof([], "2.14.1", "2.15.0")
     []
     """
-    before, now = claimed.get("torch", "unknown"), here.get("torch", "unknown")
-    if before == now:
+    differ = [row.metric for row in rows if not row.agrees]
+    if not differ or not all(name.startswith(OF_FEATURES) for name in differ):
         return []
+    versions = f" (torch {claimed[:40]!a} there, {here!a} here)" if claimed != here else ""
     return [
-        f"it was measured with torch {before[:40]!a}, here with {now!a}: a detector that another version trains has "
-        "other features, so what rests on them alone is no proof against the submission; rescore it with that version, "
-        "or give --level reproduced, which compares intervals"
+        f"the {len(differ)} numbers that differ rest on features of the detector, which another processor or version "
+        f"of torch trains somewhat differently{versions}; no copy count differs, so this is no proof against the "
+        "submission: rescore it where it was measured, or give --level reproduced, which compares intervals"
     ]
 
 
