@@ -11,18 +11,7 @@ import torch
 from memobench.base.errors import UsageError
 from memobench.face.loops import accelerate_look, lightning_callback
 
-
-def _patients(count: int, seed: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (count, 8, 8), dtype=np.uint8)
-    return coarse.repeat(4, axis=1).repeat(4, axis=2)
-
-
-TRAIN, HOLDOUT = _patients(24, 0), _patients(24, 1)
-
-
-@pytest.fixture(scope="module")
-def detector() -> Any:
-    return memobench.CopyDetector(preset="smoke", device="cpu").fit(TRAIN, HOLDOUT)
+from .conftest import HOLDOUT, TRAIN, patients
 
 
 def test_a_loop_of_accelerate_stops_on_every_process(detector: Any) -> None:
@@ -33,7 +22,7 @@ def test_a_loop_of_accelerate_stops_on_every_process(detector: Any) -> None:
 
     def draw(n: int) -> np.ndarray:
         asked.append(n)
-        return TRAIN[:n] if len(asked) > 1 else _patients(n, 10)
+        return TRAIN[:n] if len(asked) > 1 else patients(n, 10)
 
     stopped = next(step for step in range(40) if accelerate_look(monitor, accelerator, step, draw))
     assert stopped + 1 == 4 * len(asked)
@@ -74,7 +63,7 @@ def test_a_lightning_training_is_stopped(detector: Any, tmp_path: Path) -> None:
 
     def draw(module: Any, n: int) -> np.ndarray:
         module.modes.append(module.training)
-        return TRAIN[:n] if len(module.modes) > 1 else _patients(n, 10)
+        return TRAIN[:n] if len(module.modes) > 1 else patients(n, 10)
 
     net, logged = Net(), lightning.loggers.CSVLogger(tmp_path)
     trainer = lightning.Trainer(

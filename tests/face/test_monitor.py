@@ -7,18 +7,7 @@ import numpy as np
 import pytest
 from memobench.base.errors import DataError
 
-
-def _patients(count: int, seed: int) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(0, 256, (count, 8, 8), dtype=np.uint8)
-    return coarse.repeat(4, axis=1).repeat(4, axis=2)
-
-
-TRAIN, HOLDOUT = _patients(24, 0), _patients(24, 1)
-
-
-@pytest.fixture(scope="module")
-def detector() -> Any:
-    return memobench.CopyDetector(preset="smoke", device="cpu").fit(TRAIN, HOLDOUT)
+from .conftest import HOLDOUT, TRAIN, patients
 
 
 def test_a_loop_stops_once_the_samples_are_copies(detector: Any) -> None:
@@ -27,7 +16,7 @@ def test_a_loop_stops_once_the_samples_are_copies(detector: Any) -> None:
 
     def draw(n: int) -> np.ndarray:
         asked.append(n)
-        return TRAIN[:n] if len(asked) > 3 else _patients(n, 10 + len(asked))
+        return TRAIN[:n] if len(asked) > 3 else patients(n, 10 + len(asked))
 
     stopped = next(step for step in range(100) if monitor.look(step, draw))
     assert not any(look.alarm for look in monitor.history_[:3])
@@ -50,8 +39,8 @@ def test_a_look_can_be_made_of_several_updates(detector: Any) -> None:
     with pytest.raises(DataError, match="has seen no samples"):
         monitor.compute()
     for look in range(3):
-        monitor.update(_patients(8, 20 + look))
-        monitor.update(_patients(8, 30 + look).astype(np.float32) / np.float32(255))
+        monitor.update(patients(8, 20 + look))
+        monitor.update(patients(8, 30 + look).astype(np.float32) / np.float32(255))
         found = monitor.compute()
     assert found.number == 3
     assert found.samples == 32

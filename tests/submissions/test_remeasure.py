@@ -75,6 +75,7 @@ def test_an_older_row_is_measured_again_and_keeps_its_account(forgery: Any, tmp_
     old = forgery.stamp(lambda value: value["result"]["identity"].update(detector_version="4"))
     write_verification(verified.model_copy(update={"run_id": old.name}), old, "github:someone")
     root = old.parents[1]
+    kept = shutil.copytree(old, tmp_path / "kept")
     asked = RemeasureSettings(root, out=tmp_path / "runs", device="cpu")
     (found,) = remeasure(asked, practice=True)
     assert found.now, found.words
@@ -93,7 +94,24 @@ def test_an_older_row_is_measured_again_and_keeps_its_account(forgery: Any, tmp_
     assert listed.verification is not None
     assert listed.verification.submitted_by == "github:someone"
     assert listed.verification.leaks is not None
-    # from the samples that it carries now, as whoever clones the repository does
+    # interrupted before the old one went: the same command goes on
+    shutil.copytree(kept, old)
+    assert remeasure(asked, practice=True)[0].now == found.now
+    assert not old.exists()
+    # a forged one that waits where the new one is to stand is neither verified nor does it drive the honest one out
+    honest, word = (new / "submission.json").read_text(), '"word": "do not release"'
+    assert word in honest
+    shutil.copytree(kept, old)
+    (new / "submission.json").write_text(honest.replace(word, '"word": "no copies found"'))
+    attested = (root.parent / "verified" / f"{new.name}.json").read_bytes()
+    refused = remeasure(RemeasureSettings(root, only=(old.name,), out=tmp_path / "runs", device="cpu"), practice=True)
+    assert [one.now for one in refused] == [""]
+    assert "stands there already" in refused[0].words
+    assert old.is_dir()
+    assert (root.parent / "verified" / f"{new.name}.json").read_bytes() == attested
+    shutil.rmtree(old)
+    (new / "submission.json").write_text(honest)
+    # from the samples that it carries now, as a clone of the repository can
     (again,) = remeasure(RemeasureSettings(root, only=(new.name,), out=tmp_path / "runs", device="cpu"), practice=True)
     assert "the samples that it carries" in again.words
     held = parse_submission((root / again.now / "submission.json").read_bytes()).result.metrics

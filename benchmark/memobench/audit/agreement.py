@@ -105,13 +105,13 @@ def identity_notes(train: Images, holdout: Images | None) -> list[str]:
     if holdout is None:
         return []
     forms = {likeness(one): one for one in sorted(set(train.patients.tolist()))}
-    alike = [(forms[likeness(one)], one) for one in sorted(set(holdout.patients.tolist())) if likeness(one) in forms]
-    if not alike:
+    close = [(forms[likeness(one)], one) for one in sorted(set(holdout.patients.tolist())) if likeness(one) in forms]
+    if not close:
         return []
-    ids = "1 patient id" if len(alike) == 1 else f"{len(alike)} patient ids"
+    ids = "1 patient id" if len(close) == 1 else f"{len(close)} patient ids"
     return [
-        f'{ids} of train and holdout differ only in leading zeros or .0 ("{shown(alike[0][0])}" and '
-        f'"{shown(alike[0][1])}"); if they are one person\'s, it is no holdout: take them out of one of the two'
+        f'{ids} of train and holdout differ only in leading zeros or .0 ("{shown(close[0][0])}" and '
+        f'"{shown(close[0][1])}"); if they are one person\'s, it is no holdout: take them out of one of the two'
     ]
 
 

@@ -117,7 +117,10 @@ def join_persons(pixels: NDArray[np.float32], groups: NDArray[np.str_]) -> tuple
         (N,) the group of each image, and a note on what was found.
     """
     if len(pixels) > COMPARED:
-        return groups, [f"of more than {COMPARED} images nobody asked whether patients are one person under two ids"]
+        return groups, [
+            f"the {len(pixels)} images were not compared with each other to find one person under two ids: more than "
+            f"{COMPARED} take too long"
+        ]
     one = persons(groups, nearly_same(pixels, groups))
     if not one:
         return groups, []

@@ -231,7 +231,9 @@ def _own(
             images = "1 image stands" if len(same) == 1 else f"{len(same)} images stand"
             raise DataError(f"{images} in {one} and in {other}; take what is shared out of one of the two")
     train, holdout, notes = apart(sides["train"], sides["holdout"])
-    sides |= {"train": train, "holdout": holdout or sides["holdout"]}
+    sides["train"] = train
+    if holdout is not None:
+        sides["holdout"] = holdout
     nobody_else = sides["test"].take(np.zeros(0, dtype=np.int64))
     digests = json.dumps({side: images.digest for side, images in sides.items()}, sort_keys=True)
     digest = hashlib.sha256(digests.encode()).hexdigest()

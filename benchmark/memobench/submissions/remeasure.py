@@ -142,9 +142,14 @@ def _again(folder: Path, submission: Submission, asked: RemeasureSettings, pract
     measured, leaks = _measured(new, submission.result, pixels, splits, place)
     result, scores = _result(new, submission, splits, measured, place.device)
     final = folder.parent / new.run_id
+    made, files = _files(submission, result, pixels, scores, splits)
     if final == folder or not final.exists():
-        made, files = _files(submission, result, pixels, scores, splits)
         final = _put(folder, made, files, practice)
+    elif _readable(final) != made:  # else it was put there before an interruption
+        raise MemobenchError(
+            f"{final.name} stands there already, of the same run and with other content; verify that one (bench verify "
+            "--level rescored), and keep one of the two"
+        )
     _verified(final, folder, leaks)
     if final != folder:
         shutil.rmtree(folder)
