@@ -124,7 +124,7 @@ def test_killed_three_times_ends_like_a_run_that_was_not(write_folder: Write, tm
     )
     assert whole.returncode == 0, whole.stderr
     words = _words("ldm", data, tmp_path / "killed")
-    for stage in ("data", "detector", "fit"):
+    for stage in ("data", "fit", "detector"):
         process = _start(words)
         assert process.stderr is not None
         for line in process.stderr:

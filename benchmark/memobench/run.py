@@ -1,4 +1,4 @@
-"""One run, its stages in order: data, detector, fit, sample, measure, report.
+"""One run, its stages in order: data, fit, sample, detector, measure, report.
 
 Each stage is a function of the stages before it and is stored under a hash of what it depends on, so a run that was
 interrupted goes on where it stopped, and two runs share what they have in common.
@@ -89,7 +89,7 @@ def carry_out(
     place: Place,
     clock: Clock,
 ) -> tuple[Result, Path]:
-    """All of a run behind its data: detector, fit, sample, measure, report.
+    """All of a run behind its data: fit, sample, detector, measure, report.
 
     Args:
         settings: What to do.
@@ -112,18 +112,14 @@ def carry_out(
     device = device_of_process(device_of(settings.device))
     place = dataclasses.replace(place, device=device)
     _meet(settings, True)
-    if generator.CONTROL:  # takes no time, so what it cannot do is said before the detector is trained
+    with accelerated(Acceleration(settings.precision, settings.compiled)):
         with clock("fit"):
             fit_path, clock.stored = fit_generator(identity, generator, splits, place)
+        with clock("sample"):
+            sample_path, clock.stored = draw_samples(identity, generator, fit_path, place)
     with clock("detector"):
         # of all patients, so that runs with fewer are measured by the same one
         detector_path, clock.stored = fit_detector(whole, identity.detector, store=store, device=device, track=track)
-    with accelerated(Acceleration(settings.precision, settings.compiled)):
-        if not generator.CONTROL:
-            with clock("fit"):
-                fit_path, clock.stored = fit_generator(identity, generator, splits, place)
-        with clock("sample"):
-            sample_path, clock.stored = draw_samples(identity, generator, fit_path, place)
     stages = Stages(identity, detector_path, fit_path, sample_path)
     with clock("measure"):
         measure_path, clock.stored = measure(stages, generator, splits, extra, place)

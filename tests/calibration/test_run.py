@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from memobench.base.errors import UsageError
-from memobench.calibration.run import calibrate_task
+from memobench.calibration import run as module
+from memobench.calibration.run import calibrate_task, judge_situations
 from memobench.calibration.settings import CalibrationSettings
 from memobench.cli.main import main
 
@@ -23,7 +25,7 @@ def small_stock(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_measure_is_calibrated_on_a_folder(write_folder: Write, tmp_path: Path) -> None:
     said: list[str] = []
     data, out = str(write_folder(patients=24, shape=(32, 32))), tmp_path / "runs"
-    asked = CalibrationSettings("xray", data, draws=2, preset="smoke", out=out)
+    asked = CalibrationSettings("xray", data=data, draws=2, preset="smoke", out=out)
     found = calibrate_task(asked, say=said.append)
     assert [line.split()[0] for line in said] == ["data", "detector", "stock", "draws"]
     assert found.draws == 2
@@ -43,3 +45,25 @@ def test_the_command_refuses_unknown_words(tmp_path: Path, capsys: pytest.Captur
         main(["calibrate", "--task", "xrya"])
     assert ended.value.code == 2
     assert "xray" in capsys.readouterr().err
+
+
+def test_situations_are_chosen_by_name_and_drawn_as_often_as_asked(
+    write_folder: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[str], list[int]]] = []
+    monkeypatch.setattr(
+        module,
+        "run_situations",
+        lambda scene, chosen, *, out, preset, seeds, track: asked.append(([one.name for one in chosen], seeds)) or [],
+    )
+    data = str(write_folder(patients=24, shape=(32, 32)))
+    settings = CalibrationSettings("xray", "all", data, "copies among 300", preset="smoke", out=tmp_path)
+    judge_situations(settings)
+    judge_situations(replace(settings, draws=3))
+    (names, once), (_, thrice) = asked
+    assert len(names) == 5
+    assert all("copies among 300" in name for name in names)
+    assert once == thrice[:1] == [0]
+    assert len(set(thrice)) == 3
+    with pytest.raises(UsageError, match='--only "copise" is in the name of no situation'):
+        judge_situations(replace(settings, only="copise"))

@@ -45,8 +45,11 @@ def test_every_situation_gives_images_that_an_audit_can_read(scene: Any, shape: 
 def test_a_wrong_decision_is_marked() -> None:
     good, bad = (Situation(name, "copies", module.STOP, lambda scene, random: None) for name in ("good", "bad"))  # type: ignore[arg-type, return-value]
     text = situations_text([Outcome(good, "do not release", ""), Outcome(bad, "no copies found", "")])
-    assert text.startswith("1 of 2 situations get a right decision.")
+    assert text.startswith("1 of 2 audits give a right decision, in 2 situations.")
     assert [line.startswith("WRONG") for line in text.splitlines() if " copies " in line] == [False, True]
+    often = situations_text([Outcome(good, word, "") for word in ("do not release", "review", "do not release")])
+    assert often.startswith("2 of 3 audits give a right decision, in 1 situations.")
+    assert "do not release 2, review 1" in often
 
 
 def test_an_error_in_one_line_is_a_decision_too(scene: Any, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from memobench.base.clock import Clock
 from memobench.base.errors import UsageError, suggest
 from memobench.base.progress import Track, silent
+from memobench.base.seeds import derive_seed
 from memobench.base.store import Store
 from memobench.calibration.own_images import OwnImagesCalibration, calibrate_stock, take_stock
 from memobench.calibration.settings import CalibrationSettings
-from memobench.calibration.situations import Outcome, Scene, run_situations, situations
+from memobench.calibration.situations import Outcome, Scene, Situation, run_situations, situations
 from memobench.challenge.perturb import STRENGTHS
 from memobench.data.splits import load_splits
 from memobench.detection.parameters import EmbeddingParameters
@@ -47,7 +48,7 @@ def calibrate_task(
         detector = load_detector(path, words, device=device)
         stock = take_stock(detector, splits, strength=settings.strength, seed=settings.seed, track=track)
     with clock("draws"):
-        return calibrate_stock(stock, draws=settings.draws, seed=settings.seed, track=track)
+        return calibrate_stock(stock, draws=settings.repeats, seed=settings.seed, track=track)
 
 
 def judge_situations(
@@ -66,10 +67,23 @@ def judge_situations(
     """
     task, clock = _task(settings), Clock(say)
     splits = _images(settings, task, Store(settings.out / ".stages"), clock, track)
-    chosen = [one for one in situations(task.dim) if one.fast or settings.situations == "all"]
+    chosen = _chosen(settings, situations(task.dim))
+    seeds = [settings.seed]
+    seeds += [derive_seed(settings.seed, "situations", number) for number in range(1, settings.repeats)]
     with clock("audits"):
         scene, out = Scene.of(splits), settings.out / "situations"
-        return run_situations(scene, chosen, out=out, preset=settings.preset, seed=settings.seed, track=track)
+        return run_situations(scene, chosen, out=out, preset=settings.preset, seeds=seeds, track=track)
+
+
+def _chosen(settings: CalibrationSettings, every: list[Situation]) -> list[Situation]:
+    listed = [one for one in every if one.fast or settings.situations == "all"]
+    chosen = [one for one in listed if settings.only is None or settings.only in one.name]
+    if not chosen:
+        raise UsageError(
+            f'--only "{settings.only}" is in the name of no situation; '
+            f"{suggest(settings.only or '', [one.name for one in listed])}"
+        )
+    return chosen
 
 
 def _task(settings: CalibrationSettings) -> TaskInfo:

@@ -7,6 +7,7 @@ are images of train, changed or not; a model without copies gives images of stra
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +144,7 @@ def run_situations(
     *,
     out: Path,
     preset: str = "quick",
-    seed: int = 0,
+    seeds: Sequence[int] = (0,),
     track: Track = silent,
 ) -> list[Outcome]:
     """Audit each situation.
@@ -153,10 +154,11 @@ def run_situations(
         chosen: Which situations.
         out: Where stages are stored; situations with the same real images share a detector.
         preset: The detector's.
-        seed: Of what is drawn.
+        seeds: Each draws every situation once; the patients keep their sides.
         track: Shows progress.
     """
-    return [_audited(scene, one, out, preset, seed) for one in track(chosen, "situations", len(chosen))]
+    jobs = [(one, seed) for one in chosen for seed in seeds]
+    return [_audited(scene, one, out, preset, seed) for one, seed in track(jobs, "situations", len(jobs))]
 
 
 def _audited(scene: Scene, situation: Situation, out: Path, preset: str, seed: int) -> Outcome:
@@ -177,20 +179,29 @@ def _audited(scene: Scene, situation: Situation, out: Path, preset: str, seed: i
 
 
 def situations_text(outcomes: Sequence[Outcome]) -> str:
-    """The table: situation, truth, required and given decision; wrong ones are marked."""
+    """The table: situation, truth, required and given decisions; situations with a wrong one are marked."""
+    drawn: dict[str, list[Outcome]] = {}
+    for one in outcomes:
+        drawn.setdefault(one.situation.name, []).append(one)
     rows = [
         (
-            "" if one.right else "WRONG",
-            one.situation.name,
-            one.situation.truth,
-            " or ".join(sorted(one.situation.required)),
-            one.given,
+            "" if all(one.right for one in same) else "WRONG",
+            name,
+            same[0].situation.truth,
+            " or ".join(sorted(same[0].situation.required)),
+            _given(same),
         )
-        for one in outcomes
+        for name, same in drawn.items()
     ]
     wrong = sum(not one.right for one in outcomes)
-    head = f"{len(outcomes) - wrong} of {len(outcomes)} situations get a right decision."
+    head = f"{len(outcomes) - wrong} of {len(outcomes)} audits give a right decision, in {len(drawn)} situations."
     return f"{head}\n\n{tabulate(rows, ['', 'situation', 'truth', 'required', 'given'], disable_numparse=True)}"
+
+
+def _given(same: Sequence[Outcome]) -> str:
+    """The decisions of one situation, the most frequent first, with their numbers where it was drawn more than once."""
+    words = Counter(one.given for one in same).most_common()
+    return ", ".join(word if len(same) == 1 else f"{word} {count}" for word, count in words)
 
 
 # ------------------------------------------------------------------------------------------------- sets with copies

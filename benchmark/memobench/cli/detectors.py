@@ -47,7 +47,7 @@ def calibrate_command(settings: CalibrationSettings, level: Literal["features", 
 
     With --situations, sets with known truth are audited; exit status 1 where a decision is wrong.
 
-    Example: bench calibrate --task xray --situations fast
+    Example: bench calibrate --task xray --situations all --only "copies among 60" --draws 20
     """
     from memobench.base.terminal import say, track
 
@@ -63,7 +63,7 @@ def calibrate_command(settings: CalibrationSettings, level: Literal["features", 
     if settings.task is None:
         from memobench.calibration.calibrate import calibrate, calibration_text
 
-        simulated = calibrate(draws=settings.draws, level=level, seed=settings.seed, track=track)
+        simulated = calibrate(draws=settings.repeats, level=level, seed=settings.seed, track=track)
         click.echo(json.dumps(simulated.as_json(), indent=1) if as_json else calibration_text(simulated))
         return
     from memobench.calibration.own_images import own_images_text

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from memobench.base.progress import Track
-from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, load_arrays, save_arrays
-from memobench.generator import Context
+from memobench.detection.published import DETECTOR, detector_key, published_detector, train_detector
 from memobench.task import Splits
 
 if TYPE_CHECKING:
@@ -19,17 +21,17 @@ if TYPE_CHECKING:
 def fit_detector(
     splits: Splits, parameters: Mapping[str, Any], *, store: Store, device: str, track: Track
 ) -> tuple[Path, bool]:
-    """The copy detector of this data: learned from other patients, or cross-fitted, never knowing who is a member."""
-    from memobench.detection.crossfit import Detector
-    from memobench.detection.parameters import DETECTOR_VERSION, EmbeddingParameters
-
-    key = {"split": splits.digest, "version": DETECTOR_VERSION, "detector": dict(parameters)}
+    """The copy detector of this data: the one that memobench ships, where it ships one, else one that learns here."""
+    key = detector_key(splits, parameters)
+    shipped = published_detector(key)
+    if shipped is not None:  # one that was trained here by an older version is not taken for it
+        key["shipped"] = _digest(shipped)
 
     def write(into: Path, scratch: Path) -> None:
-        context = Context(derive_seed(0, "detector"), device, track, checkpoints=scratch)
-        pool = splits.train.joined(splits.holdout)  # the detector does not know in what order
-        detector = Detector.fit(pool, splits.dev, EmbeddingParameters(**parameters), context=context)
-        save_arrays(into / "detector.safetensors", detector.state())
+        arrays = shipped
+        if arrays is None:
+            arrays = train_detector(splits, parameters, device=device, track=track, scratch=scratch)
+        save_arrays(into / DETECTOR, arrays)
 
     return store.get("detector", key, write)
 
@@ -39,5 +41,13 @@ def load_detector(path: Path, parameters: Mapping[str, Any], *, device: str) -> 
     from memobench.detection.crossfit import Detector
     from memobench.detection.parameters import EmbeddingParameters
 
-    arrays = load_arrays(path / "detector.safetensors")
+    arrays = load_arrays(path / DETECTOR)
     return Detector.restore(arrays, EmbeddingParameters(**parameters), device=device)
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    whole = hashlib.sha256()
+    for name in sorted(arrays):
+        whole.update(name.encode())
+        whole.update(arrays[name].tobytes())
+    return whole.hexdigest()
