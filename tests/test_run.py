@@ -66,7 +66,7 @@ def test_a_run_writes_all_its_files_and_is_found_again(write_folder: Write, tmp_
     listed = [float(row["score"]) for row in rows]
     assert listed == sorted(listed, reverse=True)
     assert all(float(row["score"]) == pytest.approx(best[int(row["sample"])], abs=1e-4) for row in rows)
-    assert [line.split()[0] for line in said] == ["data", "fit", "detector", "sample", "measure", "report"]
+    assert [line.split()[0] for line in said] == ["data", "fit", "sample", "detector", "measure", "report"]
     said.clear()
     again, _ = run(settings, say=said.append)
     assert again == result
