@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -170,6 +171,15 @@ def test_a_repeated_audit_is_stored_and_fail_above_uses_the_decision(
     result = AuditResult.model_validate(json.loads((out / "audit.json").read_text()))
     page = (out / "report.html").read_text()
     assert "http" not in page.replace("http-equiv", "")
+    # what to do stands before what it rests on; the numbers are folded, and open on paper
+    heads = re.findall(r"<h2>(.*?)</h2>", page)
+    first = [f"Images to hold back: {len(result.hold_back)}", f"Training patients concerned: {len(result.affected)}"]
+    assert heads[:2] == first
+    assert heads.index("What to do next") < heads.index("What this rests on") < heads.index("In numbers")
+    assert page.count("<details>") == page.count("</details>") == page.count("<summary>") >= 3
+    assert "beforeprint" in page
+    assert "size: A4" in page
+    assert re.search(r"Made on \d{4}-\d\d-\d\d at \d\d:\d\d, with memobench", page)
     report = audit_folders(
         AuditSettings(tmp_path / "syn", tmp_path / "train", tmp_path / "holdout", size=32, preset="smoke", out=out)
     )

@@ -62,5 +62,5 @@ def test_the_command_prints_the_table(capsys: pytest.CaptureFixture[str], monkey
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "good model" in printed
-    assert "planted 0.5 %, images" in printed
+    assert "planted 0.5%, images" in printed
     assert "n_mem matched" in printed

@@ -53,7 +53,7 @@ def test_others_are_mixed_into_some_groups_and_not_into_all() -> None:
     images = smooth(groups * GROUP, (32, 32))
     one, two = (plant(images, smooth(groups * GROUP, (32, 32), k), random()) for k in (1, 2))
     mixed = [not torch.equal(a, b) for a, b in zip(one.split(GROUP), two.split(GROUP), strict=True)]
-    # two of six kinds use them, and a group gets one to three kinds: 61 % in expectation
+    # two of six kinds use them, and a group gets one to three kinds: 61% in expectation
     assert 0.35 < np.mean(mixed) < 0.85
 
 

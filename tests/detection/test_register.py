@@ -149,7 +149,7 @@ def test_masked_correlation_is_numpys_over_the_mask() -> None:
     for row in range(4):
         assert found[row] == pytest.approx(np.corrcoef(first[row, 15:], second[row, 15:])[0, 1], abs=1e-5)
     few = mask.copy()
-    few[:, :30] = 0  # 40 % is less than the least overlap
+    few[:, :30] = 0  # 40% is less than the least overlap
     assert masked_correlation(*map(torch.from_numpy, (first, second, few))).tolist() == [-1.0] * 4
     weights = rng.uniform(0.6, 1.0, size=(4, 50)).astype(np.float32)
     found = masked_correlation(*map(torch.from_numpy, (first, second, weights))).numpy()

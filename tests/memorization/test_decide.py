@@ -27,7 +27,7 @@ def test_the_predictive_limit_is_exact_for_exponential_excesses() -> None:
     plain = excess.mean(axis=1) * -np.log(0.01)
     assert (new > limit).mean() == pytest.approx(0.01, abs=0.001)
     assert (new > plain).mean() > 0.014
-    widened = threshold(rng.exponential(size=200), 0.5).widened  # 20 excesses, of which 1 % are beyond tau
+    widened = threshold(rng.exponential(size=200), 0.5).widened  # 20 excesses, of which 1% are beyond tau
     assert widened == pytest.approx(float(np.mean(limit / plain)))
 
 

@@ -36,7 +36,7 @@ def test_worked_out() -> None:
     # pairs in which the member is lower: 2 of 2, 1.5 of 2
     assert auc([1.0, 2.0], [2.0, 3.0]) == 3.5 / 4
     members, others = np.array([0.0, 1.0, 2.0, 3.0]), np.arange(0.5, 200)  # 0.5, 1.5, ...
-    # 1 % of 200 are two false positives, 0.5 and 1.5: members below 2.5; 0.1 % of 200 are none: members below 0.5
+    # 1% of 200 are two false positives, 0.5 and 1.5: members below 2.5; 0.1% of 200 are none: members below 0.5
     assert true_positive_rate(members, others, 0.01) == 0.75
     assert true_positive_rate(members, others, 0.001) == 0.25
     # a member with the loss of the image that must not be found is not found

@@ -87,7 +87,7 @@ def test_ratio_covers() -> None:
 def test_beyond_chance_takes_chance_away_and_covers() -> None:
     rng, covered, values = np.random.default_rng(0), 0, []
     for _ in range(600):
-        x, y = rng.binomial(100, 1 - 0.7 * 0.6), rng.binomial(100, 0.4)  # 30 % copied, 40 % hit by chance
+        x, y = rng.binomial(100, 1 - 0.7 * 0.6), rng.binomial(100, 0.4)  # 30% copied, 40% hit by chance
         value, low, high = beyond_chance((x / 100, *jeffreys(x, 100)), (y / 100, *jeffreys(y, 100)))
         values.append(value)
         covered += low <= 0.3 <= high

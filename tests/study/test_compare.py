@@ -62,7 +62,7 @@ def test_intervals_of_a_difference_cover_the_truth() -> None:
         covered.append((found.low, found.high))
     truth = np.mean([first - second for first, second in shares])
     inside = np.mean([low <= truth <= high for low, high in covered])
-    assert inside >= 0.9  # three seeds and a percentile of patients: near 95 %
+    assert inside >= 0.9  # three seeds and a percentile of patients: near 95%
 
 
 def test_equal_arms_seldom_differ() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import datetime
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ def html_report(result: AuditResult, pictures: Shown, *, stages: Path | None = N
     ]
     return page.render(
         result=result,
+        made=f"Made on {datetime.datetime.now().astimezone():%Y-%m-%d at %H:%M}",
         steps=next_steps(result),
         rows=rows,
         found=found,

@@ -77,7 +77,7 @@ NULLS = (
 )
 SHARES = (0.005, 0.01, 0.05, 0.2, 0.5)
 PLANTED = tuple(
-    Scenario(f"planted {100 * share:g} %, {planting}", planted=share, planting=planting, samples=1000)
+    Scenario(f"planted {100 * share:g}%, {planting}", planted=share, planting=planting, samples=1000)
     for planting in ("images", "patients")
     for share in SHARES
 )
@@ -108,6 +108,11 @@ class Draw:
     tau: float
 
 
+def _drawn_as(scenario: Scenario) -> str:
+    """The name as older versions spelled it, so that its draws stay the same."""
+    return scenario.name.replace("%", " %")
+
+
 def draw(scenario: Scenario, seed: int, *, level: Level = "features") -> Draw:
     """Draw pools and samples, score and decide, as a run does.
 
@@ -118,7 +123,7 @@ def draw(scenario: Scenario, seed: int, *, level: Level = "features") -> Draw:
             0.99 and the nearest other patient 0.8. "images": smooth random images of 32 x 32 pixels, compared by
             normalized correlation.
     """
-    rng = generator_for(seed, "calibration", scenario.name, level)
+    rng = generator_for(seed, "calibration", _drawn_as(scenario), level)
     owner = owners(scenario, rng)
     in_train = owner < scenario.train
     source = plant(scenario, owner[in_train], rng)
@@ -177,7 +182,7 @@ def expected_hits(scenario: Scenario, *, draws: int = 1500) -> tuple[Array, Arra
         (k,) the probability that a patient with 0, 1, 2, ... images is copied by one of the N samples at least, and the
         expected number of that patient's images that are.
     """
-    rng = generator_for(0, "expected hits", scenario.name)
+    rng = generator_for(0, "expected hits", _drawn_as(scenario))
     size = scenario.images[1] + 1
     patients, images, seen = np.zeros(size), np.zeros(size), np.zeros(size)
     for _ in range(draws):
