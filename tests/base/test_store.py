@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from memobench.base.errors import MemobenchError
-from memobench.base.store import Store, digest_of, locked, replacing, write_json, write_text, writing_into
+from memobench.base.store import Store, _machine, digest_of, locked, replacing, write_json, write_text, writing_into
 
 
 def test_a_stage_is_built_once(tmp_path: Path) -> None:
@@ -194,6 +195,41 @@ def test_a_network_file_system_without_locks_gets_lock_files(tmp_path: Path, mon
     monkeypatch.setattr("memobench.base.store.FileLock.acquire", refuse)
     with locked(tmp_path / "x.lock", "x"):
         assert (tmp_path / "x.lock").exists()
+    assert not Store(tmp_path).get("stage", {}, _write_seven)[1]
+    assert not list((tmp_path / "stage").glob("*.lock"))  # a process that is killed leaves nothing to wait for
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_two_writers_whom_no_lock_keeps_apart_leave_one_whole_stage(
+    again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memobench.base.store.locked", lambda *_, **__: nullcontext())
+    other = Store(tmp_path)
+
+    def write(into: Path, scratch: Path) -> None:
+        path, stored = other.get("stage", {}, _write_seven)  # begun later, ended earlier
+        assert (path / "file").is_file() or not stored
+        _write_seven(into, scratch)
+
+    path, _ = Store(tmp_path, again).get("stage", {}, write)
+    assert Store(tmp_path).holds("stage", {})
+    assert not list(path.parent.glob("*.part"))
+
+
+def test_what_a_living_process_writes_is_left_to_it(tmp_path: Path) -> None:
+    stage = tmp_path / "stage"
+    name = digest_of({})
+    machine = _machine()
+    living, elsewhere, dead = (
+        stage / f"{name}.{words}.part"
+        for words in (f"{os.getpid()}-{machine}-1", f"{2**22 + 1}-other-1", f"{2**22 + 1}-{machine}-1")
+    )
+    for folder in (living, elsewhere, dead):
+        folder.mkdir(parents=True)
+    Store(tmp_path).get("stage", {}, _write_seven)
+    assert living.exists()
+    assert elsewhere.exists()
+    assert not dead.exists()
 
 
 def test_waiting_for_another_process_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

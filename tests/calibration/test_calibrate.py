@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ from memobench.base.errors import UsageError
 from memobench.calibration.calibrate import calibrate, calibration_text
 from memobench.calibration.scenarios import NULLS, PLANTED, Level, Scenario
 from memobench.cli.main import main
+from memobench.execution.perform import Workplace
+from memobench.execution.settings import Execution
 
 
 def _limit(share: float, draws: int) -> float:
@@ -26,6 +29,12 @@ def test_a_small_calibration(level: Level) -> None:
         assert planted.covered >= 0.7
     assert "NO" not in calibration_text(found).split()
     assert json.loads(json.dumps(found.as_json()))["draws"] == draws
+
+
+@pytest.mark.smoke
+def test_draws_elsewhere_are_the_same(tmp_path: Path) -> None:
+    asked = {"draws": 11, "null": NULLS[2:3], "planted": []}
+    assert calibrate(**asked, place=Workplace(Execution(jobs=2), tmp_path)) == calibrate(**asked)
 
 
 @pytest.mark.slow

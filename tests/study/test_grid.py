@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from memobench.base.errors import MemobenchError, UsageError
 from memobench.cli.main import bench
+from memobench.execution.settings import Execution
 from memobench.generator import GENERATORS, build
 from memobench.settings import RunSettings
 from memobench.study.findings import MITIGATED, Arm, factors, mitigations
@@ -79,7 +82,19 @@ def test_a_failed_run_is_named_and_the_others_are_done(write_folder: object, tmp
     bad = RunSettings("noise", "xray", str(folder), 32, "smoke", samples=12, device="cuda:9", out=tmp_path / "runs")
     said: list[str] = []
     with pytest.raises(MemobenchError, match=r"1 of 2 runs failed; the same command goes on. noise, seed 0: device"):
-        run_all([bad, good], jobs=1, say=said.append)
+        run_all([bad, good], say=said.append)
     assert said[0].startswith("1 of 2: noise, seed 0: device")
     assert said[1:] == ["2 of 2: noise, seed 0: done"]
     assert len(list((tmp_path / "runs").glob("xray-noise-*/result.json"))) == 1
+
+    # the same two, each a command of its own
+    said.clear()
+    there = [replace(one, out=tmp_path / "two") for one in (bad, good)]
+    with pytest.raises(MemobenchError, match=r"1 of 2 runs failed; the same command goes on. noise, seed 0: device"):
+        run_all(there, execution=Execution(jobs=2), say=said.append)
+    assert sorted(line.partition(": ")[2][:21] for line in said) == ["noise, seed 0: device", "noise, seed 0: done"]
+    here, elsewhere = (next((tmp_path / name).glob("xray-noise-*")) for name in ("runs", "two"))
+    for name in ("scores.npz", "samples.npz", "calls.csv"):
+        assert (here / name).read_bytes() == (elsewhere / name).read_bytes()
+    metrics = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (here, elsewhere)]
+    assert metrics[0] == metrics[1]

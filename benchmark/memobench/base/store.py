@@ -4,7 +4,8 @@ A stage is one folder, ``<root>/<stage>/<hash>``, whose hash is that of its key:
 on. The folder appears under its name only when it is complete. Its ``key.json`` holds the key and the SHA-256 of every
 other file. They are checked before a stage is used; a damaged stage is made again, and that is said in one line.
 Until a stage is complete, its work lies in ``<hash>.scratch``, which a later attempt finds again (checkpoints). A lock
-makes a second process wait for the first instead of doing the work twice.
+makes a second process wait for the first instead of doing the work twice. Where a network file system has no locks, or
+has them for one machine only, the work may be done twice; the first to end is the one whose stage stands.
 
 Stages of older versions have no digests. They are taken as they are, and one line says that they cannot be checked.
 """
@@ -15,6 +16,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from numpy.typing import NDArray
 
@@ -97,7 +100,7 @@ class Store:
         final = self.root / stage / digest_of(key)
         with writing_into(self.root):
             final.parent.mkdir(parents=True, exist_ok=True)
-            with locked(final.with_suffix(".lock"), f"stage {stage}", self.say):
+            with locked(final.with_suffix(".lock"), f"stage {stage}", self.say, needed=False):
                 if not self.again and self._usable(stage, final, key):
                     return final, True
                 self._build(final, key, build)
@@ -119,8 +122,9 @@ class Store:
     def _build(self, final: Path, key: Mapping[str, Any], build: Callable[[Path, Path], None]) -> None:
         """Make a stage under its lock."""
         remove_old_parts(final.parent)
-        for left in final.parent.glob(f"{final.name}.*.part"):  # of a process that is dead, since the lock is ours
-            shutil.rmtree(left, ignore_errors=True)
+        for left in final.parent.glob(f"{final.name}.*.part"):
+            if not _alive(left):
+                shutil.rmtree(left, ignore_errors=True)
         scratch = final.with_suffix(".scratch")
         if self.again and scratch.exists():
             shutil.rmtree(scratch)
@@ -130,13 +134,21 @@ class Store:
         try:
             build(partial, scratch)
             _write_new(partial / KEY, {"key": dict(key), "files": digests(partial)})
-            if final.exists():
-                shutil.rmtree(final)
-            partial.replace(final)
+            self._put(partial, final, key)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         _seen[final] = _stamp(final)
-        shutil.rmtree(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    def _put(self, partial: Path, final: Path, key: Mapping[str, Any]) -> None:
+        """Give a complete stage its name, unless another process that no lock held off was faster."""
+        if final.exists() and (self.again or state_of(final, key) != "intact"):
+            shutil.rmtree(final)
+        try:
+            partial.replace(final)
+        except OSError:
+            if state_of(final, key) != "intact":
+                raise
 
 
 def state_of(folder: Path, key: Mapping[str, Any]) -> State:
@@ -247,13 +259,15 @@ def writing_into(folder: Path, instead: str = "choose another --out") -> Iterato
 
 
 @contextmanager
-def locked(path: Path, what: str, say: Callable[[str], None] = say_on_stderr) -> Iterator[None]:
+def locked(path: Path, what: str, say: Callable[[str], None] = say_on_stderr, *, needed: bool = True) -> Iterator[None]:
     """Hold a lock that one process has at a time; it is released when the process ends, however it ends.
 
     Args:
         path: Of the lock file. Its folder exists.
         what: Is locked, for the line that says that another process has it.
         say: Is told that line.
+        needed: Whether a file takes the lock's place on a network file system without locks. It stays, and keeps all
+            others waiting, where its process is killed.
     """
     lock: BaseFileLock = FileLock(path)
     try:
@@ -263,11 +277,12 @@ def locked(path: Path, what: str, say: Callable[[str], None] = say_on_stderr) ->
         lock.acquire()
     except NotImplementedError:  # a network file system without locks
         lock = SoftFileLock(path)
-        lock.acquire()
+        if needed:
+            lock.acquire()
     try:
         yield
     finally:
-        lock.release()
+        lock.release()  # nothing, where it was not acquired
 
 
 def save_arrays(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -308,7 +323,23 @@ def _write_new(path: Path, value: Any) -> None:
 
 def _unique(folder: Path, name: str) -> Path:
     """A path that no other writer has, on any machine."""
-    return folder / f"{name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+    return folder / f"{name}.{os.getpid()}-{_machine()}-{secrets.token_hex(4)}.part"
+
+
+def _machine() -> str:
+    """This machine in a few letters."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _alive(part: Path) -> bool:
+    """Whether the writer of a path from :func:`_unique` may still be at work.
+
+    On another machine that cannot be known; what it left is removed when it is old.
+    """
+    words = part.name.split(".")[-2].split("-")
+    if len(words) != 3 or not words[0].isdigit():
+        return False
+    return words[1] != _machine() or psutil.pid_exists(int(words[0]))
 
 
 def _names(folder: Path) -> list[str]:

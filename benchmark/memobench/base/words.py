@@ -35,6 +35,7 @@ class Spelling:
         joined: A tuple written as one word, NAME,NAME, instead of by repeating the option.
         parse: Makes the value of a word, where the type alone cannot.
         spell: Makes the word of a value again.
+        example: A right word, where the message of a wrong one shows one.
     """
 
     flag: str | None = None
@@ -46,6 +47,7 @@ class Spelling:
     joined: bool = False
     parse: Callable[[str], Any] | None = None
     spell: Callable[[Any], str] = str
+    example: str = "steps=500"
 
 
 def word(default: Any = dataclasses.MISSING, **spelling: Any) -> Any:
@@ -119,8 +121,13 @@ def command_words(settings: Any) -> list[str]:
     return words
 
 
-def assignments(settings: Sequence[str]) -> dict[str, str]:
+def assignments(settings: Sequence[str], flag: str = "--set", example: str = "steps=500") -> dict[str, str]:
     """Words FIELD=VALUE to a mapping.
+
+    Args:
+        settings: The words.
+        flag: The option that they were given to.
+        example: A right word.
 
     Raises:
         UsageError: A word is not of that form.
@@ -132,7 +139,7 @@ def assignments(settings: Sequence[str]) -> dict[str, str]:
     for text in settings:
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise UsageError(f'--set takes FIELD=VALUE, not "{text}"; for example --set steps=500')
+            raise UsageError(f'{flag} takes FIELD=VALUE, not "{text}"; for example {flag} {example}')
         found[name.strip()] = value.strip()
     return found
 

@@ -11,9 +11,10 @@ from scipy import stats
 from tabulate import tabulate
 
 from memobench.base.errors import UsageError
-from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.calibration.scenarios import NULLS, PLANTED, Draw, Level, Scenario, draw, expected_hits
+from memobench.execution.job import Job, batches
+from memobench.execution.perform import HERE_ALONE, Workplace, performed
 from memobench.memorization.evidence import evidence_test, strongest_matches
 from memobench.memorization.published import published_rule, published_rule_matched
 from memobench.memorization.rates import NULLS as NULL_VALUES
@@ -125,7 +126,7 @@ def calibrate(
     seed: int = 0,
     null: Sequence[Scenario] = NULLS,
     planted: Sequence[Scenario] = PLANTED,
-    track: Track = silent,
+    place: Workplace = HERE_ALONE,
 ) -> Calibration:
     """Simulate every scenario and count how often the measure is right.
 
@@ -135,23 +136,21 @@ def calibrate(
         seed: Base seed.
         null: Scenarios without memorization.
         planted: Scenarios with planted copies.
-        track: Shows progress.
+        place: Where the draws are done.
 
     Raises:
         UsageError: Fewer than two draws.
     """
     if draws < 2:
         raise UsageError(f"{draws} draws calibrate nothing; give at least 2")
-    steps = iter(track(range(draws * (len(null) + len(planted))), "calibrate", draws * (len(null) + len(planted))))
-    outcomes: dict[Scenario, list[_Outcome]] = {}
-    for scenario in (*null, *planted):
-        hits = expected_hits(scenario) if scenario.planted else None
-        outcomes[scenario] = []
-        for number in range(draws):
-            next(steps)
-            base = derive_seed(seed, "calibrate", number)
-            outcomes[scenario].append(_outcome(scenario, draw(scenario, base, level=level), hits, base))
-    list(steps)
+    outcomes: dict[Scenario, list[_Outcome]] = {scenario: [] for scenario in (*null, *planted)}
+    jobs = [
+        Job(f"{scenario.name}, draws from {some.start}", _outcomes, (scenario, some, level, seed))
+        for scenario in outcomes
+        for some in batches(draws)
+    ]
+    for job, found in zip(jobs, performed(jobs, place, "calibrate"), strict=True):
+        outcomes[job.arguments[0]] += found
     return Calibration(
         draws,
         level,
@@ -222,6 +221,13 @@ def calibration_text(calibration: Calibration) -> str:
         for title, rows, headers in parts
         if rows
     )
+
+
+def _outcomes(scenario: Scenario, numbers: Sequence[int], level: Level, seed: int) -> list[_Outcome]:
+    """Some draws of a scenario."""
+    hits = expected_hits(scenario) if scenario.planted else None
+    seeds = [derive_seed(seed, "calibrate", number) for number in numbers]
+    return [_outcome(scenario, draw(scenario, one, level=level), hits, one) for one in seeds]
 
 
 def _outcome(scenario: Scenario, drawn: Draw, hits: Any, seed: int) -> _Outcome:

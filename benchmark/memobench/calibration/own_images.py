@@ -22,6 +22,8 @@ from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.perturb import perturb, perturbations_for
 from memobench.challenge.planted import one_per_patient_first
 from memobench.detection.crossfit import Detector
+from memobench.execution.job import Job, batches
+from memobench.execution.perform import HERE_ALONE, Workplace, performed
 from memobench.memorization.calls import expected_false
 from memobench.memorization.decide import Decisions, threshold
 from memobench.memorization.evidence import evidence_test, strongest_matches
@@ -196,7 +198,12 @@ class _Outcome:
 
 
 def calibrate_stock(
-    stock: Stock, *, draws: int = 100, shares: Sequence[float] = SHARES, seed: int = 0, track: Track = silent
+    stock: Stock,
+    *,
+    draws: int = 100,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    place: Workplace = HERE_ALONE,
 ) -> OwnImagesCalibration:
     """Draw samples from a stock and count how often the measure is right.
 
@@ -205,28 +212,35 @@ def calibrate_stock(
         draws: Draws of each share.
         shares: Shares of samples that are copies.
         seed: Base seed.
-        track: Shows progress.
+        place: Where the draws are done.
 
     Raises:
         UsageError: Fewer than two draws.
     """
     if draws < 2:
         raise UsageError(f"{draws} draws calibrate nothing; give at least 2")
-    steps = iter(track(range(draws * len(shares)), "calibrate", draws * len(shares)))
+    jobs = [
+        Job(f"share {share}, draws from {some.start}", _outcomes, (stock, share, some, seed))
+        for share in shares
+        for some in batches(draws)
+    ]
+    drawn: dict[float, list[_Outcome]] = {share: [] for share in shares}
+    for job, made in zip(jobs, performed(jobs, place, "calibrate"), strict=True):
+        drawn[job.arguments[1]] += made
     rows: list[PlantedShare] = []
     discoveries: list[Discoveries] = []
-    for share in shares:
-        outcomes = []
-        for number in range(draws):
-            next(steps)
-            outcomes.append(_outcome(stock, share, derive_seed(seed, "own images", f"{share}", number)))
+    for share, outcomes in drawn.items():
         rows += [_row(share, name, outcomes) for name in ("copy_rate", "memorized_patients")]
         listed, false, expected, bound = np.mean([(o.listed, o.false, o.expected, o.bound) for o in outcomes], axis=0)
         seen = np.mean([outcome.p_values["copy_evidence"] < ALPHA for outcome in outcomes])
         discoveries.append(Discoveries(share, float(listed), float(false), float(expected), float(bound), float(seen)))
-    list(steps)
     found = float((stock.copy_score >= stock.tau).mean())
     return OwnImagesCalibration(draws, SAMPLES, found, stock.tau, tuple(rows), tuple(discoveries))
+
+
+def _outcomes(stock: Stock, share: float, numbers: Sequence[int], seed: int) -> list[_Outcome]:
+    """Some draws of a share."""
+    return [_outcome(stock, share, derive_seed(seed, "own images", f"{share}", number)) for number in numbers]
 
 
 def _outcome(stock: Stock, share: float, seed: int) -> _Outcome:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from memobench.base.clock import Clock
 from memobench.base.errors import UsageError, suggest
+from memobench.base.place import nobody
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store
@@ -18,17 +19,25 @@ from memobench.challenge.perturb import STRENGTHS
 from memobench.data.splits import load_splits
 from memobench.detection.parameters import EmbeddingParameters
 from memobench.detection.stage import fit_detector, load_detector
+from memobench.execution.job import Job
+from memobench.execution.perform import Workplace, performed
+from memobench.execution.settings import HERE, Execution
 from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import device_of
 
 
 def calibrate_task(
-    settings: CalibrationSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+    settings: CalibrationSettings,
+    *,
+    execution: Execution = HERE,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
 ) -> OwnImagesCalibration:
     """Plant copies in a task's own images at known shares and measure them; the detector is the one of its runs.
 
     Args:
         settings: What to do; the task must be named.
+        execution: Where; the images and the detector are made here.
         track: Shows progress.
         say: Is told one line per stage.
 
@@ -48,16 +57,22 @@ def calibrate_task(
         detector = load_detector(path, words, device=device)
         stock = take_stock(detector, splits, strength=settings.strength, seed=settings.seed, track=track)
     with clock("draws"):
-        return calibrate_stock(stock, draws=settings.repeats, seed=settings.seed, track=track)
+        place = Workplace(execution, settings.out, track, say)
+        return calibrate_stock(stock, draws=settings.repeats, seed=settings.seed, place=place)
 
 
 def judge_situations(
-    settings: CalibrationSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+    settings: CalibrationSettings,
+    *,
+    execution: Execution = HERE,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
 ) -> list[Outcome]:
     """Audit sets with known truth, made of a task's own images (:mod:`memobench.calibration.situations`).
 
     Args:
         settings: What to do; the task must be named.
+        execution: Where; the images and the detector are made here.
         track: Shows progress.
         say: Is told one line per stage.
 
@@ -71,8 +86,23 @@ def judge_situations(
     seeds = [settings.seed]
     seeds += [derive_seed(settings.seed, "situations", number) for number in range(1, settings.repeats)]
     with clock("audits"):
-        scene, out = Scene.of(splits), settings.out / "situations"
-        return run_situations(scene, chosen, out=out, preset=settings.preset, seeds=seeds, track=track)
+        if execution.here:
+            scene, out = Scene.of(splits), settings.out / "situations"
+            return run_situations(scene, chosen, out=out, preset=settings.preset, seeds=seeds, track=track)
+        asked = [(one, seed) for one in chosen for seed in seeds]
+        jobs = [Job(one.name, _judged, (settings, one.name, seed)) for one, seed in asked]
+        given = performed(jobs, Workplace(execution, settings.out, track, say), "situations")
+        return [Outcome(one, *words) for (one, _), words in zip(asked, given, strict=True)]
+
+
+def _judged(settings: CalibrationSettings, name: str, seed: int) -> tuple[str, str]:
+    """What an audit says of one situation, whose images are stored."""
+    task = _task(settings)
+    splits = _images(settings, task, Store(settings.out / ".stages"), Clock(nobody), silent)
+    chosen = [one for one in situations(task.dim) if one.name == name]
+    out = settings.out / "situations"
+    (found,) = run_situations(Scene.of(splits), chosen, out=out, preset=settings.preset, seeds=[seed])
+    return found.given, found.sentence
 
 
 def _chosen(settings: CalibrationSettings, every: list[Situation]) -> list[Situation]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,9 @@ from tabulate import tabulate
 
 from memobench.base.clock import Clock, rounded
 from memobench.base.errors import UsageError, suggest
+from memobench.base.place import nobody
 from memobench.base.progress import Track, silent
+from memobench.base.registry import load_plugin
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, load_arrays, save_arrays, write_json, writing_into
 from memobench.challenge.perturb import STRENGTHS
@@ -27,6 +29,9 @@ from memobench.data.public._source import data_kind
 from memobench.data.splits import load_splits
 from memobench.detection.contract import CopyDetector
 from memobench.detection.detectors import DETECTORS
+from memobench.execution.job import Job
+from memobench.execution.perform import Workplace, performed
+from memobench.execution.settings import HERE, Execution
 from memobench.generator import Context
 from memobench.memorization.decide import threshold
 from memobench.provenance import code_digest, environment
@@ -39,12 +44,19 @@ PRESETS = ("smoke", "quick", "standard", "paper")
 
 
 def run_challenge(
-    settings: ChallengeSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+    settings: ChallengeSettings,
+    *,
+    plugins: Sequence[Path] = (),
+    execution: Execution = HERE,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[ChallengeResult, Path]:
     """Put planted copies and non-copies to each detector.
 
     Args:
         settings: What to do.
+        plugins: Files with further detectors, for other processes.
+        execution: Where the detectors are trained and asked, each as a job.
         track: Shows progress within a stage.
         say: Is told one line per stage.
 
@@ -56,43 +68,96 @@ def run_challenge(
         DataError: The data cannot be used.
         MemobenchError: A stage failed; what was finished is kept.
     """
-    task = TASKS.get(settings.task)
-    kinds = {name: DETECTORS.get(name) for name in settings.detectors or DETECTORS.names()}
-    for word, known in ((settings.preset, PRESETS), (settings.strength, STRENGTHS)):
-        if word not in known:
-            raise UsageError(f'there is no "{word}"; {suggest(word, known)}')
-    store = Store(settings.out / ".stages", settings.again)
-    clock = Clock(say)
-
-    with clock("data"):
-        splits, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
-    plan = plan_challenge(splits, strengths=(settings.strength,), count=settings.count, seed=settings.seed)
-    identity = _identity(settings, task, kinds, splits, plan)
+    ready = _ready(settings, track, say)
+    identity = ready.identity
     folder = settings.out / identity.run_id
     if not settings.again and (done := finished(folder, identity, ChallengeResult, say)):
         say("all stages are stored: nothing to do (--fresh does them again)")
         return done, folder
 
-    device = device_of(settings.device)
-    judged: dict[str, DetectorScores] = {}
-    trained: set[str] = set()
-    for name, kind in kinds.items():
-        if kind.TRAINED_AS is None:
-            detector = _fit(kind, identity, splits, Context(0, device, track))
-        else:
-            # with --fresh, what two detectors share is trained again once
-            again = Store(store.root, settings.again and kind.TRAINED_AS not in trained)
-            with clock(f"train {name}"):
-                detector, clock.stored = _trained(kind, identity, splits, store=again, device=device, track=track)
-            trained.add(kind.TRAINED_AS)
-        with clock(f"ask {name}"):
-            path, clock.stored = ask(detector, name, identity, splits, plan, store=store, track=track)
-        judged[name] = read_scores(path, plan)
-    result = sealed(_result(identity, splits, plan, judged, device, clock.seconds))
+    if not execution.here:
+        _ask_elsewhere(settings, ready.kinds, plugins, Workplace(execution, settings.out, track, say))
+        ready = dataclasses.replace(ready, again=False)  # what was answered just now is read
+    judged = _ask_all(ready, track)
+    result = sealed(_result(identity, ready.splits, ready.plan, judged, ready.device, ready.clock.seconds))
     with writing_into(settings.out):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "result.json", result.model_dump(mode="json"))
     return result, folder
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """A challenge before its detectors are asked."""
+
+    kinds: dict[str, type[CopyDetector]]
+    identity: ChallengeIdentity
+    splits: Splits
+    plan: Plan
+    store: Store
+    device: str
+    again: bool
+    clock: Clock
+
+
+def _ready(settings: ChallengeSettings, track: Track, say: Callable[[str], None]) -> _Ready:
+    """Check the words, and load the images."""
+    task = TASKS.get(settings.task)
+    kinds = {name: DETECTORS.get(name) for name in settings.detectors or DETECTORS.names()}
+    for word, known in ((settings.preset, PRESETS), (settings.strength, STRENGTHS)):
+        if word not in known:
+            raise UsageError(f'there is no "{word}"; {suggest(word, known)}')
+    store, clock = Store(settings.out / ".stages", settings.again), Clock(say)
+    with clock("data"):
+        splits, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
+    plan = plan_challenge(splits, strengths=(settings.strength,), count=settings.count, seed=settings.seed)
+    identity = _identity(settings, task, kinds, splits, plan)
+    return _Ready(kinds, identity, splits, plan, store, device_of(settings.device), settings.again, clock)
+
+
+def _ask_all(ready: _Ready, track: Track) -> dict[str, DetectorScores]:
+    """Train, ask and judge the detectors."""
+    identity, splits, plan, clock = ready.identity, ready.splits, ready.plan, ready.clock
+    store = dataclasses.replace(ready.store, again=ready.again)
+    judged: dict[str, DetectorScores] = {}
+    trained: set[str] = set()
+    for name, kind in ready.kinds.items():
+        if kind.TRAINED_AS is None:
+            detector = _fit(kind, identity, splits, Context(0, ready.device, track))
+        else:
+            # with --fresh, what two detectors share is trained again once
+            again = Store(store.root, ready.again and kind.TRAINED_AS not in trained)
+            with clock(f"train {name}"):
+                detector, clock.stored = _trained(kind, identity, splits, store=again, device=ready.device, track=track)
+            trained.add(kind.TRAINED_AS)
+        with clock(f"ask {name}"):
+            path, clock.stored = ask(detector, name, identity, splits, plan, store=store, track=track)
+        judged[name] = read_scores(path, plan)
+    return judged
+
+
+def _ask_elsewhere(
+    settings: ChallengeSettings,
+    kinds: dict[str, type[CopyDetector]],
+    plugins: Sequence[Path],
+    place: Workplace,
+) -> None:
+    """Train and ask the detectors by jobs, whose answers are stored; those that learn the same are one job."""
+    together: dict[str, list[str]] = {}
+    for name, kind in kinds.items():
+        together.setdefault(kind.TRAINED_AS or f"alone: {name}", []).append(name)
+    jobs = [
+        Job(", ".join(names), _asked, (dataclasses.replace(settings, detectors=tuple(names)), tuple(plugins)))
+        for names in together.values()
+    ]
+    performed(jobs, place, "detectors")
+
+
+def _asked(settings: ChallengeSettings, plugins: Sequence[Path]) -> None:
+    """Train and ask some detectors; what they learn and answer is stored."""
+    for file in plugins:
+        load_plugin(file)
+    _ask_all(_ready(settings, silent, nobody), silent)
 
 
 def ask(  # noqa: PLR0913  what is asked, of whom, and where the answer is kept

@@ -8,12 +8,14 @@ import click
 
 from memobench.base.errors import UsageError
 from memobench.board.settings import BoardSettings
-from memobench.cli.options import settings_options
+from memobench.cli.options import execution_options, settings_options
+from memobench.execution.settings import HERE, Execution
 
 
 @click.command("leaderboard")
 @settings_options(BoardSettings)
-def leaderboard_command(settings: BoardSettings) -> None:
+@execution_options
+def leaderboard_command(settings: BoardSettings, execution: Execution) -> None:
     """Rank the submissions by image quality and copying, as far as intervals make the order clear.
 
     Each task has a track on its embedded data, and one on each published split of real data that was submitted to.
@@ -21,12 +23,14 @@ def leaderboard_command(settings: BoardSettings) -> None:
     Example: bench leaderboard --task xray --data chestxray14:mini
 
     With --remeasure, rows of an older detector or measure are brought up to date from the samples that their
-    submissions carry.
+    submissions carry; several at once with --jobs or --executor.
     """
     from memobench.board.show import check_board, make_site, show_board, show_runs
 
     if settings.remeasure:
-        sys.exit(_remeasured(settings))
+        sys.exit(_remeasured(settings, execution))
+    if execution != HERE:
+        raise UsageError("--executor, --jobs and --executor-set are for --remeasure")
     if settings.runs is not None:
         if settings.site is not None or settings.check:
             raise UsageError("--runs shows local runs as a table; --site and --check are for submissions")
@@ -46,7 +50,7 @@ def leaderboard_command(settings: BoardSettings) -> None:
         click.echo(show_board(settings.submissions, settings.task, settings.style, settings.data))
 
 
-def _remeasured(settings: BoardSettings) -> int:
+def _remeasured(settings: BoardSettings, execution: Execution) -> int:
     """Measure again, say what was done, and give the exit status: 1 where a submission could not be."""
     from memobench.base.terminal import say, track
     from memobench.board.show import RENEW
@@ -64,7 +68,7 @@ def _remeasured(settings: BoardSettings) -> int:
         settings.device,
         settings.out,
     )
-    found = remeasure(asked, track=track, say=say)
+    found = remeasure(asked, execution=execution, track=track, say=say)
     click.echo(summary(found))
     if any(one.now for one in found):
         say(RENEW)

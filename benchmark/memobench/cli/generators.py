@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from memobench.base.errors import UsageError
 from memobench.base.words import seeds_of
-from memobench.cli.options import all_option, as_json_option, plugin_option, settings_options
+from memobench.cli.options import all_option, as_json_option, execution_options, plugin_option, settings_options
+from memobench.execution.settings import Execution
 from memobench.settings import MeasureSettings, RunSettings
 from memobench.study.settings import StudySettings
 
@@ -19,13 +21,23 @@ from memobench.study.settings import StudySettings
 @click.option("--seeds", metavar="A-B", help="Several seeds, one run each, for example 0-4.")
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would be done, and stop.")
+@execution_options
 @all_option
-def run_command(settings: RunSettings, seeds: str | None, plugin: tuple[Path, ...], dry_run: bool, every: bool) -> None:
+def run_command(
+    settings: RunSettings,
+    seeds: str | None,
+    plugin: tuple[Path, ...],
+    dry_run: bool,
+    execution: Execution,
+    every: bool,
+) -> None:
     """Train a model on a task, sample it, and measure quality and memorization.
 
     Example: bench run --model ldm --task xray
 
     Several processes or GPUs: torchrun --nproc-per-node 2 --no-python bench run ...
+
+    Several seeds at once: bench run ... --seeds 0-4 --jobs 2, or on a cluster with --executor slurm or ray
     """
     from memobench.base.registry import load_plugin
     from memobench.base.terminal import say, track
@@ -35,9 +47,17 @@ def run_command(settings: RunSettings, seeds: str | None, plugin: tuple[Path, ..
 
     for file in plugin:
         load_plugin(file)
+    wanted = [dataclasses.replace(settings, seed=seed) for seed in (seeds_of(seeds) if seeds else (settings.seed,))]
+    if not execution.here and not dry_run:
+        from memobench.study.grid import run_all
+
+        if launched().count > 1:
+            raise UsageError("--executor and --jobs start the processes themselves; leave torchrun out")
+        for one in run_all(wanted, execution=execution, plugins=plugin, say=say):
+            click.echo(summary(one.result, one.folder, every=every))
+        return
     try:
-        for seed in seeds_of(seeds) if seeds else (settings.seed,):
-            asked = dataclasses.replace(settings, seed=seed)
+        for asked in wanted:
             if not launched().main:
                 if not dry_run:
                     follow(asked)
@@ -89,11 +109,14 @@ def check_command(name: str, device: str) -> None:
 
 @click.command("study")
 @settings_options(StudySettings)
+@execution_options
 @as_json_option
-def study_command(settings: StudySettings, as_json: bool) -> None:
+def study_command(settings: StudySettings, execution: Execution, as_json: bool) -> None:
     """Vary each factor of training alone, over seeds, and see which published findings come out.
 
-    Example: bench study --task xray --brief --kept kept
+    Example: bench study --task xray --brief --kept kept --jobs 2
+
+    On a cluster: bench study --task xray --executor slurm --executor-set time=4:00:00 --executor-set gpus-per-node=1
     """
     from memobench.base.registry import load_plugin
     from memobench.base.terminal import say, track
@@ -102,6 +125,6 @@ def study_command(settings: StudySettings, as_json: bool) -> None:
 
     for file in settings.plugins:
         load_plugin(file)
-    result, folder = run_study(settings, track=track, say=say)
+    result, folder = run_study(settings, execution=execution, track=track, say=say)
     click.echo(result.model_dump_json(indent=1) if as_json else study_text(result))
     say(f"Files: {folder}/ (study.json, and a figure for each factor as PNG and SVG)")

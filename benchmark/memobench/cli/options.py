@@ -13,6 +13,7 @@ import click
 
 from memobench.base.errors import UsageError
 from memobench.base.words import assignments, flag_of, helps_of, names, spelling_of, types_of
+from memobench.execution.settings import Execution
 
 Command = Callable[..., Any]
 
@@ -48,6 +49,23 @@ def settings_options(kind: type, *, argument: str = "") -> Callable[[Command], C
         return wrapped
 
     return decorate
+
+
+def execution_options(command: Command) -> Command:
+    """Give a command the options of :class:`Execution`; it is called with ``execution``."""
+
+    @wraps(command)
+    def called(*settings: Any, **words: Any) -> Any:
+        values = {field.name: _value(field, types[field.name][0], words.pop(field.name)) for field in fields}
+        execution = Execution(**values)
+        execution.check()
+        return command(*settings, execution=execution, **words)
+
+    fields, types, helps = dataclasses.fields(Execution), types_of(Execution), helps_of(Execution)
+    wrapped: Command = called
+    for field in reversed(fields):
+        wrapped = _option(field, types[field.name][0], helps.get(field.name, ""))(wrapped)
+    return wrapped
 
 
 def _option(field: dataclasses.Field[Any], kind: Any, text: str) -> Callable[[Command], Command]:
@@ -98,5 +116,5 @@ def _value(field: dataclasses.Field[Any], kind: Any, given: Any) -> Any:
     if spelling.parse:
         return spelling.parse(given)
     if origin is Mapping:
-        return assignments(given)
+        return assignments(given, flag_of(field), spelling.example)
     return tuple(given) if origin is tuple else given

@@ -5,11 +5,7 @@ A run that is finished is read, not repeated; a study that was interrupted goes 
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +13,9 @@ import numpy as np
 
 from memobench.base.errors import MemobenchError, UsageError
 from memobench.base.words import command_words
+from memobench.execution.job import Answer, command_job
+from memobench.execution.perform import Workplace, perform
+from memobench.execution.settings import HERE, Execution
 from memobench.generator import GENERATORS, build
 from memobench.memorization.decide import Decisions
 from memobench.memorization.rates import Pools
@@ -26,8 +25,6 @@ from memobench.settings import RunSettings
 from memobench.study.compare import Deviations, Hits
 from memobench.study.findings import MITIGATED, Arm
 from memobench.task import Splits
-
-LAST_LINES = 3  # of a failed run's messages that are shown
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def settings_of(arm: Arm, asked: RunSettings, seed: int, train_patients: int) ->
 def run_all(
     wanted: Sequence[RunSettings],
     *,
-    jobs: int,
+    execution: Execution = HERE,
     plugins: Sequence[Path] = (),
     done: Callable[[Finished], None] = lambda finished: None,
     say: Callable[[str], None],
@@ -75,9 +72,9 @@ def run_all(
     """Do the runs that are not done yet.
 
     Args:
-        wanted: The runs.
-        jobs: How many at once, each in a process of its own; several GPUs are used in turn.
-        plugins: Files with further generators, for those processes.
+        wanted: The runs, all with the same ``out``.
+        execution: Where; elsewhere than here each is a command of its own, and its result is found where it stored it.
+        plugins: Files with further generators, for those commands.
         done: Is given each run as soon as it is finished.
         say: Is told one line per run.
 
@@ -90,30 +87,30 @@ def run_all(
     failures: list[str] = []
     finished: dict[int, Finished] = {}
 
-    def ended(number: int, error: str) -> None:
+    def ended(number: int, answer: Answer) -> None:
         """Take up a run that is stored, or say why it is not."""
+        error, settings = answer.error, wanted[number]
         if not error:
+            asked = settings if execution.here else replace(settings, again=False)  # what was stored just now is read
             try:
-                finished[number] = Finished(*run(wanted[number]))  # what a process of its own has stored is read here
+                finished[number] = Finished(*run(asked))
             except UsageError:
                 raise
             except MemobenchError as reason:
                 error = str(reason)
-        name = _name(wanted[number])
+        name = _name(settings)
         if error:
             failures.append(f"{name}: {error}")
         else:
             done(finished[number])
         say(f"{len(finished) + len(failures)} of {len(wanted)}: {name}: {error or 'done'}")
 
-    if jobs > 1:
-        with ThreadPoolExecutor(jobs) as pool:
-            doing = {pool.submit(_in_process, one, number, plugins): number for number, one in enumerate(wanted)}
-            for process in as_completed(doing):
-                ended(doing[process], process.result())
-    else:
+    if execution.here:
         for number in range(len(wanted)):
-            ended(number, "")
+            ended(number, Answer())
+    elif wanted:
+        jobs = [command_job(_name(one), words_of(one, plugins)) for one in wanted]
+        perform(jobs, Workplace(execution, wanted[0].out, say=say), "runs", ended=ended)
     if failures:
         raise MemobenchError(f"{len(failures)} of {len(wanted)} runs failed; the same command goes on. {failures[0]}")
     return [finished[number] for number in range(len(wanted))]
@@ -145,28 +142,6 @@ def deviations_of(finished: Finished) -> Deviations | None:
         if "fd_ssl_by_patients" not in archive:
             return None
         return Deviations(archive["fd_ssl_by_patients"], archive["fd_ssl_by_samples"])
-
-
-def _in_process(settings: RunSettings, number: int, plugins: Sequence[Path]) -> str:
-    """Run in a process of its own; the last lines of its messages where it failed, else nothing."""
-    environment = dict(os.environ)
-    if gpu := next(_gpus(number), None):
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
-    command = [sys.executable, "-c", "from memobench.cli.main import main; main()", *words_of(settings, plugins)]
-    # the command is this program itself, with words made of checked settings
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
-    if not done.returncode:
-        return ""
-    return " ".join(done.stderr.strip().splitlines()[-LAST_LINES:]) or f"ended with status {done.returncode}"
-
-
-def _gpus(number: int) -> Iterator[str]:
-    """The GPU of a process, where there are several."""
-    import torch
-
-    count = torch.cuda.device_count()
-    if count > 1:
-        yield str(number % count)
 
 
 def _name(settings: RunSettings) -> str:

@@ -11,6 +11,7 @@ from memobench.base.progress import Track, silent
 from memobench.base.store import Store, digest_of, write_json, writing_into
 from memobench.data.public._source import data_kind
 from memobench.data.splits import load_splits
+from memobench.execution.settings import HERE, Execution
 from memobench.settings import RunSettings
 from memobench.study.compare import level_of_each, verdict
 from memobench.study.figures import draw_factor, draw_pareto
@@ -31,12 +32,17 @@ from memobench.task import TASKS, Splits
 
 
 def run_study(
-    settings: StudySettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+    settings: StudySettings,
+    *,
+    execution: Execution = HERE,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[StudyResult, Path]:
     """Run every arm with every seed, compare, draw.
 
     Args:
         settings: What to do.
+        execution: Where the runs are done.
         track: Shows progress.
         say: Is told one line per run.
 
@@ -58,7 +64,7 @@ def run_study(
     wanted = [settings_of(arm, asked, seed, patients) for arm in arms.values() for seed in settings.seeds]
     times = "one seed" if len(settings.seeds) == 1 else f"{len(settings.seeds)} seeds"
     say(f"{len(arms)} arms with {times}: {len(wanted)} runs, those that are stored among them")
-    done = _done(wanted, whole, settings, say)
+    done = _done(wanted, whole, settings, execution, say)
 
     per_seed = len(settings.seeds)
     runs = {label: done[k * per_seed : (k + 1) * per_seed] for k, label in enumerate(arms)}
@@ -105,19 +111,23 @@ def run_study(
 
 
 def _done(
-    wanted: Sequence[RunSettings], whole: Splits, settings: StudySettings, say: Callable[[str], None]
+    wanted: Sequence[RunSettings],
+    whole: Splits,
+    settings: StudySettings,
+    execution: Execution,
+    say: Callable[[str], None],
 ) -> list[Finished]:
     """All runs: those that are kept are read, the others are done and kept."""
     kept = settings.kept
     if kept is None:
-        return run_all(wanted, jobs=settings.jobs, plugins=settings.plugins, say=say)
+        return run_all(wanted, execution=execution, plugins=settings.plugins, say=say)
     with writing_into(kept, "choose another --kept"):  # before anything is trained
         kept.mkdir(parents=True, exist_ok=True)
     known = [find(one, whole, kept) for one in wanted]
     missing = [one for one, found in zip(wanted, known, strict=True) if found is None]
     say(f"{len(wanted) - len(missing)} of them are kept in {kept}")
     made = iter(
-        run_all(missing, jobs=settings.jobs, plugins=settings.plugins, done=lambda one: keep(one, kept), say=say)
+        run_all(missing, execution=execution, plugins=settings.plugins, done=lambda one: keep(one, kept), say=say)
     )
     return [next(made) if found is None else found for found in known]
 

@@ -27,7 +27,6 @@ class StudySettings:
         seeds: One run of each arm per seed; three at least make the intervals worth their name.
         samples: Number of samples; by default the task's own.
         train_patients: Training patients of all arms, of which some take a share; by default all.
-        jobs: Runs at once.
         device: auto, cpu, cuda, cuda:1, ...
         plugins: A Python file with further entries; may be repeated.
         out: Folder of all runs.
@@ -46,7 +45,6 @@ class StudySettings:
     seeds: tuple[int, ...] = word((0, 1, 2), metavar="A-B", parse=seeds_of, spell=spell_seeds)
     samples: int | None = word(None, least=1)
     train_patients: int | None = word(None, least=2)
-    jobs: int = word(1, least=1)
     device: str = "auto"
     plugins: tuple[Path, ...] = word((), flag="plugin")
     out: Path = Path("runs")

@@ -36,6 +36,9 @@ from memobench.base.version import VERSION
 from memobench.data.samples import eight_bit, samples_digest
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, REGION_VERSION, EmbeddingParameters
 from memobench.detection.stage import fit_detector, load_detector
+from memobench.execution.job import Job
+from memobench.execution.perform import Workplace, perform
+from memobench.execution.settings import HERE, Execution
 from memobench.features import FEATURES
 from memobench.generator import GENERATORS, build
 from memobench.memorization.rates import Pools
@@ -86,12 +89,18 @@ def outdated(result: Result) -> str:
 
 
 def remeasure(
-    asked: RemeasureSettings, *, practice: bool = False, track: Track = silent, say: Callable[[str], None] = nobody
+    asked: RemeasureSettings,
+    *,
+    practice: bool = False,
+    execution: Execution = HERE,
+    track: Track = silent,
+    say: Callable[[str], None] = nobody,
 ) -> list[Remeasured]:
-    """Bring submissions up to date, one after the other.
+    """Bring submissions up to date.
 
     Args:
         asked: Which, and how.
+        execution: Where; each submission is a job.
         practice: Accept the preset "smoke" and fewer samples, as tests do.
         track: Shows progress within a stage.
         say: Is told a line per submission.
@@ -102,7 +111,7 @@ def remeasure(
     Raises:
         UsageError: One that was asked for does not stand there.
     """
-    found = []
+    found, waiting = [], []
     for folder in _chosen(asked):
         name = f"{folder.parent.name}/{folder.name}"
         try:
@@ -112,13 +121,32 @@ def remeasure(
             reason = outdated(submission.result)
             if not reason and not asked.only:
                 continue
-            say(f"{name}: {reason or 'up to date, measured again because it was asked for'}")
-            one = _again(folder, submission, asked, practice, track)
         except MemobenchError as error:
-            one = Remeasured(name, "", str(error))
-        say(f"  {one.words}")
-        found.append(one)
-    return found
+            found.append(_told(Remeasured(name, "", str(error)), say))
+            continue
+        if not execution.here:
+            waiting.append(Job(name, _one, (folder, asked, practice)))
+            continue
+        say(f"{name}: {reason or 'up to date, measured again because it was asked for'}")
+        found.append(_told(_one(folder, asked, practice, track), say))
+    if waiting:
+        answers = perform(waiting, Workplace(execution, asked.out, track, say), "submissions")
+        for job, answer in zip(waiting, answers, strict=True):
+            found.append(_told(answer.value or Remeasured(job.name, "", answer.error), say))
+    return sorted(found, key=lambda one: one.name)
+
+
+def _one(folder: Path, asked: RemeasureSettings, practice: bool, track: Track = silent) -> Remeasured:
+    """Measure one submission again; why it cannot be, where it cannot."""
+    try:
+        return _again(folder, _readable(folder), asked, practice, track)
+    except MemobenchError as error:
+        return Remeasured(f"{folder.parent.name}/{folder.name}", "", str(error))
+
+
+def _told(one: Remeasured, say: Callable[[str], None]) -> Remeasured:
+    say(f"  {one.name}: {one.words}")
+    return one
 
 
 def _chosen(asked: RemeasureSettings) -> list[Path]:
