@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.clock import Clock, rounded
+from memobench.base.cost import LOSSES
 from memobench.base.errors import MemobenchError, UsageError
 from memobench.base.place import Place
 from memobench.base.progress import Track, silent
@@ -132,7 +133,7 @@ def carry_out(
         )
         result = sealed(result_of(head, splits, measure_path, spent))
         with writing_into(settings.out):
-            _report(folder, result, splits, sample_path, measure_path)
+            _report(folder, result, splits, stages, measure_path)
     return result, folder
 
 
@@ -476,7 +477,7 @@ def result_of(head: Head, splits: Splits, measure_path: Path, spent: Mapping[str
     )
 
 
-def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, measure_path: Path) -> None:
+def _report(folder: Path, result: Result, splits: Splits, stages: Stages, measure_path: Path) -> None:
     """Write the run's folder; ``result.json`` comes last, so that where it is, all is."""
     from memobench.report.gallery import draw_gallery
     from memobench.report.region_gallery import draw_regions, regions_csv
@@ -485,9 +486,11 @@ def _report(folder: Path, result: Result, splits: Splits, sample_path: Path, mea
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(measure_path / "scores.npz", allow_pickle=False) as archive:
         scores = dict(archive)
-    for name, source in [("samples.npz", sample_path), ("scores.npz", measure_path), ("calls.csv", measure_path)]:
+    for name, source in [("samples.npz", stages.samples), ("scores.npz", measure_path), ("calls.csv", measure_path)]:
         copy_file(source / name, folder)
-    samples = _load_samples(sample_path)
+    if (stages.fit / LOSSES).is_file():
+        copy_file(stages.fit / LOSSES, folder)
+    samples = _load_samples(stages.samples)
     draw_gallery(folder / "gallery.png", samples, splits, scores, result)
     if result.regions is not None:
         (folder / "regions.csv").write_text(regions_csv(result.regions), encoding="utf-8", newline="")

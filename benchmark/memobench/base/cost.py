@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+LOSSES = "losses.csv"
 NO_TENSORBOARD = "no log for TensorBoard, which is not installed: pip install memobench[tensorboard]"
 
 

@@ -10,7 +10,14 @@ import click
 
 from memobench.base.errors import UsageError
 from memobench.base.words import seeds_of
-from memobench.cli.options import all_option, as_json_option, execution_options, plugin_option, settings_options
+from memobench.cli.options import (
+    all_option,
+    as_json_option,
+    execution_options,
+    log_option,
+    plugin_option,
+    settings_options,
+)
 from memobench.execution.settings import Execution
 from memobench.settings import MeasureSettings, RunSettings
 from memobench.study.settings import StudySettings
@@ -23,13 +30,15 @@ from memobench.study.settings import StudySettings
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would be done, and stop.")
 @execution_options
 @all_option
-def run_command(
+@log_option
+def run_command(  # noqa: PLR0913  an argument for each option
     settings: RunSettings,
     seeds: str | None,
     plugin: tuple[Path, ...],
     dry_run: bool,
     execution: Execution,
     every: bool,
+    trackers: tuple[str, ...],
 ) -> None:
     """Train a model on a task, sample it, and measure quality and memorization.
 
@@ -42,9 +51,11 @@ def run_command(
     from memobench.base.registry import load_plugin
     from memobench.base.terminal import say, track
     from memobench.report.tables import summary
+    from memobench.report.trackers import check_trackers, log_run
     from memobench.run import follow, plan, run
     from memobench.training.processes import launched, leave_processes
 
+    check_trackers(trackers)
     for file in plugin:
         load_plugin(file)
     wanted = [dataclasses.replace(settings, seed=seed) for seed in (seeds_of(seeds) if seeds else (settings.seed,))]
@@ -55,6 +66,7 @@ def run_command(
             raise UsageError("--executor and --jobs start the processes themselves; leave torchrun out")
         for one in run_all(wanted, execution=execution, plugins=plugin, say=say):
             click.echo(summary(one.result, one.folder, every=every))
+            log_run(one.result, one.folder, trackers)
         return
     try:
         for asked in wanted:
@@ -67,6 +79,7 @@ def run_command(
                 continue
             result, folder = run(asked, track=track, say=say)
             click.echo(summary(result, folder, every=every))
+            log_run(result, folder, trackers)
     finally:
         leave_processes()
 
@@ -75,7 +88,8 @@ def run_command(
 @settings_options(MeasureSettings)
 @as_json_option
 @all_option
-def measure_command(settings: MeasureSettings, as_json: bool, every: bool) -> None:
+@log_option
+def measure_command(settings: MeasureSettings, as_json: bool, every: bool, trackers: tuple[str, ...]) -> None:
     """Measure images that you drew from a model of your own, as if the model had run here.
 
     Example: bench measure --task xray --samples made/ --name mine --trained-on task
@@ -86,9 +100,12 @@ def measure_command(settings: MeasureSettings, as_json: bool, every: bool) -> No
     from memobench.base.terminal import say, track
     from memobench.outside import measure_samples
     from memobench.report.tables import summary
+    from memobench.report.trackers import check_trackers, log_run
 
+    check_trackers(trackers)
     result, folder = measure_samples(settings, track=track, say=say)
     click.echo(result.model_dump_json(indent=1) if as_json else summary(result, folder, every=every))
+    log_run(result, folder, trackers)
 
 
 @click.command("check")

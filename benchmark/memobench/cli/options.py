@@ -19,6 +19,13 @@ Command = Callable[..., Any]
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 all_option = click.option("--all", "every", is_flag=True, help="Show all metrics; by default a few.")
+log_option = click.option(
+    "--log",
+    "trackers",
+    multiple=True,
+    type=click.Choice(["mlflow", "wandb", "tensorboard"]),
+    help="Give the numbers and losses of the finished run to a tracker; no image goes there. May be repeated.",
+)
 plugin_option = click.option(
     "--plugin", multiple=True, type=click.Path(path_type=Path), help="A Python file with further entries."
 )

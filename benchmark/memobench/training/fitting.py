@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.base.cost import NO_TENSORBOARD, Trained, forget_peak, has_tensorboard, losses_csv, peak_memory
+from memobench.base.cost import LOSSES, NO_TENSORBOARD, Trained, forget_peak, has_tensorboard, losses_csv, peak_memory
 from memobench.base.errors import MemobenchError
 from memobench.base.place import Place
 from memobench.base.seeds import derive_seed
@@ -45,7 +45,7 @@ def fit_generator(identity: Identity, generator: Generator, splits: Splits, plac
         save_arrays(into / "state.safetensors", generator.state())
         cost = training_cost(trained, device)
         write_json(into / "training.json", {"cost": cost.model_dump(mode="json"), "notes": generator.notes()})
-        (into / "losses.csv").write_text(losses_csv(trained), encoding="utf-8")
+        (into / LOSSES).write_text(losses_csv(trained), encoding="utf-8")
         if (scratch / "log").exists():
             shutil.copytree(scratch / "log", into / "log")
         if trained and not has_tensorboard():
