@@ -98,9 +98,12 @@ def test_mlflow_holds_what_was_logged(result: Result, folder: Path, monkeypatch:
 
 @pytest.mark.skipif("wandb" not in HERE, reason="needs the extra wandb")
 def test_wandb_takes_a_run_offline(result: Result, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+
     for name, value in {"WANDB_MODE": "offline", "WANDB_DIR": str(folder), "WANDB_SILENT": "true"}.items():
         monkeypatch.setenv(name, value)
     log_run(result, folder, ["wandb"])
+    wandb.teardown()  # its own process writes the file to the end
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     held = file.read_bytes()
     assert b"loss/autoencoder" in held
