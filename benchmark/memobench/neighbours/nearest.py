@@ -5,10 +5,13 @@ A block of pairs costs one matrix product in float32, which bounds every squared
 answers are those of float64 arithmetic throughout, whatever the block size. A set's distances to itself are multiplied
 once per pair.
 
-faiss is not used. Its flat index took, of our processor time for the 5 nearest on one thread, 3.0 times among
-20,000 x 20,000 rows of 512 and 1.3 times among 5,000 x 5,000, and at 32 dimensions 1.2 and 0.7 times: each query is
-compared with each row of the pool there too, and its answers, in float32, would still have to be refined.
-(scikit-learn, in float32 too: 1.7, 0.8, 1.0 and 0.6 times.) To measure again:
+faiss is not used. It multiplies a set with itself in full, each pair twice, and its searches at one radius do not say
+who lies in whose ball, so that the five neighbour measures would need a pass of ours beside it. Of the processor time
+that all five take here, faiss 1.15 takes for the three searches that they begin with, in float32, unrefined and
+without the balls, 1.09 times among 20,000 + 20,000 rows of 512 and 0.77 times among 5,000 + 5,000, at 32 dimensions
+0.43 and 0.27 times (one thread; medians of two or three). One search between two sets, the 5 nearest, takes
+its flat index 0.79 and 0.67 times what it takes here, at 32 dimensions 0.49 and 0.27, again without the refinement. So
+it would gain where a search takes a second or less, and lose where it takes long. To measure again:
 ``OMP_NUM_THREADS=1 pytest tests/benchmarks/test_neighbours_speed.py``. There is no GPU path: no figure that the
 benchmark reports waits for these products, and float64 on the processor is what the answers are checked against.
 """
