@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from memobench.base.errors import MemobenchError
+from memobench.base.store import Store
+from memobench.data.splits import load_splits
 from memobench.results import Result
-from memobench.run import run
+from memobench.run import identity_of, run
 from memobench.settings import RunSettings
+from memobench.task import TASKS
 
 ROOT = Path(__file__).parents[1]
 Write = Callable[..., Path]
@@ -71,6 +75,20 @@ def test_a_run_writes_all_its_files_and_is_found_again(write_folder: Write, tmp_
     again, _ = run(settings, say=said.append)
     assert again == result
     assert "nothing to do" in said[-1]
+
+
+@pytest.mark.smoke
+def test_a_run_at_sides_that_differ(write_folder: Write, tmp_path: Path) -> None:
+    settings = RunSettings("replay", "xray", str(write_folder()), (24, 40), "smoke", samples=12, out=tmp_path)
+    result, folder = run(settings)
+    assert result.identity.shape == (24, 40)
+    assert result.metrics["copy_rate"].value > 0.9
+    with np.load(folder / "samples.npz", allow_pickle=False) as archive:
+        assert archive["samples"].shape == (12, 24, 40)
+    # equal sides are what one side is: the same identity, so the same run
+    square = [replace(settings, model="noise", size=size) for size in (32, (32, 32))]
+    whole = [load_splits(TASKS.get("xray"), one.data, one.size, store=Store(tmp_path / ".stages"))[0] for one in square]
+    assert identity_of(square[0], whole[0]) == identity_of(square[1], whole[1])
 
 
 def test_metrics_have_intervals_that_hold_their_values(write_folder: Write, tmp_path: Path) -> None:

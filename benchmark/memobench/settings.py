@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memobench.base.words import range_of, spell_range, word
+from memobench.base.words import Size, range_of, size_of, spell_range, spell_size, word
 
 LAYOUTS = ("files", "npz", "imagefolder")
 PLACES = ("eval-results", "every-eval-ever", "model-card", "csv", "latex")  # where results go (report/travel.py)
@@ -21,7 +21,7 @@ class RunSettings:
             monai:DIR or torch:FILE.py:CLASS (DIR may be hub:OWNER/NAME).
         task: A task of `bench list tasks`.
         data: "phantom", NAME or NAME=DIR of a public data set (NAME:mini for its published split), or a folder.
-        size: Side length in pixels; by default the task's own.
+        size: Side length in pixels, or the sides, for example 32x256x256; by default the task's own.
         preset: Named hyper-parameters, of the model and of the detector.
         settings: Set one field of the model; may be repeated.
         samples: Number of samples; by default the task's own.
@@ -43,7 +43,7 @@ class RunSettings:
     model: str
     task: str
     data: str = "phantom"
-    size: int | None = None
+    size: Size | None = word(None, metavar="SIDE|HxW|DxHxW", parse=size_of, spell=spell_size)
     preset: str = "quick"
     settings: Mapping[str, str] = word({}, flag="set", metavar="FIELD=VALUE")
     samples: int | None = word(None, least=1)
@@ -73,7 +73,7 @@ class MeasureSettings:
         trained_on: What it learned from: "task" for the task's own training images, else a description. Undeclared,
             no decision is better than "review".
         data: "phantom", NAME or NAME=DIR of a public data set (NAME:mini for its published split), or a folder.
-        size: Side length in pixels; by default the task's own.
+        size: Side length in pixels, or the sides, for example 32x256x256; by default the task's own.
         preset: How much the detector is trained.
         count: Measure so many, drawn at random with the seed; by default all.
         seed: Which of several trainings of the generator these samples are of.
@@ -94,7 +94,7 @@ class MeasureSettings:
     name: str = ""
     trained_on: str = word("", metavar="task|TEXT")
     data: str = "phantom"
-    size: int | None = None
+    size: Size | None = word(None, metavar="SIDE|HxW|DxHxW", parse=size_of, spell=spell_size)
     preset: str = word("quick", choices=("smoke", "quick", "standard", "paper"))
     count: int | None = word(None, least=1)
     seed: int = 0
@@ -120,7 +120,7 @@ class ExportSettings:
         folder: Made here.
         task: A task of `bench list tasks`.
         data: "phantom", NAME or NAME=DIR of a public data set (NAME:mini for its published split), or a folder.
-        size: Side length in pixels; by default the task's own.
+        size: Side length in pixels, or the sides, for example 32x256x256; by default the task's own.
         layout: files (PNG, in 3D NPZ, with manifest.csv), npz (one file per side), or imagefolder (of Hugging Face).
         only: Which of train, holdout and test to write; by default all three.
         run: Folder of a finished run, whose samples are written too.
@@ -130,7 +130,7 @@ class ExportSettings:
     folder: Path
     task: str
     data: str = "phantom"
-    size: int | None = None
+    size: Size | None = word(None, metavar="SIDE|HxW|DxHxW", parse=size_of, spell=spell_size)
     layout: str = word("files", choices=LAYOUTS)
     only: tuple[str, ...] = word((), metavar="SIDE,SIDE", joined=True)
     run: Path | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 SCRIPT = """
 from memobench.data.phantom import _draw_many
 
-print(_draw_many("radiograph", [(0, 0)] * 20, 16, lambda items, *_: items).shape)
+print(_draw_many("radiograph", [(0, 0)] * 20, (16, 16), lambda items, *_: items).shape)
 """
 
 

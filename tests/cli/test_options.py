@@ -21,6 +21,8 @@ CHANGED = [
     replace(RUN, features=("inception", "other"), out=Path("a b"), again=True, precision="bfloat16", compiled=True),
     StudySettings("ct", against=("vae",), only=("width", "length"), brief=True, seeds=(3,), plugins=(Path("p.py"),)),
     StudySettings("ct", seeds=(2, 3, 4, 5), kept=Path("kept")),
+    replace(RUN, size=(48, 32)),
+    StudySettings("mr", size=(32, 256, 256)),
     ChallengeSettings("mr", detectors=("l2", "ssim"), count=4, again=True),
     CalibrationSettings(draws=7, strength="strong"),
     AuditSettings(Path("a"), Path("b"), Path("c"), dim=3, strata=("site", "view"), store=False, max_image_gib=0.5),

@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from memobench.base.errors import UsageError
+from memobench.base.words import size_of
 from memobench.data.folder import DEV_PATIENTS
 from memobench.data.phantom import FAMILIES, draw, draw_sides
 from memobench.data.splits import digest
@@ -45,6 +46,34 @@ def test_the_shape_is_a_square_or_cube_of_an_allowed_size(task: TaskInfo) -> Non
     for size in (low - 8, high + 8, low + 1, 0, -low):
         with pytest.raises(UsageError, match=f"--size {size} is no size of task {task.name}"):
             task.shape_at(size)
+
+
+def test_sides_may_differ_within_the_same_number_of_pixels(task: TaskInfo) -> None:
+    longest, most = task.sizes[1], task.sizes[1] ** task.dim
+    wide = (10,) * (task.dim - 1) + (longest,)
+    assert task.shape_at(wide) == wide
+    assert task.shape_at((longest,) * task.dim) == task.shape_at(longest)
+    short = wide[1:]
+    for sides in ((longest, *(longest + 8,) * len(short)), (7, *short), (0, *short), (*short, 8 * longest)):
+        with pytest.raises(UsageError, match="is no shape of task") as refused:
+            task.shape_at(sides)
+        nearest = size_of(str(refused.value).rpartition(" ")[2])
+        assert isinstance(nearest, tuple)
+        assert task.shape_at(nearest) == nearest
+        assert np.prod(nearest) <= most
+    with pytest.raises(UsageError, match="--size 16 is no size"):
+        task.shape_at((16,) * task.dim)
+    with pytest.raises(UsageError, match="the nearest is 32x32"):
+        task.shape_at((8, 7, 8)[: task.dim])
+    with pytest.raises(UsageError, match=f"has {task.dim + 1} sides, and images of task {task.name} {task.dim}; give"):
+        task.shape_at((32,) * (task.dim + 1))
+
+
+def test_the_shapes_of_published_volumes_are_allowed() -> None:
+    for sides in ((32, 256, 256), (10, 96, 96)):
+        assert TASKS.get("mr").shape_at(sides) == sides
+    with pytest.raises(UsageError, match="the nearest is 33x252x252"):
+        TASKS.get("ct").shape_at((33, 256, 256))
 
 
 def test_the_family_draws_the_shape_and_the_smallest_size(task: TaskInfo) -> None:

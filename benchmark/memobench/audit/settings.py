@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memobench.base.words import KEY, Spelling, word
+from memobench.base.words import KEY, Size, Spelling, size_of, spell_size, word
 
 MAX_IMAGE_GIB = 4.0
 
@@ -20,7 +20,8 @@ class AuditSettings:
         train: Folder of the images that the generator learned from.
         holdout: Folder of images of patients whom the generator never saw.
         dim: 2 for images, 3 for volumes; by default it is found from the data.
-        size: Longest side that images are brought to; by default 64, volumes 32, or less where images are smaller.
+        size: Side length that images are brought to, or the sides, for example 32x256x256; by default 64, volumes 32,
+            or less where images are smaller.
         patient_regex: Where a file's path names the patient, for example 'p(\d+)_'.
         skip_unreadable: Go on without files that cannot be read, and say so.
         max_image_gib: Refuse files that declare more pixels than this.
@@ -44,7 +45,7 @@ class AuditSettings:
     train: Path
     holdout: Path | None = None
     dim: int | None = word(None, least=2, most=3)
-    size: int | None = None
+    size: Size | None = word(None, metavar="SIDE|HxW|DxHxW", parse=size_of, spell=spell_size)
     patient_regex: str | None = None
     skip_unreadable: bool = False
     max_image_gib: float = word(MAX_IMAGE_GIB, least=1e-6)

@@ -19,6 +19,7 @@ from typing import Any
 from memobench.base.errors import UsageError
 
 KEY = "word"
+Size = int | tuple[int, ...]  # one side length for all axes, or each: (H, W) or (D, H, W)
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,32 @@ def spell_seeds(seeds: Sequence[int]) -> str:
     ('0-2', '4')
     """
     return f"{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+
+
+def size_of(words: str) -> Size:
+    """A side length, or the sides HxW or DxHxW.
+
+    Raises:
+        UsageError: It is neither.
+
+    >>> size_of("64"), size_of("32x256x256")
+    (64, (32, 256, 256))
+    """
+    sides = words.lower().split("x")
+    if not 1 <= len(sides) <= 3 or not all(side.isdecimal() and side.isascii() and len(side) < 7 for side in sides):
+        raise UsageError(
+            f'--size takes a side length, HxW or DxHxW, not "{words}"; for example --size 64 or 32x256x256'
+        )
+    return int(sides[0]) if len(sides) == 1 else tuple(int(side) for side in sides)
+
+
+def spell_size(size: Size) -> str:
+    """The word for a size or a shape.
+
+    >>> spell_size(64), spell_size((32, 256, 256))
+    ('64', '32x256x256')
+    """
+    return str(size) if isinstance(size, int) else "x".join(map(str, size))
 
 
 def range_of(words: str) -> tuple[float, float] | str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from memobench.base.words import word
+from memobench.base.words import Size, size_of, spell_size, word
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ChallengeSettings:
     Attributes:
         task: A task of `bench list tasks`.
         data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
-        size: Side length in pixels; by default the task's own.
+        size: Side length in pixels, or the sides, for example 32x256x256; by default the task's own.
         detectors: NAME,NAME of `bench list detectors`; by default all.
         strength: Of the perturbations: weak, medium or strong.
         count: Planted copies per perturbation, at most; as many non-copies.
@@ -28,7 +28,7 @@ class ChallengeSettings:
 
     task: str
     data: str = "phantom"
-    size: int | None = None
+    size: Size | None = word(None, metavar="SIDE|HxW|DxHxW", parse=size_of, spell=spell_size)
     detectors: tuple[str, ...] = word((), joined=True, metavar="NAME,NAME")
     strength: str = "medium"
     count: int = word(100, least=1)

@@ -14,6 +14,7 @@ from typing import Any
 from memobench.base.errors import DataError, MemobenchError
 from memobench.base.progress import silent
 from memobench.base.store import Store, write_json
+from memobench.base.words import Size
 from memobench.data import folder, phantom
 from memobench.data.files.archives import folder_of
 from memobench.data.manifest import read_manifest
@@ -30,7 +31,7 @@ SIDES = ("train", "holdout", "test", "dev", "fresh")
 def load_splits(
     task: TaskInfo,
     data: str = "phantom",
-    size: int | None = None,
+    size: Size | None = None,
     *,
     store: Store,
     skip_unreadable: bool = False,
@@ -41,7 +42,7 @@ def load_splits(
     Args:
         task: The task.
         data: "phantom", NAME or NAME=DIR of a public data set, or the path of a folder with a manifest.
-        size: Side length in pixels; None for the task's own.
+        size: Side length in pixels, or a shape (H, W) or (D, H, W); None for the task's own.
         store: Where the images are kept between runs.
         skip_unreadable: Go on without images that are listed and absent, or cannot be read.
         track: Shows progress.

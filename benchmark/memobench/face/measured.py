@@ -19,6 +19,7 @@ from memobench.base.errors import DataError, UsageError
 from memobench.base.place import nobody
 from memobench.base.progress import Track, silent
 from memobench.base.store import Store
+from memobench.base.words import Size
 from memobench.data.arrays import Reading, images_of, same_shape
 from memobench.data.files.ids import spelling
 from memobench.data.samples import Samples, ValueRange, samples_from, samples_of
@@ -121,7 +122,7 @@ def measure(  # noqa: PLR0913  the words of a call from Python, each with its de
     holdout: Any = None,
     test: Any = None,
     data: str = "phantom",
-    size: int | None = None,
+    size: Size | None = None,
     patients: Mapping[str, Sequence[str]] | None = None,
     name: str = SAMPLES,
     trained_on: str = "",
@@ -149,7 +150,7 @@ def measure(  # noqa: PLR0913  the words of a call from Python, each with its de
         holdout: As many images of other patients, drawn in the same way, which it never saw.
         test: Images of further patients: the reference for quality.
         data: With a task: where its images come from (:func:`memobench.load_task`).
-        size: With a task: side length in pixels.
+        size: With a task: side length in pixels, or a shape (H, W) or (D, H, W).
         patients: Whose each of "train", "holdout" and "test" is; those that are not named count as one patient each.
         name: What the generator is called.
         trained_on: With a task: what it learned from: "task" for the task's own training images, else a description.

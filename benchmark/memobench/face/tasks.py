@@ -6,12 +6,13 @@ from pathlib import Path
 
 from memobench.base.progress import Track, silent
 from memobench.base.store import Store
+from memobench.base.words import Size
 from memobench.data.splits import load_splits
 from memobench.task import TASKS, Splits
 
 
 def load_task(
-    name: str, data: str = "phantom", *, size: int | None = None, out: str | Path = "runs", track: Track = silent
+    name: str, data: str = "phantom", *, size: Size | None = None, out: str | Path = "runs", track: Track = silent
 ) -> Splits:
     """The images of a task, drawn or read now unless they are stored.
 
@@ -21,7 +22,7 @@ def load_task(
     Args:
         name: A task of ``bench list tasks``, for example "xray".
         data: "phantom", NAME or NAME=DIR of a public data set, or a folder with a manifest.csv.
-        size: Side length in pixels; None for the task's own.
+        size: Side length in pixels, or a shape (H, W) or (D, H, W); None for the task's own.
         out: Folder of all runs, in which the images are kept.
         track: Shows progress.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from memobench.base.words import seeds_of, spell_seeds, word
+from memobench.base.words import Size, seeds_of, size_of, spell_seeds, spell_size, word
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class StudySettings:
         data: "phantom", NAME or NAME=DIR of a public data set, or a folder.
         model: The model that the findings are about.
         against: The models that it is compared with.
-        size: Side length in pixels; by default the task's own.
+        size: Side length in pixels, or the sides, for example 32x256x256; by default the task's own.
         only: Factors: model, augmentation, width, patients, length, mitigation; by default the first five, which
             findings were published on.
         brief: Only the arms that findings compare; the levels between and beyond, which figures show, are left out.
@@ -37,7 +37,7 @@ class StudySettings:
     data: str = "phantom"
     model: str = "ldm"
     against: tuple[str, ...] = word(("vae", "gan"), joined=True)
-    size: int | None = None
+    size: Size | None = word(None, metavar="SIDE|HxW|DxHxW", parse=size_of, spell=spell_size)
     only: tuple[str, ...] = word((), joined=True, metavar="FACTOR,FACTOR")
     brief: bool = False
     preset: str = "quick"

@@ -154,8 +154,8 @@ def images_of(identity: Identity, given: str, *, out: Path, track: Progress = si
     from memobench.data.splits import load_splits  # which needs torch, and a board needs none
 
     task = TASKS.get(identity.task)
-    size = None if identity.shape == task.shape else identity.shape[0]
-    splits, _, _ = load_splits(task, given_data(identity, given), size, store=Store(out / ".stages"), track=track)
+    shape = tuple(identity.shape)
+    splits, _, _ = load_splits(task, given_data(identity, given), shape, store=Store(out / ".stages"), track=track)
     if identity.split_ids != splits.ids:
         raise MemobenchError(
             f"your images of {identity.data} are of other patients than those of the run (ids {splits.ids[:12]} and "

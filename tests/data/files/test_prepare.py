@@ -128,6 +128,11 @@ def test_no_common_ground(tmp_path: Path, draw: Draw) -> None:
         common_shape([])
     with pytest.raises(UsageError, match="--size 20 is no multiple of 8"):
         common_shape(found[:1], 20)
+    assert common_shape(found[:1], (24, 80)) == (24, 80)
+    with pytest.raises(UsageError, match="--size 24x80 has 2 sides, and the images have 3; give 32x32x32"):
+        common_shape(found[1:], (24, 80))
+    with pytest.raises(UsageError, match="--size 6x96x96 has a side below 8; the nearest is 8x96x96"):
+        common_shape(found[1:], (6, 96, 96))
 
 
 def _of(pixels: np.ndarray) -> Images:

@@ -43,6 +43,10 @@ def test_bytes_of_the_functions_are_fixed() -> None:
 
 def test_blur_keeps_constants_and_mass() -> None:
     np.testing.assert_allclose(arithmetic.blur(np.full((9, 9), 3.0), 1.5), 3.0)
+    image = np.eye(9)
+    assert (arithmetic.blur(image, 1.5) == arithmetic.blur(image, 1.5, 1.5)).all()
+    assert (arithmetic.blur(image, 0.0, 0.0) == image).all()
+    assert (arithmetic.blur(arithmetic.blur(image, 1.5, 0.0), 0.0, 2.0) == arithmetic.blur(image, 1.5, 2.0)).all()
     point = np.zeros((31, 31))
     point[15, 15] = 1.0
     blurred = arithmetic.blur(point, 2.0)

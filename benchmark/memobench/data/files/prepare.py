@@ -10,21 +10,22 @@ from numpy.typing import NDArray
 
 from memobench.base.errors import DataError, UsageError
 from memobench.base.progress import silent
+from memobench.base.words import Size, spell_size
 from memobench.data.files.decode import decode
 from memobench.data.files.inspect import Inspection, Item, Track, threaded
 from memobench.data.files.picture import Unreadable
 from memobench.data.files.walk import shown
 from memobench.data.resample import resize
 from memobench.images import Images
+from memobench.task import SHORTEST, STEP
 
-STEP = 8
 LIMITS = {2: (32, 64), 3: (16, 32)}  # smallest and largest side where none is asked for
 _COMPARED = 256  # images whose median shows the contrast of a set
 _OPPOSED = -0.65
 
 
-def common_shape(inspections: Sequence[Inspection], size: int | None = None) -> tuple[int, ...]:
-    """The shape to which several folders are brought: a square or a cube.
+def common_shape(inspections: Sequence[Inspection], size: Size | None = None) -> tuple[int, ...]:
+    """The shape to which several folders are brought: a square or a cube, unless other sides are asked for.
 
     Its side is the median over all sides of all images, rounded to a multiple of 8, at least 32 and at most 64 in 2D,
     at least 16 and at most 32 in 3D; or the size that is asked for. The whole image is kept and its aspect is not;
@@ -32,10 +33,10 @@ def common_shape(inspections: Sequence[Inspection], size: int | None = None) -> 
 
     Args:
         inspections: Of all folders that are to be compared.
-        size: Side length in pixels, a multiple of 8.
+        size: Side length in pixels, a multiple of 8; or all sides, (H, W) or (D, H, W), each at least 8.
 
     Raises:
-        UsageError: The size is no multiple of 8.
+        UsageError: The size is no such multiple, a side is too short, or there are more or fewer than the images have.
         DataError: There is no image, or the folders hold images of different dimension.
     """
     filled = [found for found in inspections if found.items]
@@ -47,12 +48,27 @@ def common_shape(inspections: Sequence[Inspection], size: int | None = None) -> 
         raise DataError(f"the folders hold images of different dimension ({each}); give --dim 2 or --dim 3")
     dim = dims.pop()
     if size is not None:
-        if size < STEP or size % STEP:
-            raise UsageError(f"--size {size} is no multiple of {STEP}; give {LIMITS[dim][1]} for example")
-        return (size,) * dim
+        return _asked(size, dim)
     sides = [side for found in filled for item in found.items for side in item.shape]
     low, high = LIMITS[dim]
     return (min(max(round(float(np.median(sides)) / STEP) * STEP, low), high),) * dim
+
+
+def _asked(size: Size, dim: int) -> tuple[int, ...]:
+    """The shape that is asked for."""
+    if isinstance(size, int):
+        if size < STEP or size % STEP:
+            raise UsageError(f"--size {size} is no multiple of {STEP}; give {LIMITS[dim][1]} for example")
+        return (size,) * dim
+    if len(size) != dim:
+        raise UsageError(
+            f"--size {spell_size(size)} has {len(size)} sides, and the images have {dim}; give "
+            f"{spell_size((LIMITS[dim][1],) * dim)} for example"
+        )
+    if min(size) < SHORTEST:
+        near = tuple(max(side, SHORTEST) for side in size)
+        raise UsageError(f"--size {spell_size(size)} has a side below {SHORTEST}; the nearest is {spell_size(near)}")
+    return size
 
 
 def prepare(inspection: Inspection, shape: tuple[int, ...], *, track: Track = silent) -> Images:

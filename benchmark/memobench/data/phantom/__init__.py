@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.base.spawned import without_main
+from memobench.base.words import Size
 from memobench.data.phantom.random import Stream
+from memobench.data.resample import resize
 from memobench.images import Images
 from memobench.task import TaskInfo
 
@@ -36,16 +38,37 @@ FAMILIES = {
 }
 
 
-def draw(family: str, patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.uint8]:
-    """One image of one scan of one patient, (size, size) or (size, size, size) bytes.
+def draw(family: str, patient: int, scan: int, *, size: Size, seed: int = 0) -> NDArray[np.uint8]:
+    """One image of one scan of one patient, as bytes of the shape.
 
-    >>> draw("radiograph", 0, 0, size=32).shape
-    (32, 32)
+    Whatever the shape, the whole field of view is in it, so pixels are not square where the sides are unequal. A volume
+    is drawn with as many planes as are asked for. Planes are drawn as squares of their longer side, and where the other
+    is shorter, resampled to it by antialiased linear interpolation.
+
+    Args:
+        family: One of :data:`FAMILIES`.
+        patient: Number of the patient.
+        scan: Number of the scan.
+        size: Side of a square or cube, or the shape (H, W) or (D, H, W).
+        seed: Of another population.
+
+    >>> draw("radiograph", 0, 0, size=32).shape, draw("radiograph", 0, 0, size=(48, 32)).shape
+    ((32, 32), (48, 32))
     """
     module, function = FAMILIES[family]
     function_of_family = getattr(import_module(f"{__name__}.{module}"), function)
-    image: NDArray[np.uint8] = function_of_family(patient, scan, size=size, seed=seed)
-    return image
+    if isinstance(size, int) or len(set(size)) == 1:
+        side = size if isinstance(size, int) else size[0]
+        square: NDArray[np.uint8] = function_of_family(patient, scan, size=side, seed=seed)
+        return square
+    planes = {"planes": size[0]} if len(size) == 3 else {}
+    image = function_of_family(patient, scan, size=max(size[-2:]), seed=seed, **planes)
+    return image if image.shape == size else _resampled(image, size)
+
+
+def _resampled(image: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    values = image.astype(np.float32) / np.float32(255)
+    return np.rint(resize(values, shape) * np.float32(255)).astype(np.uint8)
 
 
 def scan_count(family: str, patient: int, seed: int = 0) -> int:
@@ -84,45 +107,52 @@ def draw_sides(
         "dev": sizes.dev,
         "fresh": sizes.fresh,
     }
-    wanted: list[tuple[str, int, int]] = []
-    first = 0
+    wanted: list[tuple[int, int]] = []
+    first, starts = 0, {}
     for side, count in counts.items():
+        starts[side] = len(wanted)
         for patient in range(first, first + count):
             scans = scan_count(task.family, patient) if side in ("train", "holdout") else 1
-            wanted += [(side, patient, scan) for scan in range(scans)]
+            wanted += [(patient, scan) for scan in range(scans)]
         first += count
-    pixels = _draw_many(task.family, [(p, s) for _, p, s in wanted], shape[0], track)
-    names = np.array([side for side, _, _ in wanted])
-    patients = np.array([f"{task.family}-{p:06d}" for _, p, _ in wanted])
-    scans_of = np.array([f"{task.family}-{p:06d}-{s}" for _, p, s in wanted])
-    images = Images(pixels, patients, scans_of)
-    return {side: images.take(names == side) for side in counts}, []
+    pixels = _draw_many(task.family, wanted, shape, track)
+    patients = np.array([f"{task.family}-{p:06d}" for p, _ in wanted])
+    scans_of = np.array([f"{task.family}-{p:06d}-{s}" for p, s in wanted])
+    ends = [*starts.values(), len(wanted)][1:]
+    parts = {side: slice(start, end) for (side, start), end in zip(starts.items(), ends, strict=True)}
+    return {side: Images(pixels[part], patients[part], scans_of[part]) for side, part in parts.items()}, []
 
 
 def _draw_many(
-    family: str, scans: list[tuple[int, int]], size: int, track: Callable[..., Iterator[Any]]
+    family: str, scans: list[tuple[int, int]], shape: tuple[int, ...], track: Callable[..., Iterator[Any]]
 ) -> NDArray[np.float32]:
     blocks = [scans[i : i + 16] for i in range(0, len(scans), 16)]
     count = min(workers(), len(blocks))
+    pixels = np.empty((len(scans), *shape), dtype=np.float32)
+
+    def fill(drawn: Iterator[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        done = 0
+        for part in track(drawn, "drawing patients", len(blocks)):
+            np.divide(part, np.float32(255), out=pixels[done : done + len(part)], dtype=np.float32)
+            done += len(part)
+        return pixels
+
     if count == 1:
-        here = map(_draw_block, repeat(family), blocks, repeat(size))
-        parts = list(track(here, "drawing patients", len(blocks)))
-        return np.concatenate(parts).astype(np.float32) / np.float32(255)
+        return fill(map(_draw_block, repeat(family), blocks, repeat(shape)))
     # spawn: forking a process in which torch has started threads can hang
     with ProcessPoolExecutor(count, get_context("spawn"), _leave_interrupts_to_the_parent) as pool:
         try:
             with without_main():
-                drawn = pool.map(_draw_block, repeat(family), blocks, repeat(size))
-            parts = list(track(drawn, "drawing patients", len(blocks)))
+                drawn = pool.map(_draw_block, repeat(family), blocks, repeat(shape))
+            return fill(drawn)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return np.concatenate(parts).astype(np.float32) / np.float32(255)
 
 
 def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _draw_block(family: str, scans: list[tuple[int, int]], size: int) -> NDArray[np.uint8]:
-    return np.stack([draw(family, patient, scan, size=size) for patient, scan in scans])
+def _draw_block(family: str, scans: list[tuple[int, int]], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    return np.stack([draw(family, patient, scan, size=shape) for patient, scan in scans])

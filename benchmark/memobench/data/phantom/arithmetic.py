@@ -120,20 +120,24 @@ def smooth_step(x: Array) -> Array:
     return step
 
 
-def blur(image: Array, sigma: float) -> Array:
+def blur(image: Array, *sigmas: float) -> Array:
     """Gaussian blur along every axis with clamped borders, sigma in pixels, by shifted sums.
 
-    >>> blur(np.eye(5), 0.0) is not None
-    True
+    Args:
+        image: Of any dimension.
+        sigmas: One for all axes, or one for each.
+
+    >>> blur(np.eye(5), 0.0) is not None, blur(np.eye(5), 0.0, 1.0).sum(axis=1).round(9).tolist()
+    (True, [1.0, 1.0, 1.0, 1.0, 1.0])
     """
-    if sigma <= 0:
-        return image
-    radius = max(1, int(np.ceil(3 * sigma)))
-    weights = exp(-0.5 * (np.arange(-radius, radius + 1, dtype=np.float64) / sigma) ** 2)
-    total = 0.0
-    for w in weights.tolist():
-        total += w
-    for axis in range(image.ndim):
+    for axis, sigma in enumerate(sigmas * image.ndim if len(sigmas) == 1 else sigmas):
+        if sigma <= 0:
+            continue
+        radius = max(1, int(np.ceil(3 * sigma)))
+        weights = exp(-0.5 * (np.arange(-radius, radius + 1, dtype=np.float64) / sigma) ** 2)
+        total = 0.0
+        for w in weights.tolist():
+            total += w
         side = image.shape[axis]
         padded = image.take(np.clip(np.arange(-radius, side + radius), 0, side - 1), axis=axis).swapaxes(0, axis)
         out = np.zeros_like(image)

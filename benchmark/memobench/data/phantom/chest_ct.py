@@ -136,13 +136,15 @@ def _lung_point(a: torso.Anatomy, s: Stream, side: float, reach: float) -> Float
 
 def hounsfield_slice(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.int16]:
     """An axial crop (size, size) in Hounsfield units: breastbone up, patient's left on the right."""
-    values: NDArray[np.int16] = _hounsfield(patient, scan, size, seed, volume=False)[0]
+    values: NDArray[np.int16] = _hounsfield(patient, scan, size, seed)[0]
     return values
 
 
-def hounsfield_volume(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.int16]:
-    """A cube (size, size, size) in Hounsfield units: slices from head to feet, each as ``hounsfield_slice``."""
-    return _hounsfield(patient, scan, size, seed, volume=True)
+def hounsfield_volume(
+    patient: int, scan: int, *, size: int, planes: int | None = None, seed: int = 0
+) -> NDArray[np.int16]:
+    """A cube (planes, size, size) in Hounsfield units: slices from head to feet, each as ``hounsfield_slice``."""
+    return _hounsfield(patient, scan, size, seed, planes=planes or size)
 
 
 def draw_slice(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -155,38 +157,55 @@ def draw_slice(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[
     return _window(hounsfield_slice(patient, scan, size=size, seed=seed), q)
 
 
-def draw_volume(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.uint8]:
-    """A sub-volume of the lung around a vessel, (size, size, size) bytes in the scan's own window.
+def draw_volume(patient: int, scan: int, *, size: int, planes: int | None = None, seed: int = 0) -> NDArray[np.uint8]:
+    """A sub-volume of the lung around a vessel, (planes, size, size) bytes in the scan's own window.
 
-    >>> draw_volume(0, 0, size=16).shape
-    (16, 16, 16)
+    Args:
+        patient: Number of the patient.
+        scan: Number of the scan.
+        size: Rows and columns.
+        planes: Slices, over the same depth; None for as many as rows.
+        seed: Of another population.
+
+    >>> draw_volume(0, 0, size=16).shape, draw_volume(0, 0, size=16, planes=8).shape
+    ((16, 16, 16), (8, 16, 16))
     """
     q = acquisition(patient, scan, seed, volume=True)
-    return _window(hounsfield_volume(patient, scan, size=size, seed=seed), q)
+    return _window(hounsfield_volume(patient, scan, size=size, planes=planes, seed=seed), q)
 
 
 def _window(values: NDArray[np.int16], q: Acquisition) -> NDArray[np.uint8]:
     return arithmetic.to_bytes((values.astype(np.float64) - q.low) / (q.high - q.low))
 
 
-def _hounsfield(patient: int, scan: int, size: int, seed: int, *, volume: bool) -> NDArray[np.int16]:
-    if not 8 <= size <= 512:
-        raise ValueError(f"a CT crop of {size} pixels cannot be drawn: take a size from 8 to 512")
+def _hounsfield(patient: int, scan: int, size: int, seed: int, *, planes: int = 0) -> NDArray[np.int16]:
+    """A slice, or so many of a volume."""
+    volume = planes > 0
+    for side in (size, planes or size):
+        if not 8 <= side <= 512:
+            raise ValueError(f"a CT crop of {side} pixels cannot be drawn: take a size from 8 to 512")
     a, q = torso.anatomy(patient, seed), acquisition(patient, scan, seed, volume=volume)
     t = target(a, volume=volume)
     pixel = q.field / size
-    axis = (np.arange(size, dtype=np.float64) + 0.5) * pixel - q.field * 0.5
-    axes = (axis + q.shift[0], axis + q.shift[1] if volume else np.array([q.shift[1]]), axis + q.shift[2])
+    axis = _centres(size, q.field)
+    depth = _centres(planes, q.field) + q.shift[1] if volume else np.array([q.shift[1]])
+    axes = (axis + q.shift[0], depth, axis + q.shift[2])
     values = _sample(a, q, t, axes, max(0.5 * pixel, 0.45))
     sigma = q.sharpness / pixel
-    values = arithmetic.blur(values, sigma) if volume else arithmetic.blur(values[0], sigma)[None]
-    noise = Stream("chest ct noise", VERSION, seed, patient, scan, size, int(volume)).normals(values.shape)
+    values = arithmetic.blur(values, q.sharpness / (q.field / planes) if volume else 0.0, sigma, sigma)
+    of_shape = (planes,) if volume and planes != size else ()
+    noise = Stream("chest ct noise", VERSION, seed, patient, scan, size, int(volume), *of_shape).normals(values.shape)
     values = values + noise * (q.noise * 0.6 / max(pixel, 0.5))
     if q.round_field and not volume:
         values = np.where(_outside(t, axes, 175.0), -2048.0, values)
     values = values[::-1, ::-1, :]  # from head to feet, and the breastbone up
     units: NDArray[np.int16] = np.rint(np.clip(values, -2048.0, 3071.0)).astype(np.int16)
     return units
+
+
+def _centres(count: int, side: float) -> Floats:
+    """Middles of so many pixels along a side in mm, from its middle."""
+    return (np.arange(count, dtype=np.float64) + 0.5) * (side / count) - side * 0.5
 
 
 def _outside(t: Target, axes: tuple[Floats, Floats, Floats], radius: float) -> NDArray[np.bool_]:

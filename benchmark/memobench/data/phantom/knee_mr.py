@@ -110,16 +110,25 @@ def draw_slice(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[
     return image
 
 
-def draw_volume(patient: int, scan: int, *, size: int, seed: int = 0) -> NDArray[np.uint8]:
-    """A stack of sagittal slices, (size, size, size) bytes, each as ``draw_slice``, from one side to the other.
+def draw_volume(patient: int, scan: int, *, size: int, planes: int | None = None, seed: int = 0) -> NDArray[np.uint8]:
+    """A stack of sagittal slices, (planes, size, size) bytes, each as ``draw_slice``, from one side to the other.
 
-    >>> draw_volume(0, 0, size=16).shape
-    (16, 16, 16)
+    Args:
+        patient: Number of the patient.
+        scan: Number of the scan.
+        size: Rows and columns.
+        planes: Slices, over the same depth; None for as many as rows.
+        seed: Of another population.
+
+    >>> draw_volume(0, 0, size=16).shape, draw_volume(0, 0, size=16, planes=8).shape
+    ((16, 16, 16), (8, 16, 16))
     """
     _check(size)
+    _check(planes or size)
+    of_shape = () if planes in (None, size) else (planes,)
     q = acquisition(patient, scan, seed, volume=True)
-    signal = paint(Knee.of(patient, seed), q, _centres(size, DEPTH) + q.at, size)
-    return _finish(signal, q, Stream("knee mr noise", VERSION, seed, patient, scan, size, 1))
+    signal = paint(Knee.of(patient, seed), q, _centres(planes or size, DEPTH) + q.at, size)
+    return _finish(signal, q, Stream("knee mr noise", VERSION, seed, patient, scan, size, 1, *of_shape))
 
 
 def _check(size: int) -> None:
