@@ -62,13 +62,14 @@ def draw(family: str, patient: int, scan: int, *, size: Size, seed: int = 0) -> 
         square: NDArray[np.uint8] = function_of_family(patient, scan, size=side, seed=seed)
         return square
     planes = {"planes": size[0]} if len(size) == 3 else {}
-    image = function_of_family(patient, scan, size=max(size[-2:]), seed=seed, **planes)
+    image: NDArray[np.uint8] = function_of_family(patient, scan, size=max(size[-2:]), seed=seed, **planes)
     return image if image.shape == size else _resampled(image, size)
 
 
 def _resampled(image: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     values = image.astype(np.float32) / np.float32(255)
-    return np.rint(resize(values, shape) * np.float32(255)).astype(np.uint8)
+    resampled: NDArray[np.uint8] = np.rint(resize(values, shape) * np.float32(255)).astype(np.uint8)
+    return resampled
 
 
 def scan_count(family: str, patient: int, seed: int = 0) -> int:
