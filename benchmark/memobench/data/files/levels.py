@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 _NEAR = 2**12  # a smallest value below this may as well be 0, which saves a subtraction
+_MOST = 2**31  # pixels in a row of Pillow's
 _BLOCK = 2**15  # pixels that are counted or looked up at a time, since numpy widens their indices
 
 
@@ -37,9 +39,13 @@ class Levels:
         if values.dtype.kind not in "biu" or values.dtype.itemsize > 2 or not values.size:
             return None
         low, high = (0, 255) if values.dtype.kind in "bu" and values.dtype.itemsize == 1 else _ends(values)
-        counts = np.zeros(high - low + 1, dtype=np.int64)
-        for _, block in _blocks(values, low):
-            counts += np.bincount(block, minlength=len(counts))
+        if values.dtype == np.uint8 and values.size < _MOST:  # three times as fast as numpy, which widens every value
+            flat = np.ascontiguousarray(values).reshape(-1)
+            counts = np.array(Image.frombuffer("L", (flat.size, 1), flat, "raw", "L", 0, 1).histogram(), dtype=np.int64)
+        else:
+            counts = np.zeros(high - low + 1, dtype=np.int64)
+            for _, block in _blocks(values, low):
+                counts += np.bincount(block, minlength=len(counts))
         places = np.flatnonzero(counts)
         own = values.dtype.newbyteorder("=") if values.dtype.kind != "b" else np.dtype(np.uint8)
         return cls((places + low).astype(own), counts[places], places)
