@@ -65,5 +65,5 @@ def test_situations_are_chosen_by_name_and_drawn_as_often_as_asked(
     assert all("copies among 300" in name for name in names)
     assert once == thrice[:1] == [0]
     assert len(set(thrice)) == 3
-    with pytest.raises(UsageError, match='--only "copise" is in the name of no situation'):
+    with pytest.raises(UsageError, match='--only "copise" is in none of the'):
         judge_situations(replace(settings, only="copise"))

@@ -81,8 +81,8 @@ def judge_situations(
         DataError: The data cannot be used.
     """
     task, clock = _task(settings), Clock(say)
-    splits = _images(settings, task, Store(settings.out / ".stages"), clock, track)
     chosen = _chosen(settings, situations(task.dim))
+    splits = _images(settings, task, Store(settings.out / ".stages"), clock, track)
     seeds = [settings.seed]
     seeds += [derive_seed(settings.seed, "situations", number) for number in range(1, settings.repeats)]
     with clock("audits"):
@@ -110,8 +110,8 @@ def _chosen(settings: CalibrationSettings, every: list[Situation]) -> list[Situa
     chosen = [one for one in listed if settings.only is None or settings.only in one.name]
     if not chosen:
         raise UsageError(
-            f'--only "{settings.only}" is in the name of no situation; '
-            f"{suggest(settings.only or '', [one.name for one in listed])}"
+            f'--only "{settings.only}" is in none of the {len(listed)} names, such as "{listed[0].name}" and '
+            f'"{listed[-1].name}"'
         )
     return chosen
 
