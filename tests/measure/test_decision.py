@@ -254,3 +254,11 @@ def test_more_evidence_never_makes_the_word_milder(findings: Findings, held_out:
         assert findings.preset != "smoke"
     assert "which chance explains" not in before.sentence
     assert len(before.reasons) == len(before.rows)
+
+
+def test_an_all_clear_says_how_many_images_were_searched_for_parts() -> None:
+    parts = ((0.5, 1.0),)
+    some = decide_set(replace(CLEAN, images=10_000, empty=0, regions=RegionFindings(150, parts=parts)))
+    assert "Parts were searched in 150 of the 10000 images only, drawn at random." in some.sentence
+    every = decide_set(replace(CLEAN, images=300, empty=0, regions=RegionFindings(300, parts=parts)))
+    assert "drawn at random" not in every.sentence

@@ -213,7 +213,13 @@ def not_checked(findings: Findings) -> str:
     whole = _whole_not_checked(findings)
     if findings.regions is None:  # of versions that did not search them
         return whole
-    return f"{whole} {parts_words(findings.regions.parts)}"
+    searched, compared = findings.regions.images, findings.images - findings.empty
+    some = (
+        f"Parts were searched in {searched} of the {compared} {findings.noun}s only, drawn at random. "
+        if 0 < searched < compared
+        else ""
+    )
+    return f"{whole} {some}{parts_words(findings.regions.parts)}"
 
 
 def _whole_not_checked(findings: Findings) -> str:
