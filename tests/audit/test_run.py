@@ -19,9 +19,10 @@ import pytest
 from memobench.audit.results import AuditResult
 from memobench.audit.run import AuditReport, audit, audit_folders
 from memobench.audit.settings import AuditSettings
-from memobench.base.errors import DataError
+from memobench.base.errors import DataError, UsageError
 from memobench.challenge.perturb import perturb
 from memobench.cli.main import main
+from memobench.execution.settings import HERE, Execution
 from memobench.images import Images
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -186,6 +187,23 @@ def test_a_repeated_audit_is_stored_and_fail_above_uses_the_decision(
     assert report.result.metrics == result.metrics
     assert report.result.decision == result.decision
     assert set(report.result.seconds) <= {"inspect", "compare", "report"}
+
+
+@pytest.mark.slow  # its smoke twin: tests/detection/test_shards.py
+def test_an_audit_by_jobs_writes_the_same_files(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memobench.audit.remember.LEAST", 4)
+    folders = write("syn", np.concatenate([OTHER, COPIES])), write("train", TRAIN), write("holdout", HOLDOUT)
+    results = []
+    for name, execution in (("here", HERE), ("there", Execution(jobs=2))):
+        asked = AuditSettings(*folders, size=32, preset="smoke", device="cpu", out=tmp_path / name)
+        result = audit_folders(asked, execution=execution).result
+        results.append(result.model_dump(exclude={"seconds", "environment"}))
+    assert results[0] == results[1]
+    for name in ("audit.csv", "left_out.csv"):
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
+    assert (tmp_path / "there" / ".stages" / "question").is_dir()
+    with pytest.raises(UsageError, match="--no-store keeps stages on this machine alone"):
+        audit_folders(AuditSettings(*folders, store=False), execution=Execution("ray"))
 
 
 def test_a_holdout_that_is_none_is_refused(write: Write, tmp_path: Path) -> None:

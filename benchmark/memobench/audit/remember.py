@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -20,6 +18,7 @@ from memobench.base.threads import side_by_side, until
 from memobench.detection.contract import Matches
 from memobench.detection.crossfit import Detector
 from memobench.detection.pool import MatchingPool
+from memobench.detection.shards import Elsewhere, Question, match_block, match_elsewhere
 from memobench.images import Images
 
 KEPT = 2560  # queries in a block, at most: each block turns the whole pool once more
@@ -34,11 +33,13 @@ class RememberingDetector:
         detector: The one that matches what is not stored.
         store: Where matches are kept.
         name: What tells it from other detectors: the name of its stored stage.
+        elsewhere: Where blocks are matched by jobs; None for this process.
     """
 
     detector: Detector
     store: Store
     name: str
+    elsewhere: Elsewhere | None = None
 
     @property
     def embeddings(self) -> Sequence[Any]:
@@ -94,41 +95,23 @@ class RememberingDetector:
         # an even number of blocks, for two threads; it depends on nothing else, so that they are found again
         blocks = 2 * math.ceil(len(queries) / (2 * KEPT)) if len(queries) >= 2 * LEAST else 1
         size = max(1, math.ceil(len(queries) / blocks))
-        starts = range(0, len(queries), size)
-
-        def asked(start: int) -> tuple[NDArray[np.float32], NDArray[np.str_] | None]:
-            part = slice(start, start + size)
-            return np.asarray(queries[part]), None if query_patients is None else query_patients[part]
-
-        keys: dict[int, dict[str, Any]] = {}
-        for start in starts:
-            some, patients = asked(start)
-            keys[start] = {
-                "detector": self.name,
-                "queries": hashlib.sha256(np.ascontiguousarray(some).tobytes()).hexdigest(),
-                "patients": None if patients is None else patients.tolist(),
-                "pool": ready.images.digest,
-                "k": k,
-                "second": None if second is None else hashlib.sha256(second.tobytes()).hexdigest(),
-            }
+        question = Question(queries, query_patients, k, second)
+        rows = [slice(start, min(start + size, len(queries))) for start in range(0, len(queries), size)]
+        parts = [(part, question.key(part, self.name, ready.images.digest)) for part in rows]
+        missing = [part for part in parts if not self.store.holds("match", part[1])]
+        if missing:
+            # in all threads, before each has a block of its own
+            self.detector.prepare(ready, apart=query_patients is not None)
+        if self.elsewhere is not None and missing and len(parts) > 1:
+            match_elsewhere(self.elsewhere, self.detector, ready, question, missing, self.store)
         stop = Event()
 
-        def block(start: int) -> Matches:
-            def write(into: Path, scratch: Path) -> None:
-                some, patients = asked(start)
-                matches = self.detector.match(
-                    some, ready, k=k, query_patients=patients, second=second, track=until(stop)
-                )
-                np.savez(into / "matches.npz", score=matches.score, index=matches.index)
-
-            path, _ = self.store.get("match", keys[start], write)
+        def block(part: tuple[slice, dict[str, Any]]) -> Matches:
+            path = match_block(self.detector, ready, question, part, self.store, until(stop))
             with np.load(path / "matches.npz", allow_pickle=False) as archive:
                 return Matches(archive["score"], archive["index"])
 
-        if not all(self.store.holds("match", key) for key in keys.values()):
-            # in all threads, before each has a block of its own
-            self.detector.prepare(ready, apart=query_patients is not None)
-        found = list(track(side_by_side(block, starts, stop), "matching", len(starts)))
+        found = list(track(side_by_side(block, parts, stop), "matching", len(parts)))
         if not found:
             return self.detector.match(queries, ready, k=k, query_patients=query_patients, second=second)
         return Matches(np.concatenate([one.score for one in found]), np.concatenate([one.index for one in found]))

@@ -52,7 +52,7 @@ from memobench.audit.results import (
 from memobench.audit.settings import AuditSettings
 from memobench.audit.strata import strata_of
 from memobench.base.clock import Clock, rounded
-from memobench.base.errors import DataError
+from memobench.base.errors import DataError, UsageError
 from memobench.base.place import Place
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
@@ -67,6 +67,9 @@ from memobench.detection.content import content_notes
 from memobench.detection.crossfit import Detector
 from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
+from memobench.detection.shards import Elsewhere
+from memobench.execution.perform import HERE_ALONE, Workplace, opened
+from memobench.execution.settings import HERE, Execution
 from memobench.generator import Context
 from memobench.images import Images, content_digests
 from memobench.measure.decision import Findings, decide_set
@@ -130,21 +133,28 @@ class _Asked:
         device: "auto", or a torch device.
         policy: Limits; None for none.
         kept: Where stages stay; None where they are deleted at the end.
+        place: Where queries are matched.
     """
 
     preset: str
     device: str
     policy: Policy | None = None
     kept: Path | None = None
+    place: Workplace = HERE_ALONE
 
 
 def audit_folders(
-    settings: AuditSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+    settings: AuditSettings,
+    *,
+    execution: Execution = HERE,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
 ) -> AuditReport:
     """Read, compare, report, and copy the safe files if asked to.
 
     Args:
         settings: What to do.
+        execution: Where the images are matched, block by block.
         track: Shows progress.
         say: Is told one line per stage.
 
@@ -155,6 +165,8 @@ def audit_folders(
         DataError: A folder or file cannot be used; the message names it, the reason and the fix.
     """
     check_source(settings)
+    if execution.executor != "local" and not settings.store:
+        raise UsageError("--no-store keeps stages on this machine alone; leave it or --executor out")
     settings = _unpacked(settings)
     folders = {"train": settings.train}
     if settings.synthetic is not None:
@@ -170,10 +182,10 @@ def audit_folders(
     if settings.clean is not None:
         check_target(settings.clean, list(folders.values()))
     policy = None if settings.policy is None else read_policy(settings.policy)
-    with _stages(settings.out, settings.store) as (store, kept):
-        return _audit_folders(
-            settings, folders, store, _Asked(settings.preset, settings.device, policy, kept), track, say
-        )
+    work = Workplace(execution, settings.out, track, say)
+    with _stages(settings.out, settings.store) as (store, kept), opened(work) as place:
+        asked = _Asked(settings.preset, settings.device, policy, kept, place)
+        return _audit_folders(settings, folders, store, asked, track, say)
 
 
 def _check_nested(folders: Mapping[str, Path]) -> None:
@@ -378,7 +390,10 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         path, clock.stored, name = _fitted(sides, parameters, device, store, track)
     with clock("compare"):
         detector = Detector.restore(load_arrays(path / "detector.safetensors"), parameters, device=device)
-        remembering = RememberingDetector(detector, store, path.name)
+        elsewhere = None
+        if not asked.place.execution.here:
+            elsewhere = Elsewhere(asked.place, path / "detector.safetensors", parameters, device)
+        remembering = RememberingDetector(detector, store, path.name, elsewhere)
         audited = measure_audit(
             sides.synthetic.pixels,
             train,

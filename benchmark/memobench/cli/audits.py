@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from memobench.audit.settings import AuditSettings
-from memobench.cli.options import as_json_option, settings_options
+from memobench.cli.options import as_json_option, execution_options, settings_options
+from memobench.execution.settings import Execution
 
 if TYPE_CHECKING:
     from memobench.measure.decision import Findings
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     help='Exit 1 on "do not release", or if more than this share of the images could be copies.',
 )
+@execution_options
 @as_json_option
-def audit_command(settings: AuditSettings, fail_above: float | None, as_json: bool) -> None:
+def audit_command(settings: AuditSettings, fail_above: float | None, execution: Execution, as_json: bool) -> None:
     """Say whether a synthetic data set is safe to share, and which of its images to hold back.
 
     Example: bench audit --synthetic made/ --train real/train --holdout real/holdout --clean cleaned/
@@ -39,7 +41,7 @@ def audit_command(settings: AuditSettings, fail_above: float | None, as_json: bo
     from memobench.audit.run import audit_folders
     from memobench.base.terminal import say, track
 
-    report = audit_folders(settings, track=track, say=say)
+    report = audit_folders(settings, execution=execution, track=track, say=say)
     out = settings.out
     result = report.result
     lines = [result.decision.sentence, result.guarantee]

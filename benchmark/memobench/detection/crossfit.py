@@ -87,10 +87,15 @@ class Detector:
             verifiers.append(train_verifier(lesson, parameters.planted, context=context, name=name))
         return cls(embeddings, verifiers, folds)
 
-    def matching_pool(self, pool: Images) -> MatchingPool:
-        """A pool made ready for :meth:`match`, which several calls can share."""
+    def matching_pool(self, pool: Images, tables: Mapping[str, NDArray[np.float32]] | None = None) -> MatchingPool:
+        """A pool made ready for :meth:`match`, which several calls can share.
+
+        Args:
+            pool: Real images.
+            tables: What another process has prepared of it (:meth:`MatchingPool.tables`).
+        """
         judges = np.stack([self._judged(number, pool.patients) for number in range(len(self.embeddings))])
-        return MatchingPool(pool, judges, self.embeddings[0].device)
+        return MatchingPool(pool, judges, self.embeddings[0].device, tables)
 
     def prepare(self, pool: MatchingPool, *, apart: bool) -> None:
         """Make what every query of a large pool needs; else the first query makes it.

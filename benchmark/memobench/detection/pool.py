@@ -9,7 +9,7 @@ those of the whole pool, so that the search costs the same with two folds as wit
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from memobench.detection.embed import Embedding
-from memobench.detection.retrieve import AT_ONCE, Prepared, PreparedSome
+from memobench.detection.register import SearchGrid
+from memobench.detection.retrieve import AT_ONCE, Prepared, PreparedSome, grids
 from memobench.images import Images
 
 LARGE = 1024  # images of a pool, from which on not every one is turned and shifted for every query, but only
 SHORTLIST = 256  # those that an embedding finds most similar
+EMBEDDED = "embedded-"  # and the number of a fold: the name of a table
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,25 @@ class MatchingPool:
         images: The real images.
         judges: (F, N) which image each fold judges.
         device: A torch device.
+        tables: What :meth:`tables` gave of the same pool; may be memory-mapped.
     """
 
-    def __init__(self, images: Images, judges: NDArray[np.bool_], device: torch.device) -> None:
+    def __init__(
+        self,
+        images: Images,
+        judges: NDArray[np.bool_],
+        device: torch.device,
+        tables: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
         self.images = images
         self.judges = judges
         self.device = device
+        grids_of, given = _grids(len(images.shape)), dict(tables or {})
         with warnings.catch_warnings():  # of pixels that cannot be written; nothing here writes them
             warnings.simplefilter("ignore", UserWarning)
-            self._whole = Prepared(torch.from_numpy(np.asarray(images.pixels))[:, None].to(device))
+            made = {grid: torch.from_numpy(given[n]).to(device) for n, grid in grids_of.items() if n in given}
+            self._whole = Prepared(torch.from_numpy(np.asarray(images.pixels))[:, None].to(device), made)
+        self._embedded = {n: given[f"{EMBEDDED}{n}"] for n in range(len(judges)) if f"{EMBEDDED}{n}" in given}
         self._parts: dict[bool, list[Part]] = {}
         self._making = Lock()  # several threads may ask
 
@@ -94,13 +106,36 @@ class MatchingPool:
                 self._parts[apart] = [self._part(group) for group in groups if self.judges[group].any()]
             return self._parts[apart]
 
+    def tables(self, embeddings: Sequence[Embedding], *, apart: bool) -> dict[str, NDArray[np.float32]]:
+        """What has been prepared for every query, by name: for other processes, which need not make it again.
+
+        Args:
+            embeddings: Of each fold.
+            apart: As of :meth:`parts`.
+        """
+        made = self._whole.made()
+        found = {
+            name: made[grid].cpu().numpy() for name, grid in _grids(len(self.images.shape)).items() if grid in made
+        }
+        for part in self.parts(apart=apart):
+            for number in part.judged if part.large else ():
+                found[f"{EMBEDDED}{number}"] = part.embedded(number, embeddings[number])
+        return found
+
     def _part(self, group: list[int]) -> Part:
         members = np.flatnonzero(self.judges[group].any(axis=0))
         judged = {number: self.judges[number][members] for number in group}
+        known = {number: self._embedded[number] for number in group if number in self._embedded}
         if len(members) == len(self.images):
-            return Part(members, self.images, self._whole, judged)
+            return Part(members, self.images, self._whole, judged, known)
         some = PreparedSome(self._whole, torch.from_numpy(members).to(self.device))
-        return Part(members, self.images, some, judged)
+        return Part(members, self.images, some, judged, known)
+
+
+def _grids(dim: int) -> dict[str, SearchGrid]:
+    """The grids of small and of large pools, by name."""
+    turned, unmoved = grids(dim, large=False)
+    return {"turned": turned, "unmoved": unmoved, "still": grids(dim, large=True)[1]}
 
 
 def shortlist(

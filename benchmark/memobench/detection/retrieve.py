@@ -12,7 +12,7 @@ pool.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from threading import Lock
 from typing import Any
@@ -56,11 +56,12 @@ class Prepared:
 
     Args:
         images: (N, 1, *S) in [0, 1].
+        made: What the search of some grids compares, where it was made before.
     """
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, images: Tensor, made: Mapping[SearchGrid, Tensor] | None = None) -> None:
         self.images = images
-        self._coarse: dict[SearchGrid, Tensor] = {}
+        self._coarse: dict[SearchGrid, Tensor] = dict(made or {})
         self._making = Lock()  # a pool serves several threads
         side = max(images.shape[2:])
         # the bands that are registered at half and at full resolution
@@ -74,6 +75,10 @@ class Prepared:
                 blocks = [search.prepare(some) for some in torch.split(self.images, AT_ONCE)]
                 self._coarse[search.grid] = torch.cat(blocks) if blocks else search.prepare(self.images)
             return self._coarse[search.grid]
+
+    def made(self) -> dict[SearchGrid, Tensor]:
+        """What the searches of grids compare, as far as it has been made."""
+        return dict(self._coarse)
 
 
 class _Made:

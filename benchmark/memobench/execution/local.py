@@ -32,6 +32,9 @@ class Here:
                 answer = Answer(error=str(error), usage=isinstance(error, UsageError))
             yield number, answer
 
+    def close(self) -> None:
+        """Nothing was started."""
+
 
 @dataclass(frozen=True)
 class _Worker:
@@ -39,12 +42,16 @@ class _Worker:
     process: SpawnProcess
     connection: Connection
 
-    def end(self) -> None:
-        """End it, and what it has started."""
+    def stop(self) -> None:
+        """Ask it to end, and what it has started."""
         self.connection.close()
         if self.process.is_alive():
             self.process.terminate()
-            self.process.join(ENDING)
+
+    def end(self) -> None:
+        """End it, and what it has started."""
+        self.stop()
+        self.process.join(ENDING)
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
@@ -59,6 +66,7 @@ class Local:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self._idle: list[_Worker] = []
 
     def answers(self, jobs: Sequence[tuple[int, Job]]) -> Iterator[tuple[int, Answer]]:
         """See ``Executor.answers``."""
@@ -72,8 +80,10 @@ class Local:
             worker.connection.send(job)
 
         try:
-            for place in range(min(self.count, len(jobs))):
-                give(_started(place, gpus))
+            while len(self._idle) < min(self.count, len(jobs)):
+                self._idle.append(_started(len(self._idle), gpus))
+            while waiting and self._idle:
+                give(self._idle.pop())
             while busy:
                 for ready in wait(list(busy)):
                     if not isinstance(ready, Connection):
@@ -84,15 +94,22 @@ class Local:
                     except (EOFError, OSError):
                         worker.end()
                         answer = Answer(error=f"process ended with status {worker.process.exitcode}", lost=True)
-                        worker = _started(worker.number, gpus) if waiting else worker
+                        worker = _started(worker.number, gpus)
                     if waiting:
                         give(worker)
-                    elif worker.process.is_alive():
-                        worker.end()
+                    else:
+                        self._idle.append(worker)
                     yield number, answer
         finally:
             for worker, _ in busy.values():
                 worker.end()
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._idle:
+            worker.stop()
+        while self._idle:
+            self._idle.pop().end()
 
 
 def _started(number: int, gpus: Sequence[str]) -> _Worker:

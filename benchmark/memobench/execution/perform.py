@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,10 @@ class Executor(Protocol):
         """The number and the answer of each job, as they end."""
         ...
 
+    def close(self) -> None:
+        """End what it has started."""
+        ...
+
 
 @dataclass(frozen=True)
 class Workplace:
@@ -33,12 +38,14 @@ class Workplace:
         folder: That all workers share; a scheduler's files lie in its subfolder ``.jobs`` meanwhile.
         track: Shows progress.
         say: Is told of workers that were lost.
+        executor: Made ready by :func:`opened`; None for one that is made and closed again each time.
     """
 
     execution: Execution = HERE
     folder: Path = Path("runs")
     track: Track = silent
     say: Callable[[str], None] = nobody
+    executor: Executor | None = None
 
 
 HERE_ALONE = Workplace()
@@ -62,11 +69,9 @@ def perform(
     Returns:
         One answer for each of ``jobs``, in order.
     """
-    place.execution.check()
-    executor = _executor(place.execution, place.folder)
     answers: dict[int, Answer] = {}
 
-    def final() -> Iterator[int]:
+    def final(executor: Executor) -> Iterator[int]:
         pending, left = list(enumerate(jobs)), TIMES
         while pending:
             lost, left = [], left - 1
@@ -80,9 +85,34 @@ def perform(
                 yield number
             pending = lost
 
-    for _ in place.track(final(), what, len(jobs)):
-        pass
+    with _ready(place) as executor:
+        for _ in place.track(final(executor), what, len(jobs)):
+            pass
     return [answers[number] for number in range(len(jobs))]
+
+
+@contextmanager
+def opened(place: Workplace) -> Iterator[Workplace]:
+    """A workplace whose workers stay between several calls of :func:`perform`, and keep what they have loaded.
+
+    Raises:
+        MemobenchError: The executor cannot be used.
+    """
+    with _ready(place) as executor:
+        yield replace(place, executor=executor)
+
+
+@contextmanager
+def _ready(place: Workplace) -> Iterator[Executor]:
+    if place.executor is not None:
+        yield place.executor
+        return
+    place.execution.check()
+    executor = _executor(place.execution, place.folder)
+    try:
+        yield executor
+    finally:
+        executor.close()
 
 
 def performed(jobs: Sequence[Job], place: Workplace, what: str = "jobs") -> list[Any]:

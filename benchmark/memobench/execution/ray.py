@@ -27,13 +27,14 @@ class Ray:
 
     count: int | None
     options: Mapping[str, str]
+    _ours: bool = False  # whether the connection was made here
 
     def answers(self, jobs: Sequence[tuple[int, Job]]) -> Iterator[tuple[int, Answer]]:
         """See ``Executor.answers``."""
         import ray
 
-        ours = not ray.is_initialized()
-        if ours:
+        if not ray.is_initialized():
+            self._ours = True
             _connect(ray, self.count)
         remote = ray.remote(carry_out).options(max_retries=0, **_taken(self.options))
         waiting, running = deque(jobs), dict[Any, int]()
@@ -49,8 +50,14 @@ class Ray:
         finally:
             for left in running:
                 ray.cancel(left, force=True)
-            if ours:
-                ray.shutdown()
+
+    def close(self) -> None:
+        """Leave the cluster, and end it where it was started here."""
+        import ray
+
+        if self._ours:
+            ray.shutdown()
+            self._ours = False
 
 
 def _connect(ray: Any, count: int | None) -> None:

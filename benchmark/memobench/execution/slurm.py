@@ -12,7 +12,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,11 @@ class Slurm:
             yield number, answer
         if not failed:
             shutil.rmtree(own, ignore_errors=True)
+            with suppress(OSError):  # not empty
+                self.folder.rmdir()
+
+    def close(self) -> None:
+        """Nothing runs any more."""
 
     def _executor(self, folder: Path) -> Any:
         import submitit
