@@ -214,6 +214,15 @@ class PartFound(Strict):
     count: int = Field(ge=1)
 
 
+class GroupFound(Strict):
+    """How planted copies of one group fared: its name and kind, share found, number planted."""
+
+    name: str
+    kind: str
+    found: Finite
+    count: int = Field(ge=1)
+
+
 class SideFound(Strict):
     """What speaks for copied regions of one side's patients.
 
@@ -247,6 +256,8 @@ class RegionsFound(Strict):
         holdout: Of held-out patients.
         parts: Planted parts, the largest first: what would have been found.
         calls: The samples that repeat a region, the strongest first.
+        groups: Planted copies of whole images and parts, in groups, called as a whole or by a region; none in results
+            of older versions.
     """
 
     version: str
@@ -256,6 +267,7 @@ class RegionsFound(Strict):
     holdout: SideFound
     parts: list[PartFound]
     calls: list[RegionCall]
+    groups: list[GroupFound] = []
 
 
 class NetworkCost(Strict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +23,17 @@ from memobench.images import Images
 from memobench.measure.counts import limit_of
 from memobench.measure.detector import OwnDetector
 from memobench.measure.findings import led, permuted
-from memobench.measure.measurement import ORDINARY, Ask, Copies, measure_copies, measure_sensitivity, search_regions
+from memobench.measure.measurement import (
+    ORDINARY,
+    Ask,
+    Copies,
+    Searched,
+    measure_copies,
+    measure_sensitivity,
+    search_regions,
+)
+from memobench.measure.planted_groups import marked
+from memobench.measure.region_search import Arrays
 from memobench.memorization.certainty import Evidence
 from memobench.memorization.decide import Threshold
 from memobench.memorization.rates import rates, tally
@@ -59,7 +70,7 @@ class Audited:
         evidence: How sure single matches are, and whether the sides are exchangeable.
         upright: The images as they were matched, and which of them were turned, inverted or cropped for it.
         blank: (N,) images with nothing to compare, which are matched with nobody.
-        regions: What was found of copied regions.
+        searched: What was found of copied regions.
         notes: What a reader must know.
     """
 
@@ -80,8 +91,13 @@ class Audited:
     evidence: Evidence
     upright: Upright
     blank: NDArray[np.bool_]
-    regions: RegionsFound
+    searched: Searched
     notes: list[str]
+
+    @property
+    def regions(self) -> RegionsFound:
+        """What was found of copied regions, as results keep it."""
+        return self.searched.found
 
 
 def measure_audit(
@@ -113,8 +129,10 @@ def measure_audit(
     planted, more = measure_sensitivity(
         copies, splits, detector, planted_count(len(train.shape), ask.null_images), track=track
     )
-    regions, found, said = _regions(copies, train, holdout, detector, ask, track)
-    metrics, notes = copies.metrics | more | found, [*copies.notes, *said]
+    searched = _regions(copies, train, holdout, detector, ask, track)
+    regions = searched.found
+    metrics = marked(copies.metrics | more | searched.metrics, regions.groups)
+    notes = [*copies.notes, *searched.notes]
     if holdout is not None:
         try:
             metrics |= _quality(copies.upright.pixels, train, holdout, detector)
@@ -147,7 +165,7 @@ def measure_audit(
         evidence=copies.evidence,
         upright=copies.upright,
         blank=copies.blank,
-        regions=regions,
+        searched=searched,
         notes=notes,
     )
 
@@ -163,29 +181,44 @@ def _cleaned(copies: Copies, kept: NDArray[np.bool_]) -> dict[str, Metric]:
 
 def _regions(
     copies: Copies, train: Images, holdout: Images | None, detector: OwnDetector, ask: Ask, track: Track
-) -> tuple[RegionsFound, dict[str, Metric], list[str]]:
+) -> Searched:
     """The search of regions, stored beside the matches of a detector that remembers."""
     if not isinstance(detector, RememberingDetector):
-        return search_regions(copies, train, holdout, ask, track=track)
-    key = {
+        return search_regions(copies, train, holdout, detector, ask, track=track)
+    store = detector.store
+    real = {
         "version": REGION_VERSION,
-        "samples": hashlib.sha256(np.ascontiguousarray(copies.upright.pixels).tobytes()).hexdigest(),
         "train": train.digest,
         "holdout": None if holdout is None else holdout.digest,
-        "exchangeable": copies.evidence.shift.exchangeable,
-        "strata": None if ask.strata is None else dict(sorted(ask.strata.of.items())),
         "null_images": ask.null_images,
     }
+    key = real | {
+        "samples": hashlib.sha256(np.ascontiguousarray(copies.upright.pixels).tobytes()).hexdigest(),
+        "exchangeable": copies.evidence.shift.exchangeable,
+        "strata": None if ask.strata is None else dict(sorted(ask.strata.of.items())),
+    }
+
+    def kept(name: str, make: Callable[[], Arrays]) -> Arrays:
+        def write(into: Path, scratch: Path) -> None:
+            np.savez(into / "arrays.npz", **make())
+
+        path, _ = store.get("regions-real", real | {"what": name}, write)
+        with np.load(path / "arrays.npz", allow_pickle=False) as archive:
+            return dict(archive)
 
     def write(into: Path, scratch: Path) -> None:
-        found, metrics, notes = search_regions(copies, train, holdout, ask, track=track)
-        values = {name: metric.model_dump(mode="json") for name, metric in metrics.items()}
-        write_json(into / "regions.json", {"found": found.model_dump(mode="json"), "metrics": values, "notes": notes})
+        searched = search_regions(copies, train, holdout, detector, replace(ask, keep=kept), track=track)
+        values = {name: metric.model_dump(mode="json") for name, metric in searched.metrics.items()}
+        said = {"found": searched.found.model_dump(mode="json"), "metrics": values, "notes": searched.notes}
+        write_json(into / "regions.json", said)
+        np.savez(into / "matches.npz", score=searched.score, image=searched.image, p_value=searched.p_value)
 
-    path, _ = detector.store.get("regions", key, write)
+    path, _ = store.get("regions", key | {"matches": True}, write)
     stored = json.loads((path / "regions.json").read_text(encoding="utf-8"))
     metrics = {name: Metric.model_validate(values) for name, values in stored["metrics"].items()}
-    return RegionsFound.model_validate(stored["found"]), metrics, stored["notes"]
+    with np.load(path / "matches.npz", allow_pickle=False) as archive:
+        arrays = dict(archive)
+    return Searched(RegionsFound.model_validate(stored["found"]), metrics, stored["notes"], **arrays)
 
 
 def _planted_from(train: Images, holdout: Images | None) -> Splits:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from memobench.measure.decision import Findings, planted_words
-from memobench.measure.region_words import UNSEEN, parts_words
+from memobench.measure.region_words import UNSEEN, groups_words, parts_words
 from memobench.results import Decided, DetectorScores, Finite, Metric, RegionsFound, Strict
 
 AUDIT_VERSION = 2
@@ -199,5 +199,7 @@ def guarantee_words(findings: Findings, patients_known: bool) -> str:
         )
     parts.append(planted_words(findings))
     if findings.regions is not None and findings.regions.images:
-        parts.append(f"Parts of the images were searched too. {parts_words(findings.regions.parts)} {UNSEEN}")
+        found = findings.regions
+        said = ("Parts of the images were searched too.", parts_words(found.parts), groups_words(found.groups), UNSEEN)
+        parts += [words for words in said if words]
     return " ".join(parts)

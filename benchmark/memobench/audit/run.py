@@ -92,12 +92,14 @@ class AuditReport:
         result: What was found.
         html: The report, one self-contained page.
         findings: What the decision rests on.
+        audited: All that was measured, image by image.
         cleaned: What was copied by ``clean``; None where it was not asked for.
     """
 
     result: AuditResult
     html: str
     findings: Findings
+    audited: Audited
     cleaned: Cleaned | None = None
 
     def _repr_html_(self) -> str:
@@ -407,7 +409,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         pairs = _pairs(sides, audited, result, detector)
         shown_parts = Shown(score_plot(audited), pairs, _region_pairs(sides, audited, result))
         html = html_report(result, shown_parts, stages=asked.kept)
-    return AuditReport(result, html, findings)
+    return AuditReport(result, html, findings, audited)
 
 
 def _on_common_ground(sides: _Sides) -> _Sides:

@@ -12,9 +12,11 @@ from memobench.base.place import nobody
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store
+from memobench.calibration.groups import GroupOutcome, Plot, run_groups
 from memobench.calibration.own_images import OwnImagesCalibration, calibrate_stock, take_stock
 from memobench.calibration.settings import CalibrationSettings
 from memobench.calibration.situations import Outcome, Scene, Situation, run_situations, situations
+from memobench.challenge.groups import groups
 from memobench.challenge.perturb import STRENGTHS
 from memobench.data.splits import load_splits
 from memobench.detection.parameters import EmbeddingParameters
@@ -116,6 +118,51 @@ def _chosen(settings: CalibrationSettings, every: list[Situation]) -> list[Situa
     return chosen
 
 
+def judge_groups(
+    settings: CalibrationSettings,
+    execution: Execution = HERE,
+    *,
+    track: Track = silent,
+    say: Callable[[str], None] = nobody,
+) -> list[GroupOutcome]:
+    """Plant groups of copies in a task's own images, and audit them (:mod:`memobench.calibration.groups`).
+
+    Args:
+        settings: What to do; the task must be named.
+        execution: Where the groups are judged.
+        track: Shows progress.
+        say: Is told one line per stage.
+
+    Raises:
+        UsageError: No task, or an unknown name or value.
+        DataError: The data cannot be used.
+    """
+    task, clock = _task(settings), Clock(say)
+    chosen = groups(task.dim, () if settings.groups == ("all",) else settings.groups)
+    splits = _limited(settings, _images(settings, task, Store(settings.out / ".stages"), clock, track))
+    with clock("audits"):
+        if execution.here:
+            return run_groups(Scene.of(splits), chosen, _plot(settings), track=track, say=say)
+        jobs = [Job(one.name, _judged_group, (settings, one.name)) for one in chosen]
+        return performed(jobs, Workplace(execution, settings.out, track, say), "groups")
+
+
+def _judged_group(settings: CalibrationSettings, name: str) -> GroupOutcome:
+    """What an audit says of one group, in a task's images that are stored."""
+    task = _task(settings)
+    splits = _limited(settings, _images(settings, task, Store(settings.out / ".stages"), Clock(nobody), silent))
+    (found,) = run_groups(Scene.of(splits), groups(task.dim, [name]), _plot(settings))
+    return found
+
+
+def _limited(settings: CalibrationSettings, splits: Splits) -> Splits:
+    return splits if settings.train_patients is None else splits.limited(settings.train_patients)
+
+
+def _plot(settings: CalibrationSettings) -> Plot:
+    return Plot(settings.copies, settings.sets, settings.preset, settings.seed, settings.out / "groups")
+
+
 def _task(settings: CalibrationSettings) -> TaskInfo:
     """The task whose own images are used."""
     if settings.task is None:
@@ -125,5 +172,5 @@ def _task(settings: CalibrationSettings) -> TaskInfo:
 
 def _images(settings: CalibrationSettings, task: TaskInfo, store: Store, clock: Clock, track: Track) -> Splits:
     with clock("data"):
-        splits, _, clock.stored = load_splits(task, settings.data, None, store=store, track=track)
+        splits, _, clock.stored = load_splits(task, settings.data, settings.size, store=store, track=track)
     return splits

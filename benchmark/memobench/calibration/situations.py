@@ -22,6 +22,7 @@ from memobench.audit.run import audit
 from memobench.base.errors import MemobenchError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import generator_for
+from memobench.challenge.groups import coarse, framed
 from memobench.challenge.perturb import blur, noise, perturb, perturbations_for
 from memobench.images import Images
 from memobench.task import Splits
@@ -333,7 +334,7 @@ def _nobody() -> Iterator[Situation]:
         "blurred a little": lambda images, random: blur(images, 0.8 / 64, random),
         "blurred strongly": lambda images, random: blur(images, 2.5 / 64, random),
         "with noise": lambda images, random: noise(images, 0.05, random),
-        "at a quarter of the resolution": _coarse,
+        "at a quarter of the resolution": lambda images, random: coarse(images, 4),
         "averaged in pairs": lambda images, random: 0.5 * (images + images[random.permutation(len(images))]),
     }
     for name, change in changes.items():
@@ -418,8 +419,8 @@ def _poses(dim: int) -> Iterator[Situation]:
         "upside down": lambda images: images[..., ::-1, :],
         "with two axes exchanged": lambda images: images.swapaxes(-2, -1),
         "inverted": lambda images: 1 - images,
-        "letterboxed by 20%": lambda images: _framed(images, 0.2),
-        "letterboxed by 45%": lambda images: _framed(images, 0.45),
+        "letterboxed by 20%": lambda images: framed(images, 0.2),
+        "letterboxed by 45%": lambda images: framed(images, 0.45),
     }
     if dim == 3:
         changes["with the first axis last"] = lambda images: np.moveaxis(images, 1, -1)
@@ -485,14 +486,6 @@ def _odd() -> Iterator[Situation]:
     yield Situation("holdout is train", "not comparable", LOOK, same_patients, fast=True)
 
 
-def _coarse(images: Pixels, random: Random) -> Pixels:
-    """A quarter of the resolution and back."""
-    factors = [1.0, *[0.25] * (images.ndim - 1)]
-    small = ndimage.zoom(images, factors, order=1, mode="nearest", grid_mode=True)
-    back = [1.0, *[new / old for new, old in zip(images.shape[1:], small.shape[1:], strict=True)]]
-    return np.asarray(ndimage.zoom(small, back, order=1, mode="nearest", grid_mode=True), dtype=np.float32)
-
-
 def _narrowed(images: Pixels, random: Random) -> Pixels:
     """Shrunk by a tenth along the last axis, the edge repeated: patients of another build."""
     matrix = [1.0] * images.ndim
@@ -501,11 +494,3 @@ def _narrowed(images: Pixels, random: Random) -> Pixels:
     offset[-1] = (images.shape[-1] - 1) / 2 * (1 - matrix[-1])
     moved = ndimage.affine_transform(images, np.diag(matrix), offset, order=1, mode="nearest")
     return np.asarray(moved, dtype=np.float32)
-
-
-def _framed(images: Pixels, share: float) -> Pixels:
-    """Shrunk within a black frame that takes a share of each side."""
-    zoom = [1.0, *[1 / (1 - share)] * (images.ndim - 1)]
-    offset = [0.0, *[(side - 1) / 2 * (1 - zoom[1]) for side in images.shape[1:]]]
-    framed = ndimage.affine_transform(images, np.diag(zoom), offset, order=1, mode="constant", cval=0.0)
-    return np.asarray(framed, dtype=np.float32)

@@ -141,6 +141,14 @@ def plant_part(
             box = tuple(slice(start, start + one) for start, one in zip(first, size, strict=True))
             tried.append((float(source[box].std()), box))
         mask[sorted(tried, key=lambda one: one[0])[PLACES // 2][1]] = 1
+    return borne(source, body, mask, rng)
+
+
+def borne(
+    source: NDArray[np.float32], body: NDArray[np.float32], mask: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """A body (*S) that bears what a mask (*S) of 0 and 1 cuts out of another image, turned a little, with noise."""
+    shape, dim = source.shape, source.ndim
     # the border is blended inside the part, so that no more than the part is planted
     soft = np.where(mask > 0, np.clip(2 * gaussian_filter(mask, BORDER * max(shape)) - 1, 0, 1), 0)
     turned = rotate(

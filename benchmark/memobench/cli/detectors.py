@@ -55,9 +55,20 @@ def calibrate_command(
     With --situations, sets with known truth are audited; exit status 1 where a decision is wrong.
 
     Example: bench calibrate --task xray --situations all --only "copies among 60" --draws 20
+
+    With --groups, copies are planted in groups (parts of images, composites, reconstructions, other poses).
+
+    Example: bench calibrate --task xray --groups half,quarter --copies 10
     """
     from memobench.base.terminal import say, track
 
+    if settings.groups:
+        from memobench.calibration.groups import groups_json, groups_text
+        from memobench.calibration.run import judge_groups
+
+        found = judge_groups(settings, execution, track=track, say=say)
+        click.echo(json.dumps(groups_json(found), indent=1) if as_json else groups_text(found))
+        return
     if settings.situations is not None:
         from memobench.calibration.run import judge_situations
         from memobench.calibration.situations import situations_text

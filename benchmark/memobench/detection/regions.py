@@ -6,9 +6,10 @@ doi 10.1023/B:VISI.0000029664.99615.94), here as a difference. Each cell votes f
 kept within limits so that no cell decides alone, and the contiguous box of cells with the most votes is the region.
 
 1. **Search.** All cells of a query with all real images (:mod:`memobench.detection.cells`), and the votes of boxes.
-2. **Register.** The few strongest images are laid over the query where their box lies, by a similarity transform.
+2. **Register.** The few strongest images are laid over the query where their box lies, by a similarity transform, and
+   then followed locally (:mod:`memobench.detection.follow`), for copies that were deformed.
 3. **Vote again.** A registered image agrees with a copied region still better, and with a stranger hardly; the votes of
-   the best box after registration are the score.
+   the best box after registration are the score, those of a followed image less what strangers gain by the freedom.
 
 All real images stand in one pool, blind to who is a member. A real image of a new patient goes through the same steps,
 its own patient left out, so that its scores are the null of all these choices.
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from memobench.base.progress import Track, silent
 from memobench.detection.cells import NOTHING, Grid, best_boxes, best_sums, cell_agreement, moved_cells
+from memobench.detection.follow import follow
 from memobench.detection.register import grid_sample, places, refine, seen_through
 from memobench.detection.sharpness import blurred
 
@@ -35,6 +37,7 @@ CANDIDATES = 3  # images that are registered
 LEAST_PATCH = 3 / 8  # of the longest side: what is registered at least
 LEAD = 1.04  # what agreement after registration counts: so much as with the best of all others speaks for the image
 STEPS = 6  # of the registration
+FREEDOM = 0.4  # votes by which an image that was followed locally must be better: strangers gain nearly as much by it
 BLOCK = 1 << 22  # cell agreements that are held at once
 
 
@@ -149,7 +152,8 @@ def _search(queries: Tensor, pool: RegionPool, own: Tensor | None) -> tuple[NDAr
     box[..., 1] += torch.tensor(grid.counts, device=box.device) - torch.tensor(windows, device=box.device)
     poses = _registered(grid, queries[rows], pool.banded[columns], box * grid.cell)
     laid = _laid(grid, pool.banded[columns], poses)
-    votes = torch.full((*grid.overlapping, len(rows)), VOTES[0], device=queries.device)
+    ways = (laid, follow(queries[rows], laid, grid.cell))
+    votes = [torch.full((*grid.overlapping, len(rows)), VOTES[0], device=queries.device) for _ in ways]
     for offset in grid.offsets():
         theirs = rival_cells
         if any(offset):
@@ -157,11 +161,12 @@ def _search(queries: Tensor, pool: RegionPool, own: Tensor | None) -> tuple[NDAr
             if passed is not None:
                 moved[:, passed] = NOTHING
             theirs = _rival_at(_rivals(moved, pool.owners), pool.owners, rows, columns)
-        agreed = (grid.cut(queries[rows], offset) * grid.cut(laid, offset)).sum(dim=2)
-        cast = (LEAD * agreed - theirs).clamp(*VOTES)
-        cast = torch.where(grid.straight(queries, offset)[:, rows], cast.clamp(max=0.0), cast)
-        _place(votes, cast.reshape(*grid.counts, -1), offset)
-    score, region = best_boxes(votes.flatten(0, len(grid.shape) - 1), grid.overlapping)
+        own, edges = grid.cut(queries[rows], offset), grid.straight(queries, offset)[:, rows]
+        for way, cast in zip(ways, votes, strict=True):
+            value = (LEAD * (own * grid.cut(way, offset)).sum(dim=2) - theirs).clamp(*VOTES)
+            value = torch.where(edges, value.clamp(max=0.0), value)
+            _place(cast, value.reshape(*grid.counts, -1), offset)
+    score, region = _better_way(*(best_boxes(cast.flatten(0, len(grid.shape) - 1), grid.overlapping) for cast in votes))
     region = region * grid.step
     region[..., 1] += grid.cell - grid.step
     ends = region.minimum(torch.tensor(grid.shape, device=region.device)[:, None])
@@ -170,6 +175,13 @@ def _search(queries: Tensor, pool: RegionPool, own: Tensor | None) -> tuple[NDAr
     return tuple(
         one.reshape(*shape, *one.shape[1:]).cpu().numpy() for one in (score, columns.to(torch.int64), ends, source)
     )
+
+
+def _better_way(still: tuple[Tensor, Tensor], followed: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """(P,) the better score and its box: as a similarity lays an image, or followed locally, which must be worth it."""
+    score = followed[0] - FREEDOM
+    better = score > still[0]
+    return torch.where(better, score, still[0]), torch.where(better[:, None, None], followed[1], still[1])
 
 
 def _place(votes: Tensor, values: Tensor, offset: Sequence[int]) -> None:

@@ -3,11 +3,13 @@
 The search of regions moves and turns what it compares only a little. So every query, real or synthetic, is compared as
 a whole with all real images in every pose, at low resolution and within a disc; where another pose than the one it
 stands in fits best, the query is searched in that pose too, and its better score counts. Real images of new patients
-undergo the same choice, so that their scores pay for it. In 2D alone: volumes are searched as they stand.
+undergo the same choice, so that their scores pay for it. Volumes are turned by quarters alone, in any order and
+direction of their axes (:mod:`memobench.detection.turned_volumes`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -19,6 +21,7 @@ from torch import Tensor
 from memobench.data.resample import resize
 from memobench.detection.content import content_boxes
 from memobench.detection.register import band, grid_sample, places, seen_through, shrink
+from memobench.detection.turned_volumes import Orientation, best_orientation, brought_back
 
 SIDE = 32  # pixels of the longest side, from which values are taken
 DISC = 24  # points along the diameter of the disc that is compared
@@ -36,7 +39,7 @@ class Turned:
     Attributes:
         rows: (V,) which queries.
         pixels: (V, *S) these, turned back.
-        poses: (V, 2, 3) from places in the turned query to places in the query as it was.
+        poses: (V, dim, dim + 1) from places in the turned query to places in the query as it was.
     """
 
     rows: NDArray[np.int64]
@@ -66,21 +69,24 @@ def turned_back(
     """Those queries that fit real images better in another pose, in that pose.
 
     Args:
-        queries: (N, H, W) in [0, 1].
-        real: (M, H, W) in [0, 1].
+        queries: (N, *S) in [0, 1].
+        real: (M, *S) in [0, 1].
         passed: (N, M) pairs that are not to be compared, as those of one patient; None for none.
         always: Give every query in its best other pose, even where it fits worse: for the null, so that no image has
             more tries than it.
     """
-    none = Turned(np.zeros(0, np.int64), queries[:0], np.zeros((0, 2, 3), np.float32))
-    if queries.ndim != 3 or not len(queries) or not len(real):
+    dim = queries.ndim - 1
+    none = Turned(np.zeros(0, np.int64), queries[:0], np.zeros((0, dim, dim + 1), np.float32))
+    if not len(queries) or not len(real):
         return none
     boxes = content_boxes(queries)
     framed = (boxes != [[0, side] for side in queries.shape[1:]]).any(axis=(1, 2))
     bare = np.array(queries, dtype=np.float32)
     for row in np.flatnonzero(framed):
-        (top, bottom), (left, right) = boxes[row]
-        bare[row] = resize(np.ascontiguousarray(queries[row, top:bottom, left:right]), queries.shape[1:])
+        inside = tuple(slice(*ends) for ends in boxes[row].tolist())
+        bare[row] = resize(np.ascontiguousarray(queries[row][inside]), queries.shape[1:])
+    if dim == 3:
+        return _volumes(bare, real, passed, boxes, -math.inf if always else BETTER)
     pool = _disc(_small(real), _turns(torch.zeros(1), torch.ones(1), real.shape[1:]))[0]
     found = [
         _best_pose(
@@ -108,13 +114,28 @@ def turned_back(
     return Turned(rows, turned.numpy(), _out_of_frame(poses, boxes[rows], queries.shape[1:]))
 
 
+def _volumes(
+    bare: NDArray[np.float32],
+    real: NDArray[np.float32],
+    passed: NDArray[np.bool_] | None,
+    boxes: NDArray[np.int64],
+    lead: float,
+) -> Turned:
+    """The same for volumes that were taken out of their frames."""
+    shape = bare.shape[1:]
+    found = best_orientation(bare, real, passed, lead)
+    rows = np.flatnonzero(found.other | (boxes != [[0, side] for side in shape]).any(axis=(1, 2)))
+    pixels, poses = brought_back(bare[rows], Orientation(found.number[rows], found.inverted[rows]))
+    return Turned(rows, pixels, _out_of_frame(torch.from_numpy(poses), boxes[rows], shape))
+
+
 def box_as_it_was(box: NDArray[np.int64], pose: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """The upright box (2, 2), in a query as it was, around a box in the turned one."""
-    half = max(shape) / 2
+    """The upright box (dim, 2), in a query as it was, around a box in the turned one."""
+    half, dim = max(shape) / 2, len(shape)
     size = np.array(shape)
-    corners = np.array([[y, x] for y in box[0] for x in box[1]], dtype=np.float64)
+    corners = np.array(list(itertools.product(*box.tolist())), dtype=np.float64)
     at = ((corners - size / 2) / half)[:, ::-1]
-    seen = (at @ pose[:, :2].T + pose[:, 2])[:, ::-1] * half + size / 2
+    seen = (at @ pose[:, :dim].T + pose[:, dim])[:, ::-1] * half + size / 2
     first = np.clip(np.rint(seen.min(axis=0)), 0, size - 1)
     last = np.clip(np.rint(seen.max(axis=0)), first + 1, size)
     return np.stack([first, last], axis=1).astype(np.int64)
@@ -197,7 +218,7 @@ def _out_of_frame(poses: Tensor, boxes: NDArray[np.int64], shape: tuple[int, ...
     half, size = max(shape) / 2, np.array(shape)
     middle = ((boxes.mean(axis=2) - size / 2) / half)[:, ::-1]
     scale = ((boxes[:, :, 1] - boxes[:, :, 0]) / size)[:, ::-1]
-    made = poses.numpy().copy()
-    made[:, :, :2] *= scale[:, :, None]
-    made[:, :, 2] = made[:, :, 2] * scale + middle
+    made, dim = poses.numpy().copy(), len(shape)
+    made[:, :, :dim] *= scale[:, :, None]
+    made[:, :, dim] = made[:, :, dim] * scale + middle
     return made.astype(np.float32)

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from memobench.measure.region_words import RegionFindings, parts_words
+from memobench.measure.region_words import RegionFindings, groups_words, parts_words
 
 Word = Literal["no copies found", "review", "do not release"]
 
@@ -215,11 +215,12 @@ def not_checked(findings: Findings) -> str:
         return whole
     searched, compared = findings.regions.images, findings.images - findings.empty
     some = (
-        f"Parts were searched in {searched} of the {compared} {findings.noun}s only, drawn at random. "
+        f"Parts were searched in {searched} of the {compared} {findings.noun}s only, drawn at random."
         if 0 < searched < compared
         else ""
     )
-    return f"{whole} {some}{parts_words(findings.regions.parts)}"
+    said = (whole, some, parts_words(findings.regions.parts), groups_words(findings.regions.groups))
+    return " ".join(words for words in said if words)
 
 
 def _whole_not_checked(findings: Findings) -> str:

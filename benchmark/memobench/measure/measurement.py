@@ -7,7 +7,7 @@ measured too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -29,6 +29,8 @@ from memobench.measure.alone import match_alone
 from memobench.measure.counts import Answers, Counts, count_copies, limit_of
 from memobench.measure.detector import OwnDetector
 from memobench.measure.findings import EMPTY, POSED, STRANGE
+from memobench.measure.planted_groups import Limits, groups_found, marked, plant_groups
+from memobench.measure.region_search import Keep, not_kept
 from memobench.measure.regions import NOT_SEARCHED, UNSEARCHED, Known, measure_regions, recorded_regions
 from memobench.memorization.certainty import Further, NullScores, SideEvidence, leak_of
 from memobench.memorization.counted import with_sensitivity
@@ -41,7 +43,7 @@ from memobench.memorization.repeats import repeats
 from memobench.memorization.shift import BY_DESIGN, Shift, Side, exchangeability
 from memobench.neighbours.nearest import nearest
 from memobench.quality.measure import measure_distances, measure_quality
-from memobench.results import DetectorScores, Metric, RegionsFound
+from memobench.results import DetectorScores, GroupFound, Metric, RegionsFound
 from memobench.stats.strata import Strata
 from memobench.task import Splits
 
@@ -66,11 +68,13 @@ class Ask:
         by_design: Whether train and holdout were drawn at random from one set of patients, as a run draws them; what
             tells them apart is then chance. Else it is tested.
         strata: Within what values of a column train and holdout are exchangeable; None for everywhere.
+        keep: Finds what the search of regions makes of the real images alone where it was made before.
     """
 
     null_images: int | None = None
     by_design: bool = False
     strata: Strata | None = None
+    keep: Keep = not_kept
 
 
 ORDINARY = Ask()
@@ -165,9 +169,9 @@ def measure(  # noqa: PLR0913  what is measured, with what
     )
     metrics |= more
 
-    regions, found, said = search_regions(copies, train, holdout, ask, track=track)
-    metrics |= found
-    notes += said
+    searched = search_regions(copies, train, holdout, detector, ask, track=track)
+    metrics = marked(metrics | searched.metrics, searched.found.groups)
+    notes += searched.notes
 
     # other scores
     try:
@@ -192,7 +196,7 @@ def measure(  # noqa: PLR0913  what is measured, with what
         metrics |= quality
     except DataError as error:  # what is known of copies holds for a single sample too
         notes.append(f"quality was not measured: {error}")
-    return Measured(metrics, copies, planted, deviations, notes, regions)
+    return Measured(metrics, copies, planted, deviations, notes, searched.found)
 
 
 def measure_copies(
@@ -242,27 +246,86 @@ def measure_copies(
     return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, upright=seen, blank=blank, notes=notes)
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What the search of regions gives.
+
+    Attributes:
+        found: What was found, as results keep it.
+        metrics: By name; none where nothing was searched.
+        notes: What a reader must know.
+        score: (N,) the strongest match of each sample with a region of either side; empty where nothing was searched.
+        image: (N,) its row, train before holdout.
+        p_value: (N,) how often a new patient's image matches so strongly.
+    """
+
+    found: RegionsFound
+    metrics: dict[str, Metric]
+    notes: list[str]
+    score: NDArray[np.float32]
+    image: NDArray[np.int64]
+    p_value: NDArray[np.float64]
+
+
 def search_regions(
-    copies: Copies, train: Images, holdout: Images | None, ask: Ask = ORDINARY, *, track: Track = silent
-) -> tuple[RegionsFound, dict[str, Metric], list[str]]:
-    """The regions that samples repeat, beside what was found of whole images.
+    copies: Copies,
+    train: Images,
+    holdout: Images | None,
+    detector: OwnDetector,
+    ask: Ask = ORDINARY,
+    *,
+    track: Track = silent,
+) -> Searched:
+    """The regions that samples repeat, beside what was found of whole images, and what would be found of many kinds.
 
     Args:
         copies: What was found of whole images.
         train: The images that may have been copied.
         holdout: The decoys; None where there are none.
+        detector: Which found that.
         ask: What is known of the sides, and how many real images are searched for the null.
         track: Shows progress.
 
     Returns:
-        What was found, its metrics and notes; nothing but a note where there is too little to search.
+        What was found; nothing but a note where there is too little to search.
     """
     known = Known(copies.evidence.shift, ask.strata, copies.blank, ask.null_images)
     try:
-        regions = measure_regions(copies.upright.pixels, train, holdout, known, track=track)
+        regions = measure_regions(copies.upright.pixels, train, holdout, known, keep=ask.keep, track=track)
     except DataError as error:
-        return UNSEARCHED, {}, [NOT_SEARCHED.format(reason=error)]
-    return recorded_regions(regions, train), regions.metrics, regions.notes
+        nothing = np.zeros(0)
+        note = NOT_SEARCHED.format(reason=error)
+        return Searched(UNSEARCHED, {}, [note], nothing.astype(np.float32), nothing.astype(np.int64), nothing)
+    groups: list[GroupFound] = []
+    if (planted := plant_groups(train, holdout, ask.null_images)) is not None:
+        limits = Limits(copies.threshold.tau, regions.threshold.tau)
+        groups = groups_found(planted, regions.ground, _whole(copies, train, holdout, detector, track), limits)
+    decisions = regions.decisions
+    on_train = decisions.side >= 0
+    return Searched(
+        recorded_regions(regions, train, groups),
+        regions.metrics,
+        regions.notes,
+        np.maximum(decisions.train_score, decisions.holdout_score),
+        np.where(on_train, decisions.train_index, len(train) + decisions.holdout_index),
+        regions.evidence.p_match,
+    )
+
+
+def _whole(
+    copies: Copies, train: Images, holdout: Images | None, detector: OwnDetector, track: Track
+) -> Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Matches images as wholes with train, among the images that samples are matched with."""
+
+    def match(queries: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if holdout is None:
+            found = detector.match(queries, train, track=track)
+        else:
+            second = np.arange(len(copies.searched.images)) >= len(train)
+            found = detector.match(queries, copies.searched, second=second, track=track)
+        return found.score[:, 0], found.index[:, 0]
+
+    return match
 
 
 def _leak(

@@ -8,7 +8,9 @@ score that a sharp image of a new patient reaches as seldom as a blurred one rea
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,57 @@ from memobench.stats.tails import fit_tail
 
 NULL = 512  # real images that are searched as if they were new patients', at most, if no fewer are asked for
 FARTHEST, HALVINGS = 1000, 60  # of the search for a score of equal probability
+
+
+Arrays = Mapping[str, NDArray[Any]]
+Keep = Callable[[str, Callable[[], Arrays]], Arrays]
+
+
+def not_kept(name: str, make: Callable[[], Arrays]) -> Arrays:
+    """Arrays by a name, made now; the place of a function that finds them where they were made before."""
+    return make()
+
+
+@dataclass
+class Ground:
+    """All real images as they are searched, and what new patients' images score, at each blur that is asked for.
+
+    Attributes:
+        real: All real images, train before holdout.
+        owners: (M,) numbers of their patients.
+        most: Real images that are searched as if they were new patients', at most.
+        keep: Finds arrays that were made before by their name, or makes them; what they depend on beside the images
+            and ``most`` is in the name.
+        track: Shows progress.
+
+    A copy made by ``dataclasses.replace`` shares what was made already.
+    """
+
+    real: Images
+    owners: NDArray[np.int64]
+    most: int = NULL
+    keep: Keep = not_kept
+    track: Track = silent
+    _pools: dict[float, RegionPool] = field(default_factory=dict)
+    _nulls: dict[float, NullScores] = field(default_factory=dict)
+
+    def pool(self, blur: float = 0.0) -> RegionPool:
+        """The real images, blurred and ready to be searched."""
+        if blur not in self._pools:
+            self._pools[blur] = region_pool(self.real.pixels, self.owners, blur=blur)
+        return self._pools[blur]
+
+    def null(self, blur: float = 0.0) -> NullScores:
+        """What real images of new patients score, blurred as much."""
+        if blur not in self._nulls:
+
+            def make() -> Arrays:
+                found = region_null(self.real, self.pool(blur), most=self.most, track=self.track)
+                return {"scores": found.scores, "patients": np.asarray(found.patients)}
+
+            arrays = self.keep(f"null of {self.most} at blur {blur:g}", make)
+            self._nulls[blur] = NullScores(arrays["scores"], arrays["patients"].astype(np.str_), 1.0)
+        return self._nulls[blur]
 
 
 def region_null(images: Images, pool: RegionPool, *, most: int = NULL, track: Track = silent) -> NullScores:
@@ -51,34 +104,31 @@ def region_null(images: Images, pool: RegionPool, *, most: int = NULL, track: Tr
     return NullScores(score, images.patients[rows], 1.0)
 
 
-def search_samples(
-    samples: NDArray[np.float32], real: Images, pool: RegionPool, null: NullScores, *, track: Track = silent
-) -> Found:
+def search_samples(samples: NDArray[np.float32], ground: Ground, *, passed: NDArray[np.int64] | None = None) -> Found:
     """What samples repeat, each searched as sharp as it is, as it stands and turned back.
 
     Args:
         samples: (N, *S) in [0, 1].
-        real: All real images.
-        pool: The same, ready to be searched for sharp samples.
-        null: From :func:`region_null` on that pool.
-        track: Shows progress.
+        ground: Where they are searched.
+        passed: (N,) a patient of the ground, by number, whom each is not compared with; None for nobody.
 
     Returns:
         The candidates of the better pose of each sample, with boxes in the sample as it was given.
     """
-    turned = turned_back(samples, real.pixels)
+    real, null = ground.real, ground.null()
+    turned = turned_back(samples, real.pixels, None if passed is None else passed[:, None] == ground.owners[None])
     queries = np.concatenate([samples, turned.pixels]) if len(turned.rows) else np.asarray(samples)
+    owners = None if passed is None else np.concatenate([passed, passed[turned.rows]])
     level = blur_levels(queries, real.pixels)
     parts, order = [], []
     for number, blur in enumerate(LEVELS):
         rows = np.flatnonzero(level == number)
         if not len(rows):
             continue
-        own = pool if not blur else region_pool(real.pixels, pool.owners.cpu().numpy(), blur=blur)
-        found = find_regions(queries[rows], own, track=track)
+        own = None if owners is None else owners[rows]
+        found = find_regions(queries[rows], ground.pool(blur), owners=own, track=ground.track)
         if blur:
-            theirs = region_null(real, own, most=len(null.scores), track=track)
-            found = replace(found, score=_on_scale_of(found.score, theirs, null))
+            found = replace(found, score=_on_scale_of(found.score, ground.null(blur), null))
         parts.append(found)
         order.append(rows)
     back = np.argsort(np.concatenate(order), kind="stable")

@@ -38,6 +38,7 @@ class RegionFindings:
         p_held_out: The same of held-out patients.
         p_single: Smallest p-value of a match, adjusted for the number of samples.
         parts: Planted parts, the largest first: share of the image, and share found.
+        groups: Groups of planted copies: name, and share found as a whole or by a region.
     """
 
     images: int
@@ -52,6 +53,7 @@ class RegionFindings:
     p_held_out: float = 1.0
     p_single: float = 1.0
     parts: tuple[tuple[float, float], ...] = ()
+    groups: tuple[tuple[str, float], ...] = ()
 
     @property
     def further(self) -> int:
@@ -82,6 +84,7 @@ def region_findings(found: RegionsFound, known: Collection[int]) -> RegionFindin
         p_held_out=found.holdout.p_count,
         p_single=found.train.p_single,
         parts=tuple((part.share, part.found) for part in found.parts),
+        groups=tuple((group.name, group.found) for group in found.groups),
     )
 
 
@@ -118,6 +121,25 @@ positives); a copied eighth (about one lung of a chest radiograph) would not (50
         return f"{words}; smaller parts were not tried."
     share, found = ordered[seen]
     return f"{words}; a copied {_size(share)} would not ({100 * found:.0f}%)."
+
+
+def groups_words(groups: Sequence[tuple[str, float]]) -> str:
+    """What groups of planted copies say: the kinds that this measurement does not find reliably; "" for none planted.
+
+    >>> groups_words([("half", 1.0), ("tenth", 0.4), ("text", 0.0)])
+    'Not found reliably by this measurement, though planted: text (0%), tenth (40%). Of 1 other kind of copies, at \
+least 80% were found.'
+    """
+    if not groups:
+        return ""
+    missed = sorted((found, name) for name, found in groups if found < FOUND)
+    rest = len(groups) - len(missed)
+    if not missed:
+        return f"Of each of {rest} kinds of planted copies, at least {100 * FOUND:.0f}% were found."
+    named = ", ".join(f"{name} ({100 * found:.0f}%)" for found, name in missed)
+    kinds = "kind" if rest == 1 else "kinds"
+    others = f" Of {rest} other {kinds} of copies, at least {100 * FOUND:.0f}% were found." if rest else ""
+    return f"Not found reliably by this measurement, though planted: {named}.{others}"
 
 
 def _size(share: float) -> str:

@@ -7,6 +7,7 @@ samples from the tail of these. A copy of a whole image is a copy of a region to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +20,16 @@ from memobench.base.progress import Track, silent
 from memobench.base.seeds import generator_for
 from memobench.challenge.planted_parts import Part, parts_planted, planted_parts, smallest_found
 from memobench.detection.parameters import REGION_VERSION
-from memobench.detection.regions import Found, region_pool
+from memobench.detection.regions import Found
 from memobench.images import Images
 from memobench.measure.counts import Answers, count_copies
-from memobench.measure.region_search import NULL, region_null, search_samples
+from memobench.measure.region_search import NULL, Arrays, Ground, Keep, not_kept, search_samples
 from memobench.memorization.certainty import Evidence, NullScores, SideEvidence
 from memobench.memorization.decide import Decisions, Threshold
 from memobench.memorization.rates import Pools
 from memobench.memorization.repeats import repeats
 from memobench.memorization.shift import Shift
-from memobench.results import Metric, PartFound, RegionCall, RegionsFound, SideFound
+from memobench.results import GroupFound, Metric, PartFound, RegionCall, RegionsFound, SideFound
 from memobench.stats.strata import Strata
 
 # Of all matches of regions of a set together. Anatomy repeats itself and the tail of the null scores is extrapolated,
@@ -77,6 +78,7 @@ class Regions:
         searched: How many samples were searched.
         parts: Planted parts, the largest first.
         notes: What a reader must know.
+        ground: Where the samples were searched.
     """
 
     metrics: dict[str, Metric]
@@ -89,6 +91,7 @@ class Regions:
     searched: int
     parts: list[Part]
     notes: list[str]
+    ground: Ground
 
     def certain(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(N,) certain matches with train and with holdout."""
@@ -103,6 +106,7 @@ def measure_regions(
     holdout: Images | None,
     known: Known,
     *,
+    keep: Keep = not_kept,
     track: Track = silent,
 ) -> Regions:
     """Search samples for regions of real images.
@@ -112,6 +116,7 @@ def measure_regions(
         train: The images that may have been copied.
         holdout: Images of other patients, drawn in the same way; None where there are none.
         known: What is known of them already.
+        keep: Finds what depends on the real images alone where it was made before.
         track: Shows progress.
 
     Raises:
@@ -123,18 +128,16 @@ def measure_regions(
     asked = np.flatnonzero(~known.blank)
     if not len(asked):
         raise DataError("no sample has anything to compare")
-    owners = _owners(both)
-    pool = region_pool(both.pixels, owners)
-    null = region_null(both, pool, most=min(NULL, known.null_images or NULL), track=track)
+    ground = Ground(both, _owners(both), min(NULL, known.null_images or NULL), keep, track)
+    null = ground.null()
     most = max(LEAST, PAIRS // len(both))
     if len(asked) > most:
         asked = np.sort(generator_for(0, "regions").permutation(asked)[:most])
-    found = search_samples(samples[asked], both, pool, null, track=track)
+    found = search_samples(samples[asked], ground)
     second = np.arange(len(both)) >= len(train)
     sided = _sided(found, asked, second, len(samples), float(np.min(null.scores)))
     near = repeats(samples)
-    count = parts_planted(len(both.shape), known.null_images)
-    parts = planted_parts(both.pixels, pool, _planted_sides(len(train), len(both)), null.scores, count, track=track)
+    parts = _parts(ground, len(train), parts_planted(len(both.shape), known.null_images))
     notes = []
     if len(asked) < len(samples) - int(known.blank.sum()):
         notes.append(f"regions were searched in {len(asked)} of the {len(samples)} images, drawn at random")
@@ -163,15 +166,29 @@ def measure_regions(
         len(asked),
         parts,
         notes,
+        ground,
     )
 
 
-def recorded_regions(regions: Regions, train: Images) -> RegionsFound:
+def _parts(ground: Ground, first: int, count: int) -> list[Part]:
+    """How planted parts of the real images fare."""
+
+    def make() -> Arrays:
+        sides = _planted_sides(first, len(ground.real))
+        made = planted_parts(ground.real.pixels, ground.pool(), sides, ground.null().scores, count, track=ground.track)
+        return {"parts": np.array([(one.share, one.found, one.count) for one in made]).reshape(-1, 3)}
+
+    rows = ground.keep(f"{count} planted parts", make)["parts"].tolist()
+    return [Part(share, found, int(planted)) for share, found, planted in rows]
+
+
+def recorded_regions(regions: Regions, train: Images, groups: Sequence[GroupFound] = ()) -> RegionsFound:
     """What was found, as results keep it.
 
     Args:
         regions: Of :func:`measure_regions`.
         train: The training images of the same.
+        groups: How groups of planted copies fared.
     """
     decisions, evidence = regions.decisions, regions.evidence
     sides = [
@@ -213,6 +230,7 @@ def recorded_regions(regions: Regions, train: Images) -> RegionsFound:
         holdout=sides[1],
         parts=[PartFound(share=part.share, found=part.found, count=part.count) for part in regions.parts],
         calls=calls,
+        groups=list(groups),
     )
 
 

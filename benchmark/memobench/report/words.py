@@ -84,11 +84,18 @@ def shown_value(name: str, metric: Metric) -> str:
     """
     if name in COUNTS and metric.value <= 0 and metric.null == 0:
         return "none" if metric.value < 0 else shown(0.0, entry_of(name).style)
-    return shown(metric.value, entry_of(name).style)
+    return f"{'at least ' if _at_least(metric) else ''}{shown(metric.value, entry_of(name).style)}"
+
+
+def _at_least(metric: Metric) -> bool:
+    """Whether a value is a lower bound (:func:`memobench.measure.planted_groups.marked`)."""
+    return (metric.note or "").startswith("at least")
 
 
 def shown_interval(name: str, metric: Metric) -> str:
     """The 95% interval of a metric for people, of a count of copies from zero on; empty where there is none.
+
+    Of a value that is an "at least" the upper end is not known.
 
     >>> shown_interval("copy_rate", Metric(value=-0.7, low=-0.9, high=0.1, better="lower"))
     '0.0 to 10.0%'
@@ -98,6 +105,8 @@ def shown_interval(name: str, metric: Metric) -> str:
     least = 0.0 if name in COUNTS else -np.inf
     style = entry_of(name).style
     low, high = (shown(max(end, least), style) for end in (metric.low, metric.high))
+    if _at_least(metric):
+        return f"{low} or more"
     return f"{low.removesuffix('%')} to {high}"
 
 
