@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,7 +201,8 @@ def _regions(
 
     def kept(name: str, make: Callable[[], Arrays]) -> Arrays:
         def write(into: Path, scratch: Path) -> None:
-            np.savez(into / "arrays.npz", **make())
+            arrays: dict[str, Any] = dict(make())
+            np.savez(into / "arrays.npz", **arrays)
 
         path, _ = store.get("regions-real", real | {"what": name}, write)
         with np.load(path / "arrays.npz", allow_pickle=False) as archive:

@@ -182,7 +182,8 @@ def _strangers(scene: Scene, group: Group, count: int, random: Random) -> Pixels
     asked = scene.strangers.take(~_teaching(scene.strangers))
     rows = _one_each(asked, 3 * count, random)
     real = np.asarray(asked.pixels)
-    material = Material(*(real[rows[start::3]] for start in range(3)), _others(scene.strangers))
+    first, second, body = (real[rows[start::3]] for start in range(3))
+    material = Material(first, second, body, _others(scene.strangers))
     return _made(group, material, random)
 
 

@@ -192,7 +192,8 @@ def _checkerboard(material: Material, random: Random) -> Pixels:
 def _hybrid(material: Material, random: Random) -> Pixels:
     sigma = [0.0, *[HYBRID * max(material.first.shape[1:])] * (material.first.ndim - 1)]
     low, theirs = (ndimage.gaussian_filter(images, sigma) for images in (material.first, material.body))
-    return np.clip(low + material.body - theirs, 0, 1).astype(np.float32)
+    made: Pixels = np.clip(low + material.body - theirs, 0, 1).astype(np.float32)
+    return made
 
 
 def _elastic(share: float) -> Callable[[Material, Random], Pixels]:
@@ -209,8 +210,9 @@ def _components(count: int) -> Callable[[Material, Random], Pixels]:
         mean = flat.mean(axis=0)
         directions = np.linalg.svd(flat - mean, full_matrices=False)[2][:count]
         rows = np.asarray(material.first, dtype=np.float64).reshape(len(material.first), -1) - mean
-        made = mean + (rows @ directions.T) @ directions
-        return np.clip(made, 0, 1).reshape(material.first.shape).astype(np.float32)
+        again = np.clip(mean + (rows @ directions.T) @ directions, 0, 1)
+        made: Pixels = again.reshape(material.first.shape).astype(np.float32)
+        return made
 
     return make
 

@@ -153,7 +153,7 @@ def _search(queries: Tensor, pool: RegionPool, own: Tensor | None) -> tuple[NDAr
     poses = _registered(grid, queries[rows], pool.banded[columns], box * grid.cell)
     laid = _laid(grid, pool.banded[columns], poses)
     ways = (laid, follow(queries[rows], laid, grid.cell))
-    votes = [torch.full((*grid.overlapping, len(rows)), VOTES[0], device=queries.device) for _ in ways]
+    cast = [torch.full((*grid.overlapping, len(rows)), VOTES[0], device=queries.device) for _ in ways]
     for offset in grid.offsets():
         theirs = rival_cells
         if any(offset):
@@ -162,11 +162,11 @@ def _search(queries: Tensor, pool: RegionPool, own: Tensor | None) -> tuple[NDAr
                 moved[:, passed] = NOTHING
             theirs = _rival_at(_rivals(moved, pool.owners), pool.owners, rows, columns)
         own, edges = grid.cut(queries[rows], offset), grid.straight(queries, offset)[:, rows]
-        for way, cast in zip(ways, votes, strict=True):
+        for way, votes_of_way in zip(ways, cast, strict=True):
             value = (LEAD * (own * grid.cut(way, offset)).sum(dim=2) - theirs).clamp(*VOTES)
             value = torch.where(edges, value.clamp(max=0.0), value)
-            _place(cast, value.reshape(*grid.counts, -1), offset)
-    score, region = _better_way(*(best_boxes(cast.flatten(0, len(grid.shape) - 1), grid.overlapping) for cast in votes))
+            _place(votes_of_way, value.reshape(*grid.counts, -1), offset)
+    score, region = _better_way(*(best_boxes(one.flatten(0, len(grid.shape) - 1), grid.overlapping) for one in cast))
     region = region * grid.step
     region[..., 1] += grid.cell - grid.step
     ends = region.minimum(torch.tensor(grid.shape, device=region.device)[:, None])

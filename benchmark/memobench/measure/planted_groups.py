@@ -103,7 +103,13 @@ def plant_groups(train: Images, holdout: Images | None, null_images: int | None)
         group.append(np.full(count, number))
         sources.append(np.stack([first, second if one.both else first], axis=1))
         body.append(first_body + bearers)
-    return Planted(np.concatenate(pixels), *(np.concatenate(part) for part in (group, sources, body)), chosen)
+    return Planted(
+        pixels=np.concatenate(pixels),
+        group=np.concatenate(group),
+        sources=np.concatenate(sources),
+        body=np.concatenate(body),
+        chosen=chosen,
+    )
 
 
 def groups_found(planted: Planted, ground: Ground, whole: Whole, limits: Limits) -> list[GroupFound]:
@@ -142,10 +148,11 @@ def _called(planted: Planted, ground: Ground, whole: Whole, limits: Limits) -> N
     called = (score >= limits.whole) & (patients[row][:, None] == names).any(axis=1)
     smaller = replace(ground, most=min(ground.most, NULL[seen.ndim - 1]))
     found = search_samples(seen, smaller, passed=ground.owners[planted.body])
-    best = found.score.argmax(axis=1)[:, None]
-    strongest, index = (np.take_along_axis(one, best, axis=1)[:, 0] for one in (found.score, found.index))
-    by_region: NDArray[np.bool_] = (strongest >= limits.region) & (patients[index][:, None] == names).any(axis=1)
-    return called | by_region
+    strongest, column = found.score.max(axis=1), found.score.argmax(axis=1)
+    index = np.take_along_axis(found.index, column[:, None], axis=1)[:, 0]
+    by_region = (strongest >= limits.region) & (patients[index][:, None] == names).any(axis=1)
+    either: NDArray[np.bool_] = called | by_region
+    return either
 
 
 def marked(metrics: Mapping[str, Metric], found: list[GroupFound]) -> dict[str, Metric]:
