@@ -120,8 +120,8 @@ def _chosen(settings: CalibrationSettings, every: list[Situation]) -> list[Situa
 
 def judge_groups(
     settings: CalibrationSettings,
-    execution: Execution = HERE,
     *,
+    execution: Execution = HERE,
     track: Track = silent,
     say: Callable[[str], None] = nobody,
 ) -> list[GroupOutcome]:

@@ -66,7 +66,7 @@ def calibrate_command(
         from memobench.calibration.groups import groups_json, groups_text
         from memobench.calibration.run import judge_groups
 
-        found = judge_groups(settings, execution, track=track, say=say)
+        found = judge_groups(settings, execution=execution, track=track, say=say)
         click.echo(json.dumps(groups_json(found), indent=1) if as_json else groups_text(found))
         return
     if settings.situations is not None:

@@ -30,6 +30,7 @@ NULL = {
     3: 40,
 }  # real images whose blurred versions are searched for the null of planted copies, where no sample needed it
 FOUND = 0.8  # of a group's copies, for it to count as found
+PAIRS = 1_000_000  # of real images for such a null: in larger pools planted copies are searched as if they were sharp
 CORRECTED = ("copy_rate_corrected", "memorized_patients_corrected")
 
 Whole = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.int64]]]
@@ -146,7 +147,8 @@ def _called(planted: Planted, ground: Ground, whole: Whole, limits: Limits) -> N
     names = patients[planted.sources]
     score, row = whole(seen)
     called = (score >= limits.whole) & (patients[row][:, None] == names).any(axis=1)
-    smaller = replace(ground, most=min(ground.most, NULL[seen.ndim - 1]))
+    most = NULL[seen.ndim - 1]
+    smaller = replace(ground, most=min(ground.most, most), blurs=len(ground.real) * most <= PAIRS)
     found = search_samples(seen, smaller, passed=ground.owners[planted.body])
     strongest, column = found.score.max(axis=1), found.score.argmax(axis=1)
     index = np.take_along_axis(found.index, column[:, None], axis=1)[:, 0]

@@ -48,6 +48,7 @@ class Ground:
         keep: Finds arrays that were made before by their name, or makes them; what they depend on beside the images
             and ``most`` is in the name.
         track: Shows progress.
+        blurs: Whether blurred queries are searched among images that were blurred as much; else all as sharp ones.
 
     A copy made by ``dataclasses.replace`` shares what was made already.
     """
@@ -57,6 +58,7 @@ class Ground:
     most: int = NULL
     keep: Keep = not_kept
     track: Track = silent
+    blurs: bool = True
     _pools: dict[float, RegionPool] = field(default_factory=dict)
     _nulls: dict[float, NullScores] = field(default_factory=dict)
 
@@ -119,7 +121,7 @@ def search_samples(samples: NDArray[np.float32], ground: Ground, *, passed: NDAr
     turned = turned_back(samples, real.pixels, None if passed is None else passed[:, None] == ground.owners[None])
     queries = np.concatenate([samples, turned.pixels]) if len(turned.rows) else np.asarray(samples)
     owners = None if passed is None else np.concatenate([passed, passed[turned.rows]])
-    level = blur_levels(queries, real.pixels)
+    level = blur_levels(queries, real.pixels) if ground.blurs else np.zeros(len(queries), dtype=np.int64)
     parts, order = [], []
     for number, blur in enumerate(LEVELS):
         rows = np.flatnonzero(level == number)
