@@ -10,6 +10,7 @@ from memobench.calibration import run as module
 from memobench.calibration.run import calibrate_task, judge_situations
 from memobench.calibration.settings import CalibrationSettings
 from memobench.cli.main import main
+from memobench.execution.settings import Execution
 
 Write = Callable[..., Path]
 
@@ -45,6 +46,16 @@ def test_the_command_refuses_unknown_words(tmp_path: Path, capsys: pytest.Captur
         main(["calibrate", "--task", "xrya"])
     assert ended.value.code == 2
     assert "xray" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # its smoke twin is the next one
+def test_situations_judged_elsewhere_are_judged_as_here(write_folder: Write, tmp_path: Path) -> None:
+    data = str(write_folder(patients=24, shape=(32, 32)))
+    asked = CalibrationSettings("xray", "fast", data, "1 near-exact copies among 60", preset="smoke", out=tmp_path)
+    there = judge_situations(replace(asked, draws=2), execution=Execution(jobs=2))
+    here = judge_situations(replace(asked, draws=2, out=tmp_path / "here"))
+    assert [one.as_json() for one in there] == [one.as_json() for one in here]
+    assert len(here) == 2
 
 
 def test_situations_are_chosen_by_name_and_drawn_as_often_as_asked(

@@ -14,6 +14,7 @@ from memobench.challenge.run import run_challenge, table
 from memobench.challenge.settings import ChallengeSettings
 from memobench.cli.main import main
 from memobench.detection.detectors import DETECTORS
+from memobench.execution.settings import Execution
 
 Write = Callable[..., Path]
 
@@ -55,6 +56,8 @@ def test_a_challenge_is_written_and_found_again(write_folder: Write, tmp_path: P
     assert "nothing to do" in said[-1]
     fresh, _ = run_challenge(settings(Path(asked.data), asked.out, again=True))
     assert _timeless(fresh) == _timeless(result)
+    elsewhere, _ = run_challenge(settings(Path(asked.data), tmp_path / "two"), execution=Execution(jobs=2))
+    assert _timeless(elsewhere) == _timeless(result)
 
 
 def test_only_a_new_detector_is_asked(write_folder: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

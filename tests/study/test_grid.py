@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import memobench
 import pytest
 from memobench.base.errors import MemobenchError, UsageError
-from memobench.cli.main import bench
+from memobench.cli.main import bench, main
 from memobench.execution.settings import Execution
 from memobench.generator import GENERATORS, build
 from memobench.settings import RunSettings
@@ -98,3 +101,30 @@ def test_a_failed_run_is_named_and_the_others_are_done(write_folder: object, tmp
         assert (here / name).read_bytes() == (elsewhere / name).read_bytes()
     metrics = [json.loads((folder / "result.json").read_text())["metrics"] for folder in (here, elsewhere)]
     assert metrics[0] == metrics[1]
+
+
+@pytest.mark.slow  # its smoke twin is the test before
+@pytest.mark.skipif(os.name != "posix", reason="clusters are on Linux")
+def test_two_runs_are_the_same_bytes_here_on_slurm_and_on_ray(
+    write_folder: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("submitit")
+    pytest.importorskip("ray")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(memobench.__file__).parents[1]))
+    words = ["run", "--model", "ldm", "--task", "xray", "--data", str(write_folder()), "--size", "32"]  # type: ignore[operator]
+    words += ["--preset", "smoke", "--samples", "12", "--seeds", "0-1", "--device", "cpu"]
+    executors = {
+        "local": ["--jobs", "2"],
+        "slurm": ["--executor", "slurm", "--jobs", "2", "--executor-set", "cluster=local"],
+        "ray": ["--executor", "ray", "--jobs", "2"],
+    }
+    found = {}
+    for name, more in executors.items():
+        with suppress(SystemExit):
+            main([*words, "--out", str(tmp_path / name), *more])
+        assert capsys.readouterr().out.count("Files: ") == 2
+        folders = sorted((tmp_path / name).glob("xray-ldm-*"))
+        results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in folders]
+        found[name] = [[folder.name, (folder / "samples.npz").read_bytes()] for folder in folders], results
+    assert found["local"] == found["slurm"] == found["ray"]

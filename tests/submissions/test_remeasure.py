@@ -15,6 +15,7 @@ from memobench.board.build import build_board
 from memobench.data.samples import samples_digest
 from memobench.data.splits import load_splits
 from memobench.detection.parameters import DETECTOR_VERSION, REGION_VERSION
+from memobench.execution.settings import Execution
 from memobench.results import Result
 from memobench.submissions.check import check_submission, parse_submission
 from memobench.submissions.older import as_present
@@ -112,7 +113,8 @@ def test_an_older_row_is_measured_again_and_keeps_its_account(forgery: Any, tmp_
     shutil.rmtree(old)
     (new / "submission.json").write_text(honest)
     # from the samples that it carries now, as a clone of the repository can
-    (again,) = remeasure(RemeasureSettings(root, only=(new.name,), out=tmp_path / "runs", device="cpu"), practice=True)
+    last = RemeasureSettings(root, only=(new.name,), out=tmp_path / "runs", device="cpu")
+    (again,) = remeasure(last, practice=True, execution=Execution(jobs=2))
     assert "the samples that it carries" in again.words
     held = parse_submission((root / again.now / "submission.json").read_bytes()).result.metrics
     assert held["copy_rate"].value == pytest.approx(submission.result.metrics["copy_rate"].value, abs=0.05)

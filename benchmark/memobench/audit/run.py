@@ -544,14 +544,13 @@ def _images(sides: _Sides, audited: Audited, called: _Called) -> list[AuditedIma
 
 def _affected(sides: _Sides, audited: Audited, called: _Called) -> list[AffectedPatient]:
     """The training patients with a copy, those with most copies first."""
-    matched = sides.train.patients[audited.train_index]
+    matched = sides.train.patients[audited.train_index[called.copied]]
+    names, place, images = np.unique(matched, return_inverse=True, return_counts=True)
+    best = np.full(len(names), -np.inf)
+    np.maximum.at(best, place.reshape(-1), audited.train_score[called.copied])
     affected = [
-        AffectedPatient(
-            patient=str(patient),
-            images=int((matched[called.copied] == patient).sum()),
-            strongest=float(audited.train_score[called.copied & (matched == patient)].max()),
-        )
-        for patient in np.unique(matched[called.copied])
+        AffectedPatient(patient=str(name), images=int(count), strongest=float(score))
+        for name, count, score in zip(names, images, best, strict=True)
     ]
     return sorted(affected, key=lambda one: (-one.images, -one.strongest))
 
