@@ -46,6 +46,7 @@ from memobench.task import TASKS, Splits, TaskInfo
 from memobench.training.acceleration import Acceleration, accelerated, device_of
 from memobench.training.fitting import draw_samples, fit_generator, join_fit, join_samples
 from memobench.training.processes import broadcast, device_of_process, launched, process_group
+from memobench.training.rehearsal import comparison, foreseen_peak
 
 if TYPE_CHECKING:
     from memobench.measure.measurement import Measured
@@ -56,12 +57,17 @@ LONGEST = 200  # characters of what is declared of its training
 
 
 def run(
-    settings: RunSettings, *, track: Track = silent, say: Callable[[str], None] = lambda text: None
+    settings: RunSettings,
+    *,
+    rehearse: bool = False,
+    track: Track = silent,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Result, Path]:
     """Train, sample, measure and report one generator on one task.
 
     Args:
         settings: What to do.
+        rehearse: Say first how much memory the fit will hold, and at the end how much it held.
         track: Shows progress within a stage.
         say: Is told one line per stage.
 
@@ -79,7 +85,21 @@ def run(
     clock = Clock(say)
     with clock("data"):
         whole, clock.stored = _loaded(settings, asked.task, store, track)
-    return carry_out(settings, asked, whole, extra, Place(store, "", track, say), clock)
+    foreseen = _foreseen(settings, asked, whole, say) if rehearse else 0
+    result, folder = carry_out(settings, asked, whole, extra, Place(store, "", track, say), clock)
+    if rehearse and result.training is not None:
+        say(comparison(foreseen, result.training.peak_memory))
+    return result, folder
+
+
+def _foreseen(settings: RunSettings, asked: Asked, whole: Splits, say: Callable[[str], None]) -> int:
+    """The bytes that the fit will hold at most, which are said."""
+    if asked.origin is not None or asked.generator.CONTROL:
+        raise UsageError(f"{asked.name} is not trained here, so there is nothing to rehearse; leave out --rehearse")
+    with accelerated(Acceleration(settings.precision, settings.compiled)):
+        peak = foreseen_peak(asked.generator, _limited(settings, whole), device_of(settings.device))
+    say(f"the fit will hold about {peak / 1e9:.2f} GB at most")
+    return peak
 
 
 def carry_out(

@@ -28,6 +28,7 @@ from memobench.study.settings import StudySettings
 @click.option("--seeds", metavar="A-B", help="Several seeds, one run each, for example 0-4.")
 @plugin_option
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would be done, and stop.")
+@click.option("--rehearse", is_flag=True, help="Say before the fit how much memory it will hold, from two steps.")
 @execution_options
 @all_option
 @log_option
@@ -36,6 +37,7 @@ def run_command(  # noqa: PLR0913  an argument for each option
     seeds: str | None,
     plugin: tuple[Path, ...],
     dry_run: bool,
+    rehearse: bool,
     execution: Execution,
     every: bool,
     trackers: tuple[str, ...],
@@ -56,6 +58,8 @@ def run_command(  # noqa: PLR0913  an argument for each option
     from memobench.training.processes import launched, leave_processes
 
     check_trackers(trackers)
+    if rehearse and (dry_run or launched().count > 1 or not execution.here):
+        raise UsageError("--rehearse is for a run in this process; leave out --dry-run, torchrun, --jobs, --executor")
     for file in plugin:
         load_plugin(file)
     wanted = [dataclasses.replace(settings, seed=seed) for seed in (seeds_of(seeds) if seeds else (settings.seed,))]
@@ -77,7 +81,7 @@ def run_command(  # noqa: PLR0913  an argument for each option
             if dry_run:
                 click.echo(plan(asked))
                 continue
-            result, folder = run(asked, track=track, say=say)
+            result, folder = run(asked, rehearse=rehearse, track=track, say=say)
             click.echo(summary(result, folder, every=every))
             log_run(result, folder, trackers)
     finally:
