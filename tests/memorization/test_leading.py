@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from memobench.memorization.leading import SHARE, leading
+from memobench.memorization.leading import SHARE, discovered, leading
 
 
 def test_copies_below_any_threshold_are_named_and_few_others() -> None:
@@ -43,3 +43,27 @@ def test_a_larger_train_needs_more() -> None:
 
 def test_no_samples() -> None:
     assert leading(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64), ratio=1.0).tolist() == []
+
+
+def test_without_decoys_rare_matches_are_named_and_few_others() -> None:
+    found, others = [], []
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        copied = np.arange(60) < 12
+        p_match = np.where(copied, random.uniform(0, 0.004, 60), random.random(60))
+        on_train = copied | (random.random(60) < 0.5)
+        named = discovered(p_match, on_train, np.arange(60))
+        found.append(named[copied].mean())
+        others.append((named & ~copied).sum() / max(named.sum(), 1))
+    assert np.mean(found) > 0.95
+    assert np.mean(others) <= SHARE
+
+
+def test_repeats_of_one_rare_match_are_one_discovery() -> None:
+    # alone among a hundred clusters a match of 0.005 is no discovery, however often it is repeated
+    p_match = np.concatenate([np.full(50, 0.005), np.linspace(0.2, 1, 100)])
+    on_train = np.ones(150, dtype=bool)
+    cluster = np.concatenate([np.zeros(50, dtype=np.int64), np.arange(1, 101)])
+    assert not discovered(p_match, on_train, cluster).any()
+    assert discovered(p_match, on_train, np.arange(150)).sum() == 50
+    assert not discovered(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.int64)).any()

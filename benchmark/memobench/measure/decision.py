@@ -307,8 +307,8 @@ def _sentence(findings: Findings, word: Word, rows: Sequence[Row]) -> str:
     count = len(findings.names) or findings.all_called
     if word == "do not release" and findings.led:
         parts.append(
-            f"{_count(findings.led, f'more {findings.noun}')} lead the list of matches: training patients stand there "
-            "so often that chance explains at most 1 in 10 of them."
+            f"{_count(findings.led, f'more {findings.noun}')} lead the list of matches, where training patients stand "
+            "so often or match so closely that chance explains at most 1 in 10."
         )
     if count and word != "no copies found":
         parts.append(f"Hold back {files_words(findings.names, count, findings.where, findings.noun)}.")

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.measure.decision import PERMUTED, Decision, Findings, decide_set
+from memobench.measure.decision import COUNTED_OF_FOUR, PERMUTED, Decision, Findings, decide_set
 from memobench.measure.region_words import region_findings, region_rows
 from memobench.memorization.certainty import Evidence, NullScores, evidence_of
 from memobench.memorization.decide import TAIL, Decisions, Threshold
+from memobench.memorization.leading import discovered
 from memobench.memorization.rates import Pools
 from memobench.memorization.shift import BY_DESIGN, Shift
 from memobench.results import Decided, DetectorScores, Metric, Origin, RegionsFound
@@ -102,15 +103,20 @@ def permuted(metrics: Mapping[str, Metric]) -> float | None:
 def led(p_permuted: float | None, decisions: Decisions, evidence: Evidence) -> NDArray[np.bool_]:
     """(N,) samples that are not called, but lead the list of a set in which copies are called and certain.
 
-    Tau then lies too far out to name all of them. Where none is called no single one can be named.
+    Tau then lies too far out to name all of them. Where none is called no single one can be named. Where the
+    permutation tests are not valid, the p-values of the single matches say which samples these are.
 
     Args:
         p_permuted: p-value of the permutation tests of the set; None where none is valid.
         decisions: What each sample matches.
         evidence: Of the same samples.
     """
-    called = bool((decisions.called & (decisions.side >= 0)).any())
-    return evidence.leading & (p_permuted is not None and p_permuted < PERMUTED and called)
+    on_train, train = decisions.side >= 0, evidence.train
+    called = bool((decisions.called & on_train).any())
+    if p_permuted is not None:
+        return evidence.leading & (called and p_permuted < PERMUTED)
+    convicted = called and (train.p_count < COUNTED_OF_FOUR or bool(train.certain.any()))
+    return discovered(evidence.p_match, on_train, evidence.cluster) & convicted
 
 
 def _pose(counts: Mapping[str, int]) -> str:
