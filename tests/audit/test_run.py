@@ -160,7 +160,7 @@ def test_a_repeated_audit_is_stored_and_fail_above_uses_the_decision(
     write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    words = ["audit", "--synthetic", str(write("syn", np.concatenate([OTHER, COPIES]))), "--size", "32"]
+    words = ["audit", "--synthetic", str(write("syn", np.concatenate([OTHER, COPIES]))), "--size", "32x40"]
     words += ["--train", str(write("train", TRAIN)), "--holdout", str(write("holdout", HOLDOUT)), "--preset", "smoke"]
     with pytest.raises(SystemExit) as ended:
         main([*words, "--out", str(out), "--fail-above", "1"])
@@ -181,9 +181,8 @@ def test_a_repeated_audit_is_stored_and_fail_above_uses_the_decision(
     assert "beforeprint" in page
     assert "size: A4" in page
     assert re.search(r"Made on \d{4}-\d\d-\d\d at \d\d:\d\d, with memobench", page)
-    report = audit_folders(
-        AuditSettings(tmp_path / "syn", tmp_path / "train", tmp_path / "holdout", size=32, preset="smoke", out=out)
-    )
+    folders = tmp_path / "syn", tmp_path / "train", tmp_path / "holdout"
+    report = audit_folders(AuditSettings(*folders, size=(32, 40), preset="smoke", out=out))
     assert report.result.metrics == result.metrics
     assert report.result.decision == result.decision
     assert set(report.result.seconds) <= {"inspect", "compare", "report"}
