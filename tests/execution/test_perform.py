@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="workers are killed b
 
 
 @pytest.fixture(scope="module")
-def cluster(jobs: ModuleType) -> None:
+def cluster(jobs: ModuleType) -> Iterator[None]:
     """One local Ray cluster for all tests of this file; each would start its own else."""
     ray = pytest.importorskip("ray")
     ray.init(
@@ -113,3 +114,16 @@ def test_errors_of_a_program_are_one_line_and_relative_paths_mean_the_same(
 def test_no_more_run_at_once_than_asked(execution: Execution, jobs: ModuleType, tmp_path: Path) -> None:
     asked = [Job(f"job {name}", jobs.most_at_once, (str(tmp_path), name)) for name in range(5)]
     assert max(performed(asked, Workplace(execution, tmp_path))) <= 2
+
+
+@pytest.mark.slow  # it starts a cluster of its own
+def test_a_cluster_of_its_own_is_started_and_ended(jobs: ModuleType, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    if ray.is_initialized():
+        ray.shutdown()
+    asked = [Job(f"draw {seed}", jobs.numbers, (seed, 2)) for seed in range(2)]
+    found = performed(asked, Workplace(Execution("ray", 2, {"num-cpus": "0.5"}), tmp_path))
+    assert np.stack(found).tobytes() == np.stack([jobs.numbers(seed, 2) for seed in range(2)]).tobytes()
+    assert not ray.is_initialized()
+    with pytest.raises(UsageError, match="num-gpus=64: this machine has"):
+        performed(asked, Workplace(Execution("ray", 2, {"num-gpus": "64"}), tmp_path))

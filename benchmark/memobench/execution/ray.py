@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +36,7 @@ class Ray:
 
         if not ray.is_initialized():
             self._ours = True
-            _connect(ray, self.count)
+            _connect(ray, self.count, self.options)
         remote = ray.remote(carry_out).options(max_retries=0, **_taken(self.options))
         waiting, running = deque(jobs), dict[Any, int]()
         most = self.count or max(1, len(jobs))
@@ -60,19 +61,33 @@ class Ray:
             self._ours = False
 
 
-def _connect(ray: Any, count: int | None) -> None:
+def _connect(ray: Any, count: int | None, options: Mapping[str, str]) -> None:
     address = os.environ.get("RAY_ADDRESS")
     words: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
         words["address"] = address
     else:
-        words |= {"num_cpus": count or processors(), "include_dashboard": False}
+        words |= {"num_cpus": _processors(count, options), "include_dashboard": False}
     words["runtime_env"] = {"env_vars": {name: os.environ[name] for name in CARRIED if name in os.environ}}
     try:
         ray.init(**words)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"no Ray cluster at RAY_ADDRESS={address}" if address else "no Ray cluster can be started here"
         raise MemobenchError(f"{where}: {str(error).strip().splitlines()[0]}") from error
+
+    wanted, there = float(options.get("num-gpus", 0)), ray.cluster_resources().get("GPU", 0.0)
+    if not address and wanted > there:  # nobody would ever take the job
+        ray.shutdown()
+        raise UsageError(f"--executor-set num-gpus={wanted:g}: this machine has {there:g} GPUs")
+
+
+def _processors(count: int | None, options: Mapping[str, str], present: int | None = None) -> int:
+    """Of a cluster on this machine: all, or as many as the jobs that were asked for take.
+
+    >>> _processors(2, {}, 4), _processors(2, {"num-cpus": "4"}, 4), _processors(None, {"num-cpus": "8"}, 4)
+    (4, 8, 8)
+    """
+    return max(present or processors(), math.ceil((count or 1) * float(options.get("num-cpus", 1))))
 
 
 def _answer(ray: Any, ready: Any) -> Answer:
