@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from memobench.base.errors import MemobenchError
+from memobench.detection.parameters import REGION_VERSION
+from memobench.measure.regions import NOTHING
+from memobench.results import Metric, RegionsFound
 from memobench.run import run
 from memobench.settings import RunSettings
+from memobench.submissions.check import parse_submission
 from memobench.submissions.records import Difference
 from memobench.submissions.settings import SubmitSettings, VerifySettings
 from memobench.submissions.submit import submit
-from memobench.submissions.verify import no_proof, verify, write_verification
+from memobench.submissions.verify import _asked_for, _regions_again, no_proof, verify, write_verification
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +115,20 @@ def test_numbers_of_features_alone_are_no_proof_against_a_submission() -> None:
     for forged in ("copy_rate", "copy_evidence.value", "samples with the same called", "tau", "memorized_patients"):
         assert no_proof([*features, _row(forged, False)], "2.14.1", "2.15.0") == []
     assert no_proof([_row("copy_rate", True)], "2.14.1", "2.15.0") == []
+
+
+def test_regions_of_another_search_are_not_compared(listed: Any) -> None:
+    result = parse_submission((listed.folder / "submission.json").read_bytes()).result
+    nothing = RegionsFound(version="", searched=256, tau=1.0, train=NOTHING, holdout=NOTHING, parts=[], calls=[])
+    rate = Metric(value=0.5, low=0.4, high=0.6, better="lower")
+    found = {**result.metrics, "region_copy_rate": rate}
+    for version, compared in ((REGION_VERSION, True), ("0", False)):
+        regions = nothing.model_copy(update={"version": version})
+        claimed = result.model_copy(
+            update={"regions": regions, "metrics": {**result.metrics, "region_copy_rate": rate}}
+        )
+        asked = _asked_for(found, claimed)
+        assert "copy_rate" in asked
+        assert ("region_copy_rate" in asked) == compared
+        assert bool(_regions_again(regions, regions, 256)) == compared
+    assert "region_copy_rate" not in _asked_for(found, result.model_copy(update={"regions": None}))

@@ -17,13 +17,14 @@ from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import Store, write_json
 from memobench.base.version import VERSION
+from memobench.detection.parameters import REGION_VERSION
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES
 from memobench.measure.attack import knowing
 from memobench.measure.regions import METRICS as REGIONS
 from memobench.memorization.rates import Pools
 from memobench.provenance.versions import environment
-from memobench.results import Metric, RegionsFound
+from memobench.results import Metric, RegionsFound, Result
 from memobench.run import run
 from memobench.settings import RunSettings
 from memobench.submissions.check import Checked, attacked, check_submission
@@ -130,15 +131,16 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
     measured = measurement.measure(
         pixels, splits, detector, None, extra, null_images=identity.detector["null_images"], track=track
     )
-    found = _asked_for(measured.metrics, submission.result.metrics)
+    result = submission.result
+    found = _asked_for(measured.metrics, result)
     rows = differences(submission.result.metrics, found, remeasured)
     scores = checked.scores or {}
     rows += _tau_again(submission.result.threshold["tau"], measured.copies.threshold.tau, measured.copies.null_scores)
     for name in ("side", "called"):
         rows.append(_share(f"samples with the same {name}", scores[name], measured.arrays()[name]))
-    rows += _regions_again(submission.result.regions, measured.regions, len(pixels))
+    rows += _regions_again(result.regions, measured.regions, len(pixels))
     # what was claimed beyond what samples can show needs the fitted generator
-    loose = {*submission.result.metrics} - {*measured.metrics}
+    loose = {*result.metrics} - {*measured.metrics} - ({*REGIONS} if _other_search(result.regions) else set())
     problems = [
         f"{name[:64]!r} is no metric that these samples give"
         for name in sorted(loose)
@@ -227,15 +229,28 @@ def _attacked_again(
     return replace(checked, differences=[*checked.differences, *rows], problems=problems)
 
 
-def _asked_for(found: dict[str, Metric], claimed: dict[str, Metric]) -> dict[str, Metric]:
-    """Without what older results do not hold: leaked patients, whom the leak test looks for anyway, and regions."""
+def _other_search(claimed: RegionsFound | None) -> bool:
+    """Whether regions were searched by another version than this one, or not at all: they cannot be compared then."""
+    return claimed is None or claimed.version != REGION_VERSION
+
+
+def _asked_for(found: dict[str, Metric], result: Result) -> dict[str, Metric]:
+    """Without what older results do not hold: leaked patients, whom the leak test looks for anyway, and regions.
+
+    Regions that another version of the search found are left out too; the board says which rows those are.
+    """
     newer = {"leaked_patients", *REGIONS}
-    return {name: metric for name, metric in found.items() if name not in newer or name in claimed}
+    other: set[str] = {*REGIONS} if _other_search(result.regions) else set()
+    return {
+        name: metric
+        for name, metric in found.items()
+        if name not in other and (name not in newer or name in result.metrics)
+    }
 
 
 def _regions_again(claimed: RegionsFound | None, found: RegionsFound, count: int) -> list[Difference]:
-    """Which samples repeat a region, as claimed and as found; nothing where an older result does not say."""
-    if claimed is None:
+    """Which samples repeat a region, as claimed and as found; nothing where this search did not claim any."""
+    if claimed is None or _other_search(claimed):
         return []
     called = []
     for one in (claimed, found):
@@ -284,7 +299,7 @@ def _reproduced(
     )
     again, made = run(settings, track=track, say=say)
     claimed: dict[str, Metric] = result.metrics
-    rows = overlaps(claimed, _asked_for(again.metrics, claimed))
+    rows = overlaps(claimed, _asked_for(again.metrics, result))
     problems = [] if again.run_id == result.run_id else [f"the same command gives another run, {again.run_id}"]
     pixels = read_samples(submission, made / "samples.npz")
     store = Store(settings.out / ".stages")
