@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import psutil
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from numpy.typing import NDArray
 
@@ -339,7 +338,11 @@ def _alive(part: Path) -> bool:
     words = part.name.split(".")[-2].split("-")
     if len(words) != 3 or not words[0].isdigit():
         return False
-    return words[1] != _machine() or psutil.pid_exists(int(words[0]))
+    if words[1] != _machine():
+        return True
+    import psutil  # not at the start: it needs modules that not every Python has
+
+    return bool(psutil.pid_exists(int(words[0])))
 
 
 def _names(folder: Path) -> list[str]:
