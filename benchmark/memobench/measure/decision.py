@@ -38,6 +38,7 @@ TOO_LITTLE = 0.25  # where a greater share of copies than this is not excluded, 
 LEAST_SENSITIVITY = 0.75  # a detector that finds fewer planted copies than this is blind to too much
 FEW_PATIENTS = 20  # fewer on a side are too few to tell chance from copies
 NAMED = 5  # files in a sentence
+KINDS = 4  # of copies that are not found, in a first paragraph
 UNDER = 0.95  # planted copies found, below which a kind of change is named
 
 
@@ -219,7 +220,7 @@ def not_checked(findings: Findings) -> str:
         if 0 < searched < compared
         else ""
     )
-    said = (whole, some, parts_words(findings.regions.parts), groups_words(findings.regions.groups))
+    said = (whole, some, parts_words(findings.regions.parts), groups_words(findings.regions.groups, most=KINDS))
     return " ".join(words for words in said if words)
 
 

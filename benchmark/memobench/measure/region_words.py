@@ -123,12 +123,18 @@ positives); a copied eighth (about one lung of a chest radiograph) would not (50
     return f"{words}; a copied {_size(share)} would not ({100 * found:.0f}%)."
 
 
-def groups_words(groups: Sequence[tuple[str, float]]) -> str:
+def groups_words(groups: Sequence[tuple[str, float]], *, most: int | None = None) -> str:
     """What groups of planted copies say: the kinds that this measurement does not find reliably; "" for none planted.
+
+    Args:
+        groups: Name, and share found.
+        most: How many kinds are named, those found least; None for all.
 
     >>> groups_words([("half", 1.0), ("tenth", 0.4), ("text", 0.0)])
     'Not found reliably by this measurement, though planted: text (0%), tenth (40%). Of 1 other kind of copies, at \
 least 80% were found.'
+    >>> groups_words([(name, 0.0) for name in "abcde"], most=3)
+    'Not found reliably by this measurement, though planted: a (0%), b (0%), c (0%) and 2 further kinds.'
     """
     if not groups:
         return ""
@@ -136,7 +142,10 @@ least 80% were found.'
     rest = len(groups) - len(missed)
     if not missed:
         return f"Of each of {rest} kinds of planted copies, at least {100 * FOUND:.0f}% were found."
-    named = ", ".join(f"{name} ({100 * found:.0f}%)" for found, name in missed)
+    shown = missed if most is None or len(missed) <= most + 1 else missed[:most]
+    named = ", ".join(f"{name} ({100 * found:.0f}%)" for found, name in shown)
+    if len(shown) < len(missed):
+        named += f" and {len(missed) - len(shown)} further kinds"
     kinds = "kind" if rest == 1 else "kinds"
     others = f" Of {rest} other {kinds} of copies, at least {100 * FOUND:.0f}% were found." if rest else ""
     return f"Not found reliably by this measurement, though planted: {named}.{others}"
