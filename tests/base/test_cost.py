@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +55,10 @@ def test_results_without_a_cost_still_load() -> None:
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(UsageError, match='unknown precision "bfloat"; did you mean "bfloat16"'):
         Acceleration("bfloat")
+
+
+def test_the_peak_of_a_process_is_its_own_and_not_that_of_the_one_that_started_it() -> None:
+    held = np.ones(60_000_000)  # 480 MB
+    code = "from memobench.base.cost import peak_memory; print(peak_memory('cpu')[0])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(answer.stdout) < held.nbytes < peak_memory("cpu")[0]

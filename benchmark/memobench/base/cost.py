@@ -95,13 +95,16 @@ def peak_memory(device: str) -> tuple[int, Literal["GPU", "process"]]:
 
 
 def _process_peak() -> int:
-    """Bytes, from what the system keeps: POSIX has ``resource``, Linux a file, Windows what psutil knows."""
+    """Bytes, from what the system keeps: Linux has a file, POSIX ``resource``, Windows what psutil knows.
+
+    Linux's ``resource`` knows as much, but a process begins there with the peak of the one that started it.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))):
+        return int(found[1]) * 1024
     try:
         import resource
     except ImportError:
-        status = Path("/proc/self/status")
-        if status.is_file() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="utf-8"))):
-            return int(found[1]) * 1024
         import psutil
 
         memory = psutil.Process().memory_info()
