@@ -508,8 +508,9 @@ def _report(folder: Path, result: Result, splits: Splits, stages: Stages, measur
         scores = dict(archive)
     for name, source in [("samples.npz", stages.samples), ("scores.npz", measure_path), ("calls.csv", measure_path)]:
         copy_file(source / name, folder)
-    if (stages.fit / LOSSES).is_file():
-        copy_file(stages.fit / LOSSES, folder)
+    losses = stages.fit / LOSSES
+    if losses.is_file() and len(losses.read_text(encoding="utf-8").splitlines()) > 1:  # of a control a head alone
+        copy_file(losses, folder)
     samples = _load_samples(stages.samples)
     draw_gallery(folder / "gallery.png", samples, splits, scores, result)
     if result.regions is not None:
