@@ -119,7 +119,7 @@ def test_a_flipped_byte_never_changes_an_audit(
     result = audit_folders(asked).result
     random = np.random.default_rng(1)
     stages = sorted(path.parent for path in (asked.out / ".stages").glob(f"*/*/{KEY}"))
-    assert {stage.parent.name for stage in stages} == {"detector", "images", "match", "regions"}
+    assert {stage.parent.name for stage in stages} == {"detector", "images", "match", "regions", "regions-real"}
     for stage in stages:
         _every_file_is_watched(stage, random)
         files = sorted(path for path in stage.rglob("*") if path.is_file() and path.name != KEY)

@@ -51,7 +51,9 @@ def test_the_command_refuses_unknown_words(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.slow  # its smoke twin is the next one
 def test_situations_judged_elsewhere_are_judged_as_here(write_folder: Write, tmp_path: Path) -> None:
     data = str(write_folder(patients=24, shape=(32, 32)))
-    asked = CalibrationSettings("xray", "fast", data, "1 near-exact copies among 60", preset="smoke", out=tmp_path)
+    asked = CalibrationSettings(
+        "xray", "fast", data=data, only="1 near-exact copies among 60", preset="smoke", out=tmp_path
+    )
     there = judge_situations(replace(asked, draws=2), execution=Execution(jobs=2))
     here = judge_situations(replace(asked, draws=2, out=tmp_path / "here"))
     assert [one.as_json() for one in there] == [one.as_json() for one in here]
@@ -68,7 +70,7 @@ def test_situations_are_chosen_by_name_and_drawn_as_often_as_asked(
         lambda scene, chosen, *, out, preset, seeds, track: asked.append(([one.name for one in chosen], seeds)) or [],
     )
     data = str(write_folder(patients=24, shape=(32, 32)))
-    settings = CalibrationSettings("xray", "all", data, "copies among 300", preset="smoke", out=tmp_path)
+    settings = CalibrationSettings("xray", "all", data=data, only="copies among 300", preset="smoke", out=tmp_path)
     judge_situations(settings)
     judge_situations(replace(settings, draws=3))
     (names, once), (_, thrice) = asked

@@ -174,6 +174,8 @@ def test_more_files_than_are_called_are_explained() -> None:
     assert "29 more images lead the list of matches" in sentence
     assert "Hold back 0.png" in sentence
     assert "lead the list" not in decide_set(replace(led, called=30, led=0)).sentence
+    alone = decide_set(replace(led, p_permuted=None, p_count=1e-6, holdout_patients=0)).sentence
+    assert "29 more images match training patients so closely that chance explains at most 1 in 10" in alone
 
 
 def test_matches_weaker_than_those_of_new_patients_must_lead_by_more() -> None:

@@ -53,7 +53,7 @@ def test_the_words_of_a_run_mean_its_settings(tmp_path: Path) -> None:
         "ldm",
         "xray",
         "data",
-        64,
+        "64",
         "smoke",
     )
     assert said["settings"] == ("steps=5",)
@@ -113,18 +113,24 @@ def test_two_runs_are_the_same_bytes_here_on_slurm_and_on_ray(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(memobench.__file__).parents[1]))
     words = ["run", "--model", "ldm", "--task", "xray", "--data", str(write_folder()), "--size", "32"]  # type: ignore[operator]
-    words += ["--preset", "smoke", "--samples", "12", "--seeds", "0-1", "--device", "cpu"]
+    words += ["--preset", "smoke", "--samples", "12", "--device", "cpu"]
     executors = {
-        "local": ["--jobs", "2"],
-        "slurm": ["--executor", "slurm", "--jobs", "2", "--executor-set", "cluster=local"],
-        "ray": ["--executor", "ray", "--jobs", "2"],
+        "local": ["--seeds", "0-1", "--jobs", "2"],
+        "slurm": ["--seeds", "0", "--executor", "slurm", "--executor-set", "cluster=local"],
+        "ray": ["--seeds", "1", "--executor", "ray"],
     }
-    found = {}
+    found: dict[str, dict[str, object]] = {}
     for name, more in executors.items():
         with suppress(SystemExit):
             main([*words, "--out", str(tmp_path / name), *more])
-        assert capsys.readouterr().out.count("Files: ") == 2
         folders = sorted((tmp_path / name).glob("xray-ldm-*"))
-        results = [json.loads((folder / "result.json").read_text())["metrics"] for folder in folders]
-        found[name] = [[folder.name, (folder / "samples.npz").read_bytes()] for folder in folders], results
-    assert found["local"] == found["slurm"] == found["ray"]
+        assert capsys.readouterr().out.count("Files: ") == len(folders)
+        found[name] = {
+            folder.name: (
+                (folder / "samples.npz").read_bytes(),
+                json.loads((folder / "result.json").read_text())["metrics"],
+            )
+            for folder in folders
+        }
+    assert len(found["local"]) == 2
+    assert found["local"] == {**found["slurm"], **found["ray"]}

@@ -308,8 +308,7 @@ def _sentence(findings: Findings, word: Word, rows: Sequence[Row]) -> str:
     count = len(findings.names) or findings.all_called
     if word == "do not release" and findings.led:
         parts.append(
-            f"{_count(findings.led, f'more {findings.noun}')} lead the list of matches, where training patients stand "
-            "so often or match so closely that chance explains at most 1 in 10."
+            f"{_count(findings.led, f'more {findings.noun}')} {LED if findings.p_permuted is not None else CLOSE}"
         )
     if count and word != "no copies found":
         parts.append(f"Hold back {files_words(findings.names, count, findings.where, findings.noun)}.")
@@ -651,6 +650,8 @@ TABLE: tuple[Row, ...] = (
         lambda f: f"The policy is not met: {'; '.join(f.unmet)}.",
     ),
 )
+LED = "lead the list of matches: training patients stand there so often that chance explains at most 1 in 10 of them."
+CLOSE = "match training patients so closely that chance explains at most 1 in 10 of them."  # where nobody is a decoy
 FIRST = (
     "preset smoke",
     "trained elsewhere",

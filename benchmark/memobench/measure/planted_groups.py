@@ -148,7 +148,8 @@ def _called(planted: Planted, ground: Ground, whole: Whole, limits: Limits) -> N
     score, row = whole(seen)
     called = (score >= limits.whole) & (patients[row][:, None] == names).any(axis=1)
     most = NULL[seen.ndim - 1]
-    smaller = replace(ground, most=min(ground.most, most), blurs=len(ground.real) * most <= PAIRS)
+    blurs = ground.most >= FEW and len(ground.real) * most <= PAIRS
+    smaller = replace(ground, most=min(ground.most, most), blurs=blurs)
     found = search_samples(seen, smaller, passed=ground.owners[planted.body])
     strongest, column = found.score.max(axis=1), found.score.argmax(axis=1)
     index = np.take_along_axis(found.index, column[:, None], axis=1)[:, 0]

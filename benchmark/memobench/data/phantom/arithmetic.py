@@ -127,8 +127,8 @@ def blur(image: Array, *sigmas: float) -> Array:
         image: Of any dimension.
         sigmas: One for all axes, or one for each.
 
-    >>> blur(np.eye(5), 0.0) is not None, blur(np.eye(5), 0.0, 1.0).sum(axis=1).round(9).tolist()
-    (True, [1.0, 1.0, 1.0, 1.0, 1.0])
+    >>> blur(np.eye(5), 0.0) is not None, blur(np.ones((5, 5)), 0.0, 1.0).sum(axis=1).round(9).tolist()
+    (True, [5.0, 5.0, 5.0, 5.0, 5.0])
     """
     for axis, sigma in enumerate(sigmas * image.ndim if len(sigmas) == 1 else sigmas):
         if sigma <= 0:
