@@ -1,4 +1,4 @@
-"""Every group makes images of whoever it is given, in the range, and the same again."""
+"""Every group makes images of the patients it is given, in the range, and the same again."""
 
 from __future__ import annotations
 

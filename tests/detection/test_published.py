@@ -32,7 +32,7 @@ def words(preset: str) -> dict[str, Any]:
 
 
 def empty(digest: str) -> Splits:
-    """Splits without an image: whoever would train on them fails."""
+    """Splits without an image: training on them fails."""
     none = Images(np.zeros((0, 8, 8), np.float32), np.array([], dtype=str), np.array([], dtype=str))
     return Splits(none, none, none, None, none, digest)
 

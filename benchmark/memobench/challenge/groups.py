@@ -1,6 +1,6 @@
 """Copies as generators make them, and as people hide them, in groups: parts, composites, reconstructions, poses.
 
-Every group makes images of patients in the same way, whoever they are: of training patients they are copies, of
+Every group makes images of all patients in the same way: of training patients they are copies, of
 strangers they are what copies must be told from. Parts and composites of a training patient are laid into, or mixed
 with, a stranger or a second training patient. The verifier of whole images is taught pasted boxes, blends, blur, noise
 and contrast (:mod:`memobench.detection.plant`), in other forms and strengths; every other group only judges it. The
