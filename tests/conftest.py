@@ -10,19 +10,23 @@ os.environ["OMP_NUM_THREADS"] = ASKED or ("1" if "PYTEST_XDIST_WORKER" in os.env
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterator
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from filelock import FileLock
+from memobench.base.store import Store
 from memobench.data import phantom
 from memobench.images import Images
 from memobench.task import TaskInfo
 from PIL import Image
 
 KITS = Path(os.environ.get("MEMOBENCH_KITS") or Path(__file__).parents[2] / "shared" / "kits")
+DIGEST = re.compile("[0-9a-f]{16}")  # the name of a detector that is a stored stage
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,6 +61,39 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     phantom.draw_sides = draw_sides
     yield
     phantom.draw_sides = drawn
+
+
+@pytest.fixture(scope="session", autouse=True)
+def matched_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What depends on a detector and real images alone is made once for all tests and workers.
+
+    Each test still has a store of its own, whose stages are filled with copies. Processes that a test starts share
+    nothing, and neither do detectors that a test names itself.
+    """
+    folder = tmp_path_factory.getbasetemp().parent / "matches"
+    folder.mkdir(exist_ok=True)
+    built = Store._build
+
+    def build(store: Store, final: Path, key: Mapping[str, Any], make: Callable[[Path, Path], None]) -> None:
+        stage, shared = final.parent.name, folder / f"{final.parent.name}-{final.name}"
+        if stage not in ("match", "regions-real") or not DIGEST.fullmatch(str(key["detector"])):
+            built(store, final, key, make)
+            return
+
+        def copied(into: Path, scratch: Path) -> None:
+            with FileLock(f"{shared}.lock"):
+                if not shared.is_dir():
+                    make(into, scratch)
+                    shutil.copytree(into, partial := shared.with_suffix(".part"), dirs_exist_ok=True)
+                    partial.replace(shared)
+                else:
+                    shutil.copytree(shared, into, dirs_exist_ok=True)
+
+        built(store, final, key, copied)
+
+    Store._build = build  # type: ignore[method-assign]
+    yield
+    Store._build = built  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

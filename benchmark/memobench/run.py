@@ -25,6 +25,7 @@ from memobench.base.progress import Track, silent
 from memobench.base.store import Store, copy_file, load_arrays, write_json, writing_into
 from memobench.checkpoints.named import EXAMPLES, find_checkpoint, is_checkpoint
 from memobench.data.public._source import data_kind, named_source
+from memobench.data.samples import BITS
 from memobench.data.splits import load_splits
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.features import FEATURES, Features
@@ -387,7 +388,7 @@ def measure(
     def write(into: Path, scratch: Path) -> None:
         from memobench.measure import measurement
 
-        detector = load_detector(stages.detector, identity.detector, device=device)
+        detector = load_detector(stages.detector, identity.detector, store=place.store, device=device)
         generator.restore(load_arrays(stages.fit / "state.safetensors"), device=device)
         samples = _load_samples(stages.samples)
         measured = measurement.measure(
@@ -397,7 +398,8 @@ def measure(
 
     from memobench.detection.parameters import REGION_VERSION
 
-    return place.store.get("measure", identity.model_dump(mode="json") | {"regions": REGION_VERSION}, write)
+    key = {**identity.model_dump(mode="json"), "regions": REGION_VERSION, "bits": BITS}
+    return place.store.get("measure", key, write)
 
 
 def write_measured(measured: Measured, splits: Splits, into: Path) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from memobench.audit.clean import check_target, left_out_csv, sort_files, write_clean
-from memobench.audit.remember import RememberingDetector
 from memobench.audit.results import AuditedImage, guarantee_words
 from memobench.base.errors import DataError
 from memobench.base.store import Store
@@ -20,6 +19,7 @@ from memobench.challenge.perturb import perturb
 from memobench.detection.crossfit import Detector
 from memobench.detection.overlay import overlay
 from memobench.detection.parameters import EmbeddingParameters
+from memobench.detection.remember import RememberingDetector
 from memobench.generator import Context
 from memobench.images import Images
 from memobench.measure.decision import Findings
@@ -128,8 +128,8 @@ def test_what_was_matched_is_not_matched_again(
     detector: tuple[Detector, Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, images = detector
-    monkeypatch.setattr("memobench.audit.remember.KEPT", 5)
-    monkeypatch.setattr("memobench.audit.remember.LEAST", 3)
+    monkeypatch.setattr("memobench.detection.remember.KEPT", 5)
+    monkeypatch.setattr("memobench.detection.remember.LEAST", 3)
     asked: list[int] = []
     original = Detector.match
 
@@ -154,7 +154,7 @@ def test_blocks_in_several_threads_give_what_one_gives(
     detector: tuple[Detector, Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain, images = detector
-    monkeypatch.setattr("memobench.audit.remember.LEAST", 3)
+    monkeypatch.setattr("memobench.detection.remember.LEAST", 3)
     second, threads = np.arange(len(images)) % 2 == 1, torch.get_num_threads()
     alone = plain.match(images.pixels[:12], images, second=second)
     try:

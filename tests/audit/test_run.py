@@ -190,7 +190,7 @@ def test_a_repeated_audit_is_stored_and_fail_above_uses_the_decision(
 
 @pytest.mark.slow  # its smoke twin: tests/detection/test_shards.py
 def test_an_audit_by_jobs_writes_the_same_files(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memobench.audit.remember.LEAST", 4)
+    monkeypatch.setattr("memobench.detection.remember.LEAST", 4)
     folders = write("syn", np.concatenate([OTHER, COPIES])), write("train", TRAIN), write("holdout", HOLDOUT)
     results = []
     for name, execution in (("here", HERE), ("there", Execution(jobs=2))):

@@ -13,11 +13,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from memobench.audit.remember import RememberingDetector
 from memobench.base.store import Store, load_arrays, save_arrays
 from memobench.challenge.perturb import perturb
 from memobench.detection.crossfit import Detector
 from memobench.detection.parameters import EmbeddingParameters
+from memobench.detection.remember import RememberingDetector
 from memobench.detection.shards import Elsewhere, Question
 from memobench.execution.perform import Workplace, opened
 from memobench.execution.settings import Execution
@@ -56,8 +56,8 @@ def _remembering(fitted: tuple[Detector, Path, Images], store: Path, place: Work
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memobench.audit.remember.KEPT", 8)
-    monkeypatch.setattr("memobench.audit.remember.LEAST", 4)
+    monkeypatch.setattr("memobench.detection.remember.KEPT", 8)
+    monkeypatch.setattr("memobench.detection.remember.LEAST", 4)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from memobench.base.errors import DataError
 from memobench.challenge.perturb import perturb, perturbations_for
+from memobench.data.samples import eight_bit
 from memobench.detection.crossfit import Detector
 from memobench.detection.pairs import pair_scores
 from memobench.detection.parameters import EmbeddingParameters
@@ -32,9 +33,9 @@ def few_planted() -> Iterator[None]:
 
 
 def patients(name: str, count: int, dim: int = 2, scans: int = 1, seed: int = 0) -> Images:
-    """Images of made-up patients, blocks of random grey."""
+    """Images of made-up patients, blocks of random grey in 8 bits, as samples are measured."""
     rng = np.random.default_rng([seed, *name.encode()])
-    pixels = rng.random((count * scans, *[SIDE[dim] // 4] * dim)).astype(np.float32)
+    pixels = eight_bit(rng.random((count * scans, *[SIDE[dim] // 4] * dim)))
     for axis in range(1, dim + 1):
         pixels = pixels.repeat(4, axis=axis)
     owners = np.repeat([f"{name}{number:02d}" for number in range(count)], scans)
@@ -145,6 +146,13 @@ def test_training_images_themselves_are_all_copies(copied: Measured, splits: Spl
     assert metrics["fd_ssl_of_train"].value == pytest.approx(0, abs=1e-3)  # a copier is nearest to train
     assert metrics["fd_ssl_of_train"].null is not None
     assert metrics["fd_ssl_of_train"].value < metrics["fd_ssl_of_train"].null
+
+
+def test_finer_values_are_measured_as_those_of_8_bit_images(
+    copied: Measured, splits: Splits, detector: Detector
+) -> None:
+    finer = np.clip(splits.train.pixels + np.float32(0.3 / 255), 0, 1)
+    assert measured(finer, splits, detector).metrics == copied.metrics
 
 
 @pytest.mark.smoke
@@ -313,7 +321,7 @@ def test_copies_that_lie_on_their_side_are_called(splits: Splits, detector: Dete
     assert found.copies.calls.patient[:5].tolist() == splits.train.patients[:5].tolist()
     plain = measured(new, splits, detector)
     assert np.array_equal(found.copies.decisions.train_score[5:], plain.copies.decisions.train_score)
-    assert plain.copies.upright.pixels is new
+    assert np.array_equal(plain.copies.upright.pixels, new)
 
 
 def test_one_copy_repeated_is_one_patient(splits: Splits, detector: Detector) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memobench.audit.remember import RememberingDetector
 from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
@@ -20,6 +17,7 @@ from memobench.base.store import write_json
 from memobench.challenge.planted import planted_count
 from memobench.detection.parameters import REGION_VERSION
 from memobench.detection.poses import Upright
+from memobench.detection.remember import RememberingDetector
 from memobench.images import Images
 from memobench.measure.counts import limit_of
 from memobench.measure.detector import OwnDetector
@@ -34,7 +32,6 @@ from memobench.measure.measurement import (
     search_regions,
 )
 from memobench.measure.planted_groups import marked
-from memobench.measure.region_search import Arrays
 from memobench.memorization.certainty import Evidence
 from memobench.memorization.decide import Threshold
 from memobench.memorization.rates import rates, tally
@@ -187,29 +184,18 @@ def _regions(
     if not isinstance(detector, RememberingDetector):
         return search_regions(copies, train, holdout, detector, ask, track=track)
     store = detector.store
-    real = {
+    key = {
         "version": REGION_VERSION,
         "train": train.digest,
         "holdout": None if holdout is None else holdout.digest,
         "null_images": ask.null_images,
-    }
-    key = real | {
         "samples": hashlib.sha256(np.ascontiguousarray(copies.upright.pixels).tobytes()).hexdigest(),
         "exchangeable": copies.evidence.shift.exchangeable,
         "strata": None if ask.strata is None else dict(sorted(ask.strata.of.items())),
     }
 
-    def kept(name: str, make: Callable[[], Arrays]) -> Arrays:
-        def write(into: Path, scratch: Path) -> None:
-            arrays: dict[str, Any] = dict(make())
-            np.savez(into / "arrays.npz", **arrays)
-
-        path, _ = store.get("regions-real", real | {"what": name}, write)
-        with np.load(path / "arrays.npz", allow_pickle=False) as archive:
-            return dict(archive)
-
     def write(into: Path, scratch: Path) -> None:
-        searched = search_regions(copies, train, holdout, detector, replace(ask, keep=kept), track=track)
+        searched = search_regions(copies, train, holdout, detector, ask, track=track)
         values = {name: metric.model_dump(mode="json") for name, metric in searched.metrics.items()}
         said = {"found": searched.found.model_dump(mode="json"), "metrics": values, "notes": searched.notes}
         write_json(into / "regions.json", said)

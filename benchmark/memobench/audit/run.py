@@ -39,7 +39,6 @@ from memobench.audit.persons import apart
 from memobench.audit.plots import boxed_picture, pair_picture, score_plot
 from memobench.audit.policy import Policy, read_policy, refusals, unmet
 from memobench.audit.public import Public, public_files, sha256_of
-from memobench.audit.remember import RememberingDetector
 from memobench.audit.report import Pair, Shown, html_report, images_csv
 from memobench.audit.results import (
     AffectedPatient,
@@ -67,6 +66,7 @@ from memobench.detection.content import content_notes
 from memobench.detection.crossfit import Detector
 from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
+from memobench.detection.remember import RememberingDetector
 from memobench.detection.shards import Elsewhere
 from memobench.execution.perform import HERE_ALONE, Workplace, opened
 from memobench.execution.settings import HERE, Execution

@@ -21,9 +21,9 @@ from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.perturb import perturb, perturbations_for
 from memobench.challenge.planted import one_per_patient_first
-from memobench.detection.crossfit import Detector
 from memobench.execution.job import Job, batches
 from memobench.execution.perform import HERE_ALONE, Workplace, performed
+from memobench.measure.detector import OwnDetector
 from memobench.memorization.calls import expected_false
 from memobench.memorization.decide import Decisions, threshold
 from memobench.memorization.evidence import evidence_test, strongest_matches
@@ -145,7 +145,7 @@ class OwnImagesCalibration:
 
 
 def take_stock(
-    detector: Detector, splits: Splits, *, strength: str = "medium", seed: int = 0, track: Track = silent
+    detector: OwnDetector, splits: Splits, *, strength: str = "medium", seed: int = 0, track: Track = silent
 ) -> Stock:
     """Perturb and score the stock: copies of train and holdout, and images of the sides ``test`` and ``fresh``.
 

@@ -56,7 +56,7 @@ def calibrate_task(
         words = json.loads(json.dumps(dataclasses.asdict(parameters)))
         path, clock.stored = fit_detector(splits, words, store=store, device=device, track=track)
     with clock("stock"):
-        detector = load_detector(path, words, device=device)
+        detector = load_detector(path, words, store=store, device=device)
         stock = take_stock(detector, splits, strength=settings.strength, seed=settings.seed, track=track)
     with clock("draws"):
         place = Workplace(execution, settings.out, track, say)

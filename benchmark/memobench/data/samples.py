@@ -36,6 +36,7 @@ from memobench.data.hub import PREFIX, from_hub
 from memobench.data.resample import resize
 
 ValueRange = Range | Literal["each"] | Mapping[str, Range] | None
+BITS = 8  # of an image's depth as it is published and measured
 DIM = 0.25  # where the brightest of 16-bit images is darker than this, white was perhaps meant lower
 
 

@@ -15,7 +15,7 @@ from memobench.detection.published import DETECTOR, detector_key, published_dete
 from memobench.task import Splits
 
 if TYPE_CHECKING:
-    from memobench.detection.crossfit import Detector
+    from memobench.detection.remember import RememberingDetector
 
 
 def fit_detector(
@@ -36,13 +36,19 @@ def fit_detector(
     return store.get("detector", key, write)
 
 
-def load_detector(path: Path, parameters: Mapping[str, Any], *, device: str) -> Detector:
-    """The detector that :func:`fit_detector` stored."""
+def load_detector(path: Path, parameters: Mapping[str, Any], *, store: Store, device: str) -> RememberingDetector:
+    """The detector that :func:`fit_detector` stored, which keeps in the store what it matches.
+
+    So an interrupted measurement goes on where it stopped, and whoever measures a second generator on the same images
+    finds what depends on these alone.
+    """
     from memobench.detection.crossfit import Detector
     from memobench.detection.parameters import EmbeddingParameters
+    from memobench.detection.remember import RememberingDetector
 
     arrays = load_arrays(path / DETECTOR)
-    return Detector.restore(arrays, EmbeddingParameters(**parameters), device=device)
+    detector = Detector.restore(arrays, EmbeddingParameters(**parameters), device=device)
+    return RememberingDetector(detector, store, path.name)
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -18,6 +18,7 @@ from memobench.base.errors import DataError
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed, generator_for
 from memobench.challenge.planted import challenge, planted_count
+from memobench.data.samples import eight_bit
 from memobench.detection.content import content_notes, has_content
 from memobench.detection.contract import Matches
 from memobench.detection.pool import MatchingPool
@@ -29,8 +30,8 @@ from memobench.measure.alone import match_alone
 from memobench.measure.counts import Answers, Counts, count_copies, limit_of
 from memobench.measure.detector import OwnDetector
 from memobench.measure.findings import EMPTY, POSED, STRANGE
+from memobench.measure.kept import kept_beside
 from memobench.measure.planted_groups import Limits, groups_found, marked, plant_groups
-from memobench.measure.region_search import Keep, not_kept
 from memobench.measure.regions import NOT_SEARCHED, UNSEARCHED, Known, measure_regions, recorded_regions
 from memobench.memorization.certainty import Further, NullScores, SideEvidence, leak_of
 from memobench.memorization.counted import with_sensitivity
@@ -68,13 +69,11 @@ class Ask:
         by_design: Whether train and holdout were drawn at random from one set of patients, as a run draws them; what
             tells them apart is then chance. Else it is tested.
         strata: Within what values of a column train and holdout are exchangeable; None for everywhere.
-        keep: Finds what the search of regions makes of the real images alone where it was made before.
     """
 
     null_images: int | None = None
     by_design: bool = False
     strata: Strata | None = None
-    keep: Keep = not_kept
 
 
 ORDINARY = Ask()
@@ -147,10 +146,10 @@ def measure(  # noqa: PLR0913  what is measured, with what
     null_images: int | None = None,
     track: Track = silent,
 ) -> Measured:
-    """Measure samples against a task's splits.
+    """Measure samples against a task's splits, as 8-bit images: so they are published, and so anyone can measure them.
 
     Args:
-        samples: (N, *S) float32 in [0, 1].
+        samples: (N, *S) float32 in [0, 1]; finer values are rounded.
         splits: The task's images.
         detector: Trained without knowing who is a member.
         generator: The fitted generator; its losses, where it has any, are used for membership inference. None where
@@ -159,6 +158,7 @@ def measure(  # noqa: PLR0913  what is measured, with what
         null_images: Real images that are matched as if they were new patients', at most; None for all.
         track: Shows progress.
     """
+    samples = eight_bit(samples)
     seed = derive_seed(0, "inference")
     train, holdout = splits.train, splits.holdout
     ask = Ask(null_images, by_design=splits.drawn)
@@ -290,8 +290,9 @@ def search_regions(
         What was found; nothing but a note where there is too little to search.
     """
     known = Known(copies.evidence.shift, ask.strata, copies.blank, ask.null_images)
+    keep = kept_beside(detector, train, holdout, ask.null_images)
     try:
-        regions = measure_regions(copies.upright.pixels, train, holdout, known, keep=ask.keep, track=track)
+        regions = measure_regions(copies.upright.pixels, train, holdout, known, keep=keep, track=track)
     except DataError as error:
         nothing = np.zeros(0)
         note = NOT_SEARCHED.format(reason=error)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from memobench.base.progress import Track, silent
-from memobench.detection.crossfit import Detector
 from memobench.images import Images
+from memobench.measure.detector import OwnDetector
 from memobench.measure.measurement import match_sides
 from memobench.memorization.decide import TAIL, threshold
 from memobench.submissions.records import Leak, LeakPool
@@ -49,7 +49,7 @@ class Found:
 def leak_test(
     samples: NDArray[np.float32],
     splits: Splits,
-    detector: Detector,
+    detector: OwnDetector,
     *,
     most: int,
     control: bool = False,

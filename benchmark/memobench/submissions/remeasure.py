@@ -33,7 +33,7 @@ from memobench.base.place import Place, nobody
 from memobench.base.progress import Track, silent
 from memobench.base.store import Store, write_json, writing_into
 from memobench.base.version import VERSION
-from memobench.data.samples import eight_bit, samples_digest
+from memobench.data.samples import BITS, eight_bit, samples_digest
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, REGION_VERSION, EmbeddingParameters
 from memobench.detection.stage import fit_detector, load_detector
 from memobench.execution.job import Job
@@ -252,7 +252,7 @@ def _measured(
     def write(into: Path, scratch: Path) -> None:
         from memobench.measure import measurement
 
-        detector = load_detector(path, identity.detector, device=place.device)
+        detector = load_detector(path, identity.detector, store=store, device=place.device)
         extra = {name: FEATURES.get(name)(device=place.device) for name in identity.features}
         most = identity.detector["null_images"]
         measured = measurement.measure(pixels, splits, detector, None, extra, null_images=most, track=place.track)
@@ -260,7 +260,8 @@ def _measured(
         leaks = leak_test(pixels, splits, detector, most=most, control=old.control, track=place.track)
         write_json(into / "leaks.json", [leak.model_dump(mode="json") for leak in leaks])
 
-    key = {**identity.model_dump(mode="json"), "regions": REGION_VERSION, "samples_sha256": samples_digest(pixels)}
+    key = {**identity.model_dump(mode="json"), "regions": REGION_VERSION, "bits": BITS}
+    key["samples_sha256"] = samples_digest(pixels)
     made, _ = store.get("remeasure", key, write)
     return made, [Leak.model_validate(leak) for leak in json.loads((made / "leaks.json").read_text())]
 

@@ -126,7 +126,7 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
     device, store = device_of(asked.device), Store(asked.out / ".stages")
     splits = images_of(identity, asked.data, out=asked.out, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
-    detector = load_detector(path, identity.detector, device=device)
+    detector = load_detector(path, identity.detector, store=store, device=device)
     extra = {name: FEATURES.get(name)(device=device) for name in identity.features}
     measured = measurement.measure(
         pixels, splits, detector, None, extra, null_images=identity.detector["null_images"], track=track
@@ -305,7 +305,7 @@ def _reproduced(
     store = Store(settings.out / ".stages")
     splits = images_of(identity, asked.data, out=settings.out, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device_of(asked.device), track=track)
-    detector = load_detector(path, identity.detector, device=device_of(asked.device))
+    detector = load_detector(path, identity.detector, store=store, device=device_of(asked.device))
     most, control = identity.detector["null_images"], submission.result.control
     leaks = leak_test(pixels, splits, detector, most=most, control=control, track=track)
     return replace(checked, differences=[*checked.differences, *rows], problems=problems, leaks=leaks)
