@@ -53,11 +53,23 @@ class Decided(Strict):
         word: The decision.
         sentence: Its first paragraph, for people who know no statistics.
         reasons: Every reason, the strongest first.
+        rows: Names of the rows of the table that hold, in the order of ``reasons``; None in results of versions that
+            did not name them.
     """
 
     word: Literal["no copies found", "review", "do not release"]
     sentence: str
     reasons: list[str]
+    rows: list[str] | None = None
+
+    def agrees(self, other: Decided) -> bool:
+        """Whether two decisions say the same for the same reasons, in whatever words.
+
+        Reasons are compared by the names of their rows, and where one of the two names none by their number.
+        """
+        if self.rows is None or other.rows is None:
+            return self.word == other.word and len(self.reasons) == len(other.reasons)
+        return self.word == other.word and self.rows == other.rows
 
 
 TASK_IMAGES = "task"  # declared of a generator that learned from the task's training images

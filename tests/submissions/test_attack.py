@@ -342,7 +342,10 @@ def test_the_tasks_own_detector_and_other_code(scene: Scene) -> None:
 
 
 def test_an_edited_decision(scene: Scene) -> None:
-    refused(scene.edit(lambda value: value["result"]["decision"].update(sentence="Copies!")), "the decision is not")
+    refused(scene.edit(lambda value: value["result"]["decision"].update(rows=["policy"])), "the decision is not")
+    refused(scene.edit(lambda value: value["result"]["decision"].update(rows=None, reasons=[])), "the decision is not")
+    mild = {"word": "no copies found", "rows": [], "reasons": []}
+    refused(scene.edit(lambda value: value["result"]["decision"].update(mild)), "the decision is not")
 
 
 def test_another_preset_command_and_folder(scene: Scene) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memobench.board.read import read_submissions
 from memobench.submissions.changes import verify_changes
 from memobench.submissions.check import Checked, change_problems, check_submission
+from memobench.submissions.older import result_of_folder
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 
@@ -64,6 +66,41 @@ def test_an_edited_decision(forgery: Any) -> None:
         value["result"].update(schema_version=3, decision=mild)
 
     refused(forgery.edit(soothe), "the decision is not")
+
+
+def test_a_sentence_that_is_worded_otherwise_passes_and_is_never_shown(forgery: Any) -> None:
+    def reword(value: dict[str, Any]) -> None:
+        decision = value["result"]["decision"]
+        decision.update(sentence="All is well.", reasons=["All is well." for _ in decision["reasons"]])
+        value["result"]["checksum"] = None
+
+    folder = forgery.edit(reword)
+    found = check(folder)
+    assert found.passed, found.problems
+    shown = (result_of_folder(folder), read_submissions(folder.parents[1], ["xray"])[0])
+    for one in shown:
+        assert one.decision.word == "do not release"
+        assert "All is well" not in one.decision.model_dump_json()
+        assert one.decision.sentence.startswith("Do not release these samples.")
+
+
+@pytest.mark.parametrize(
+    "change", [{"word": "review"}, {"rows": ["called"]}, {"rows": None, "reasons": ["Chance."] * 9}]
+)
+def test_another_word_or_other_reasons_are_refused(forgery: Any, change: dict[str, Any]) -> None:
+    refused(forgery.edit(lambda value: value["result"]["decision"].update(change)), "the decision is not")
+
+
+def test_without_scores_no_word_of_the_submitter_is_shown(forgery: Any) -> None:
+    def soothe(value: dict[str, Any]) -> None:
+        value["result"]["decision"].update(word="no copies found", sentence="All is well.", reasons=[])
+        value["result"]["checksum"] = None
+
+    folder = forgery.edit(soothe)
+    (folder / "scores.npz").unlink()
+    for one in (result_of_folder(folder), read_submissions(folder.parents[1], ["xray"])[0]):
+        assert one.decision.word != "no copies found"
+        assert "All is well" not in one.decision.model_dump_json()
 
 
 def test_an_older_result_cannot_claim_its_decision(forgery: Any) -> None:

@@ -17,10 +17,9 @@ from memobench.results import Decided, Identity, Strict
 from memobench.submissions.attack_rules import attack_id
 from memobench.submissions.older import as_present
 from memobench.submissions.records import Submission, Verification
-from memobench.submissions.scores import BELOW, MOST_BYTES, OF_ATTACK, TYPES, check_arrays
 from memobench.submissions.track import PHANTOM, track_of
-from memobench.submissions.untrusted import JSON_BYTES, parse_arrays, parse_json, read_bytes
-from memobench.submissions.weigh import Weighed, weigh
+from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
+from memobench.submissions.weigh import Weighed, told_by, weighed_in
 from memobench.task import TASKS
 
 Record = TypeVar("Record", bound=Strict)
@@ -106,7 +105,7 @@ class Listed:
     @property
     def decision(self) -> Decided:
         """What to do with its samples: from its scores where they are there, else as its metrics tell."""
-        return self.submission.result.decision if self.weighed is None else self.weighed.decision
+        return told_by(self.submission.result, self.weighed)
 
     @property
     def level(self) -> str:
@@ -220,21 +219,7 @@ def _listed(file: Path, root: Path) -> Listed:
         verification = None  # of another submission, or of this one before it was edited
     picture = file.parent / "gallery.png"
     gallery = picture if picture.is_file() else None
-    return Listed(name, submission, sha256, verification, gallery, _weighed(file.parent, submission))
-
-
-def _weighed(folder: Path, submission: Submission) -> Weighed | None:
-    """What the scores say that lie beside a submission; a verifier says why where they cannot be read."""
-    try:
-        packed = read_bytes(folder / "scores.npz", MOST_BYTES)
-        if hashlib.sha256(packed).hexdigest() != submission.scores_sha256:
-            return None
-        wanted = OF_ATTACK if submission.kind == "attack" else TYPES
-        scores = parse_arrays(packed, "scores.npz", wanted, MOST_BYTES, below=BELOW)
-        check_arrays(scores, submission.result.identity.samples)
-        return weigh(submission.result, scores)
-    except DataError:
-        return None
+    return Listed(name, submission, sha256, verification, gallery, weighed_in(file.parent, submission))
 
 
 def _record(file: Path, kind: type[Record]) -> tuple[Record, str]:

@@ -28,6 +28,7 @@ from typing import Literal
 from memobench.measure.region_words import RegionFindings, groups_words, parts_words
 
 Word = Literal["no copies found", "review", "do not release"]
+WORDS: tuple[Word, ...] = ("no copies found", "review", "do not release")  # the mildest first
 
 PERMUTED = 0.02  # of the two permutation tests together, or of the three where regions were searched
 PERMUTED_WEAK = 0.001  # the same where no image matches a training patient better than 95% of new patients' images

@@ -208,7 +208,9 @@ def evidence_of_scores(
 
 def recorded(decision: Decision) -> Decided:
     """A decision as results keep it."""
-    return Decided(word=decision.word, sentence=decision.sentence, reasons=list(decision.reasons))
+    return Decided(
+        word=decision.word, sentence=decision.sentence, reasons=list(decision.reasons), rows=list(decision.rows)
+    )
 
 
 def weakest(challenge: DetectorScores) -> tuple[tuple[str, float], ...]:

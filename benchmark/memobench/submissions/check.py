@@ -314,14 +314,24 @@ def score_problems(submission: Submission, scores: Scores) -> tuple[list[Differe
     rows += differences(result.metrics, metrics, exactly)
     if not run:
         problems += unknown_metrics(result, {*metrics})
-    notes = [note.replace(" %", "%") for note in result.notes]  # older versions wrote "5 %"
-    if calls.patients and calls.words not in notes:
+    if calls.patients and numbers_in(calls.words) not in map(numbers_in, result.notes):
         problems.append(f"the notes lack what the list of calls is worth: {calls.words}")
-    if result.schema_version >= 3 and result.decision != decided_of(result, metrics, scores, claimed):
-        problems.append("the decision is not the one that the scores give")
+    if result.schema_version >= 3 and not result.decision.agrees(
+        decided := decided_of(result, metrics, scores, claimed)
+    ):
+        problems.append(f"the decision is not the one that the scores give, which is: {decided.word}")
     if abs(result.challenge.thresholds.get("tau", claimed.tau) - claimed.tau) > ROUNDING:
         problems.append("the challenge was judged with another tau")
     return rows, problems
+
+
+def numbers_in(words: str) -> list[str]:
+    """The numbers in a sentence, by which it is known again however it is worded.
+
+    >>> numbers_in("4 are listed, at most 1.0 expected (25 %)") == numbers_in("Of 4 listed, 1.0 expected, 25%.")
+    True
+    """
+    return re.findall(r"[0-9]+(?:[.,][0-9]+)*", words)
 
 
 def decided_of(result: Result, metrics: Mapping[str, Metric], scores: Scores, claimed: Threshold) -> Decided:

@@ -12,7 +12,9 @@ from memobench.base.errors import DataError
 from memobench.measure.decision import decide_set
 from memobench.measure.findings import recorded, run_findings
 from memobench.results import SCHEMA_VERSION, Decided, DetectorScores, Metric, Result, was_changed
+from memobench.submissions.records import Submission
 from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
+from memobench.submissions.weigh import told_by, weighed_in
 
 METRICS = TypeAdapter(dict[str, Metric])
 
@@ -40,7 +42,7 @@ def read_result(data: bytes) -> Result:
 
 
 def result_of_folder(folder: Path) -> Result:
-    """The result of a run's folder, or of a submission's.
+    """The result of a run's folder, or of a submission's, whose decision is then this version's and not its own.
 
     Raises:
         DataError: The folder holds neither, or it cannot be read.
@@ -52,7 +54,15 @@ def result_of_folder(folder: Path) -> Result:
                 if name == "result.json":
                     return read_result(data)
                 held = parse_json(data)
-                return read_result(json.dumps(held.get("result") if isinstance(held, dict) else None).encode())
+                value = held if isinstance(held, dict) else {}
+                result = read_result(json.dumps(value.get("result")).encode())
+                submission = Submission.model_validate({**value, "result": result})
+                decided = told_by(result, weighed_in(folder, submission))
+                return result.model_copy(update={"decision": decided})
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part)[:64] for part in first["loc"])
+                raise DataError(f"{file} is no submission: {where}: {first['msg'][:200]}") from error
             except DataError as error:
                 raise DataError(f"{file} cannot be read: {error}") from error
     raise DataError(f"{folder} holds no result.json; give the folder of a finished run, which bench run prints")
