@@ -80,6 +80,23 @@ def test_arrays_without_copies_may_leave(tmp_path: Path) -> None:
     assert "every file counted" not in report.result.guarantee
 
 
+def test_a_sheet_of_copies_among_single_images_gets_no_all_clear(write: Write, tmp_path: Path) -> None:
+    synthetic, out, clean = write("synthetic", OTHER[:20]), tmp_path / "out", tmp_path / "clean"
+    sheet = np.zeros((4 * 34 + 2, 4 * 34 + 2), dtype=np.uint8)  # as torchvision's make_grid lays them
+    for k, image in enumerate(TRAIN[:16]):
+        y, x = (2 + 34 * place for place in divmod(k, 4))
+        sheet[y : y + 32, x : x + 32] = np.rint(image * 255)
+    Image.fromarray(sheet).save(synthetic / "epoch_100.png")
+    sides = write("train", TRAIN), write("holdout", HOLDOUT)
+    settings = AuditSettings(synthetic, *sides, out=out, clean=clean, size=32, preset="smoke")
+    result = audit_folders(settings).result
+    assert result.decision.rows is not None
+    assert "sheets of images" in result.decision.rows
+    assert any("epoch_100.png (4 x 4)" in note for note in result.notes)
+    assert not (clean / "epoch_100.png").exists()
+    assert "sheet of several images" in (out / "left_out.csv").read_text()
+
+
 def test_without_holdout_the_report_says_what_is_lost(tmp_path: Path) -> None:
     result = audit(np.concatenate([OTHER, COPIES]), TRAIN, preset="smoke", out=tmp_path).result
     assert result.decision.word == "do not release"
@@ -272,6 +289,9 @@ def test_folders_that_cannot_be_compared_are_refused(write: Write, tmp_path: Pat
         audit_folders(AuditSettings(volumes, train, holdout, out=out))
     with pytest.raises(DataError, match=r"--holdout .*train is the folder of --train; give images of patients whom"):
         audit_folders(AuditSettings(holdout, train, train, out=out))
+    for settings in (AuditSettings(train, train, holdout, out=out), AuditSettings(holdout, train, holdout, out=out)):
+        with pytest.raises(DataError, match=r"--synthetic .* is the folder of --(train|holdout); give"):
+            audit_folders(settings)
     inner = write("train/inner", HOLDOUT[:3])
     for settings in (AuditSettings(train, inner, holdout, out=out), AuditSettings(holdout, train, inner, out=out)):
         with pytest.raises(DataError, match=r"inner lies within --.*train, so its images would count for both"):
@@ -338,7 +358,7 @@ def test_awkward_files_are_named_and_escaped(write: Write, tmp_path: Path, capsy
     assert "4 of the 5 images are pixel for pixel a training image" in result.decision.sentence
     assert {one.name for one in result.images} == set(names[:5])
     assert [file for file, _ in result.unreadable] == ["synthetic/broken.png", "synthetic/program.png"]
-    assert any(note.startswith("synthetic: 1 colour images were converted to grey") for note in result.notes)
+    assert any(note.startswith("synthetic: 1 colour image was converted to grey") for note in result.notes)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;.png" in page

@@ -96,6 +96,7 @@ CASES = [
     ("shifted holdout", {"shifted": 0.9}, LOOK, "--strata site,view"),
     ("other pose", {"pose": "the synthetic images are turned by 90 degrees"}, LOOK, "The synthetic images are turned"),
     ("nothing to compare", {"empty": 4}, LOOK, "4 images have nothing to compare"),
+    ("sheets of images", {"sheets": 1}, LOOK, "1 image seems to be a sheet of several images, whose parts were not"),
     ("no held-out patients", {"holdout_patients": 0}, LOOK, "no held-out patients"),
     ("too little to tell", {"rate": (0.0, 0.0, 0.4)}, LOOK, "even 40% of the 300 images could be copies"),
     ("few patients", {"train_patients": 12}, LOOK, "only 12 patients"),
@@ -173,6 +174,10 @@ def test_more_files_than_are_called_are_explained() -> None:
     sentence = decide_set(led).sentence
     assert "29 more images lead the list of matches" in sentence
     assert "Hold back 0.png" in sentence
+    one = decide_set(replace(led, led=1)).sentence
+    assert "1 more image leads the list of matches" in one
+    alone = decide_set(replace(led, led=1, p_permuted=None, p_count=1e-6, holdout_patients=0)).sentence
+    assert "1 more image matches training patients so closely" in alone
     assert "lead the list" not in decide_set(replace(led, called=30, led=0)).sentence
     alone = decide_set(replace(led, p_permuted=None, p_count=1e-6, holdout_patients=0)).sentence
     assert "29 more images match training patients so closely that chance explains at most 1 in 10" in alone

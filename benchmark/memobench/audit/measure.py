@@ -68,6 +68,7 @@ class Audited:
         evidence: How sure single matches are, and whether the sides are exchangeable.
         upright: The images as they were matched, and which of them were turned, inverted or cropped for it.
         blank: (N,) images with nothing to compare, which are matched with nobody.
+        sheets: (N, 2) rows and columns of images that each synthetic image shows; 1, 1 for a single image.
         searched: What was found of copied regions.
         notes: What a reader must know.
     """
@@ -89,6 +90,7 @@ class Audited:
     evidence: Evidence
     upright: Upright
     blank: NDArray[np.bool_]
+    sheets: NDArray[np.int64]
     searched: Searched
     notes: list[str]
 
@@ -163,6 +165,7 @@ def measure_audit(
         evidence=copies.evidence,
         upright=copies.upright,
         blank=copies.blank,
+        sheets=copies.sheets,
         searched=searched,
         notes=notes,
     )

@@ -68,6 +68,7 @@ from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.detection.remember import RememberingDetector
 from memobench.detection.shards import Elsewhere
+from memobench.detection.sheets import sheet_notes, sheets_by_size
 from memobench.execution.perform import HERE_ALONE, Workplace, opened
 from memobench.execution.settings import HERE, Execution
 from memobench.generator import Context
@@ -122,6 +123,7 @@ class _Sides:
     notes: Sequence[str]
     carriers: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[tuple[str, ...]] = ()
+    shapes: Sequence[tuple[int, ...]] = ()
     holdout_turned: bool = False  # whether the held-out images lay in another pose than the training images
     strata: Strata | None = None
 
@@ -183,6 +185,7 @@ def audit_folders(
     _check_nested(folders)
     if settings.clean is not None:
         check_target(settings.clean, list(folders.values()))
+    _check_made(settings, folders)
     policy = None if settings.policy is None else read_policy(settings.policy)
     work = Workplace(execution, settings.out, track, say)
     with _stages(settings.out, settings.store) as (store, kept), opened(work) as place:
@@ -202,6 +205,20 @@ def _check_nested(folders: Mapping[str, Path]) -> None:
             raise DataError(
                 f"--{inner} {shown(str(folders[inner]))} lies within --{outer} {shown(str(folders[outer]))}, so its "
                 "images would count for both; put the folders side by side"
+            )
+
+
+def _check_made(settings: AuditSettings, folders: Mapping[str, Path]) -> None:
+    """Refuse a folder of real images in the place of the synthetic ones.
+
+    Raises:
+        DataError: It is one.
+    """
+    for side in ("train", "holdout"):
+        if {"synthetic", side} <= folders.keys() and folders["synthetic"].resolve() == folders[side].resolve():
+            raise DataError(
+                f"--synthetic {shown(str(settings.synthetic))} is the folder of --{side}; give the folder of the "
+                "images that the generator made"
             )
 
 
@@ -254,6 +271,7 @@ def _audit_folders(
         ],
         carriers(made, synthetic_files, real),
         [item.files for item in found["synthetic"].items],
+        [item.shape for item in found["synthetic"].items],
         strata=strata_of(found, images, settings.strata),
     )
     if sides.unreadable:
@@ -498,7 +516,7 @@ def _result(
         duplicates=len(contents) - len(set(contents)),
         carriers=dict(sides.carriers),
         unreadable=list(sides.unreadable),
-        notes=[*sides.notes, *_contrast(sides, audited), *audited.notes, *content_notes(audited.blank, sides.names)],
+        notes=[*sides.notes, *_contrast(sides, audited), *audited.notes, *_content(sides, audited)],
         environment=environment(asked.device),
         seconds=rounded(seconds),
     )
@@ -581,6 +599,7 @@ def _findings(sides: _Sides, audited: Audited, asked: _Asked, called: _Called, h
         carriers=len(sides.carriers),
         pose=_pose_words(sides, audited),
         empty=int(audited.blank.sum()),
+        sheets=int((_sheets(sides, audited).max(axis=1) > 1).sum()),
         regions=region_findings(audited.regions, set(np.flatnonzero(called.copied | called.held_out).tolist())),
     )
 
@@ -612,7 +631,7 @@ def _reasons(
 ) -> list[str | None]:
     """Why each image is left out of the cleaned set; None where it is kept."""
     reasons: list[str | None] = []
-    regions = _audited_regions(sides, audited)
+    regions, sheet = _audited_regions(sides, audited), _sheets(sides, audited).max(axis=1) > 1
     for k in range(len(sides.synthetic)):
         carried = [sides.carriers[file] for file in (sides.files[k] if sides.files else ()) if file in sides.carriers]
         region = regions.get(k)
@@ -624,11 +643,26 @@ def _reasons(
             reasons.append("matches a held-out patient as a copy does")
         elif audited.left_out[k]:
             reasons.append("too similar to a real image")
+        elif sheet[k]:
+            reasons.append("seems to be a sheet of several images, whose parts were not compared")
         elif carried:
             reasons.append(f"its {carried[0]} carries the id of a real patient or the name of a real file")
         else:
             reasons.append(None)
     return reasons
+
+
+def _sheets(sides: _Sides, audited: Audited) -> NDArray[np.int64]:
+    """(N, 2) rows and columns of images that each synthetic image shows, by its content or its size."""
+    by_size = sheets_by_size(sides.shapes)
+    if not len(by_size):
+        return audited.sheets
+    return np.where(audited.sheets.max(axis=1, keepdims=True) > 1, audited.sheets, by_size)
+
+
+def _content(sides: _Sides, audited: Audited) -> list[str]:
+    """Notes on images with nothing to compare, and on sheets."""
+    return [*content_notes(audited.blank, sides.names), *sheet_notes(_sheets(sides, audited), sides.names)]
 
 
 def _nameable(sides: _Sides, k: int) -> str:

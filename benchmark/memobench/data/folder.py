@@ -21,6 +21,7 @@ from memobench.base.seeds import generator_for
 from memobench.data.files.inspect import inspect_folder
 from memobench.data.files.picture import SCALING_VERSION
 from memobench.data.files.prepare import prepare
+from memobench.data.files.walk import counted
 from memobench.data.manifest import Manifest
 from memobench.data.nearly_same import nearly_same, persons
 from memobench.images import Images
@@ -125,7 +126,8 @@ def join_persons(pixels: NDArray[np.float32], groups: NDArray[np.str_]) -> tuple
     if not one:
         return groups, []
     note = (
-        f"{len(one)} patients have an image that is nearly the same as another's; they stand on one side as "
+        counted(len(one), "patient has", "patients have")
+        + f" an image that is nearly the same as another's; they stand on one side as "
         f"{len(set(one.values()))}, since they seem to be the same people under several ids"
     )
     return np.array([one.get(name, name) for name in groups.tolist()]), [note]
@@ -158,6 +160,7 @@ def join_duplicates(pixels: NDArray[np.float32], patients: NDArray[np.str_]) -> 
         return groups, []
     joined = len({*parent} | {*parent.values()})
     return groups, [
-        f"{shared} images are identical to an image of another patient; the {joined} patients that share images are "
+        counted(shared, "image is", "images are")
+        + f" identical to an image of another patient; the {joined} patients that share images are "
         "treated as one wherever they meet, so that none stands on two sides"
     ]

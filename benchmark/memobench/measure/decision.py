@@ -79,6 +79,7 @@ class Findings:
         strata: Columns within which labels were exchanged.
         pose: In words, which sets lie or look differently; empty where none does.
         empty: Synthetic images with nothing to compare.
+        sheets: Synthetic images that seem to show several images each.
         unread: Synthetic files that could not be read.
         carriers: Synthetic files whose name or header carries a real patient's id or a real file's name.
         sensitivity: Share of planted copies that the detector finds here; None where it was not measured.
@@ -121,6 +122,7 @@ class Findings:
     strata: tuple[str, ...] = ()
     pose: str = ""
     empty: int = 0
+    sheets: int = 0
     unread: int = 0
     carriers: int = 0
     sensitivity: float | None = None
@@ -308,9 +310,8 @@ def _sentence(findings: Findings, word: Word, rows: Sequence[Row]) -> str:
     parts += [row.says(findings) for row in rows if row.name in FIRST and row not in lead]
     count = len(findings.names) or findings.all_called
     if word == "do not release" and findings.led:
-        parts.append(
-            f"{_count(findings.led, f'more {findings.noun}')} {LED if findings.p_permuted is not None else CLOSE}"
-        )
+        one, more, why = LED if findings.p_permuted is not None else CLOSE
+        parts.append(f"{_count(findings.led, f'more {findings.noun}')} {one if findings.led == 1 else more} {why}")
     if count and word != "no copies found":
         parts.append(f"Hold back {files_words(findings.names, count, findings.where, findings.noun)}.")
     elif word == "do not release":
@@ -529,6 +530,14 @@ def _empty(findings: Findings) -> str:
     )
 
 
+def _sheets(findings: Findings) -> str:
+    seem, them = ("seems to be a sheet", "it") if findings.sheets == 1 else ("seem to be sheets", "them")
+    return (
+        f"{_count(findings.sheets, findings.noun)} {seem} of several images, whose parts were not compared. Cut {them} "
+        f"into single images, or leave {them} out."
+    )
+
+
 def _leaning(findings: Findings) -> bool:
     return (
         findings.share is not None
@@ -586,6 +595,7 @@ TABLE: tuple[Row, ...] = (
     Row("shifted holdout", "review", lambda f: f.shifted is not None, _shift),
     Row("other pose", "review", lambda f: bool(f.pose), lambda f: f"{f.pose[:1].upper()}{f.pose[1:].rstrip('.')}."),
     Row("nothing to compare", "review", lambda f: f.empty > 0, _empty),
+    Row("sheets of images", "review", lambda f: f.sheets > 0, _sheets),
     Row(
         "no held-out patients",
         "review",
@@ -651,8 +661,12 @@ TABLE: tuple[Row, ...] = (
         lambda f: f"The policy is not met: {'; '.join(f.unmet)}.",
     ),
 )
-LED = "lead the list of matches: training patients stand there so often that chance explains at most 1 in 10 of them."
-CLOSE = "match training patients so closely that chance explains at most 1 in 10 of them."  # where nobody is a decoy
+LED = (
+    "leads",
+    "lead",
+    "the list of matches: training patients stand there so often that chance explains at most 1 in 10.",
+)
+CLOSE = ("matches", "match", "training patients so closely that chance explains at most 1 in 10.")  # nobody is a decoy
 FIRST = (
     "preset smoke",
     "trained elsewhere",

@@ -21,6 +21,7 @@ from memobench.results import Decided, DetectorScores, Metric, Origin, RegionsFo
 # counts of a result that stand there only where they are not 0
 TESTED = ("copy_rate", "copy_evidence", "region_copy_rate")  # by permutation of patients
 POSED, EMPTY, STRANGE = "samples_in_another_pose", "samples_with_nothing_to_compare", "samples_unlike_any"
+SHEETS = "samples_that_are_sheets"
 
 
 def measured_findings(
@@ -59,6 +60,7 @@ def measured_findings(
         weakest=weakest(challenge),
         pose=_pose(counts),
         empty=counts.get(EMPTY, 0),
+        sheets=counts.get(SHEETS, 0),
     )
     if evidence is None:
         called, held_out = (

@@ -23,13 +23,14 @@ from memobench.detection.content import content_notes, has_content
 from memobench.detection.contract import Matches
 from memobench.detection.pool import MatchingPool
 from memobench.detection.poses import Upright, upright
+from memobench.detection.sheets import sheet_notes, sheets
 from memobench.features import Features
 from memobench.generator import Generator
 from memobench.images import Images
 from memobench.measure.alone import match_alone
 from memobench.measure.counts import Answers, Counts, count_copies, limit_of
 from memobench.measure.detector import OwnDetector
-from memobench.measure.findings import EMPTY, POSED, STRANGE
+from memobench.measure.findings import EMPTY, POSED, SHEETS, STRANGE
 from memobench.measure.kept import kept_beside
 from memobench.measure.planted_groups import Limits, groups_found, marked, plant_groups
 from memobench.measure.regions import NOT_SEARCHED, UNSEARCHED, Known, measure_regions, recorded_regions
@@ -89,12 +90,14 @@ class Copies(Counts):
         searched: The real images, train before holdout, ready to be searched again.
         upright: The samples as they were matched, and which of them were turned, inverted or cropped for it.
         blank: (N,) samples with nothing to compare, which are matched with nobody.
+        sheets: (N, 2) rows and columns of images that each sample shows; 1, 1 for a single image.
         notes: What a reader must know.
     """
 
     searched: MatchingPool
     upright: Upright
     blank: NDArray[np.bool_]
+    sheets: NDArray[np.int64]
     notes: list[str]
 
 
@@ -126,6 +129,7 @@ class Measured:
             POSED: seen.count,
             EMPTY: int(self.copies.blank.sum()),
             STRANGE: len(seen.changed) if seen.strange else 0,
+            SHEETS: int((self.copies.sheets.max(axis=1) > 1).sum()),
         }
         return {name: count for name, count in found.items() if count}
 
@@ -163,7 +167,7 @@ def measure(  # noqa: PLR0913  what is measured, with what
     train, holdout = splits.train, splits.holdout
     ask = Ask(null_images, by_design=splits.drawn)
     copies = measure_copies(samples, train, holdout, detector, ask, track=track)
-    metrics, notes = dict(copies.metrics), [*copies.notes, *content_notes(copies.blank)]
+    metrics, notes = dict(copies.metrics), [*copies.notes, *content_notes(copies.blank), *sheet_notes(copies.sheets)]
     planted, more = measure_sensitivity(
         copies, splits, detector, planted_count(len(train.shape), null_images), track=track
     )
@@ -243,7 +247,8 @@ def measure_copies(
     if not shift.exchangeable:
         metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
         notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
-    return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, upright=seen, blank=blank, notes=notes)
+    found = {"upright": seen, "blank": blank, "sheets": sheets(samples, both), "notes": notes}
+    return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, **found)
 
 
 @dataclass(frozen=True)

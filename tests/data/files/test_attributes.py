@@ -21,6 +21,15 @@ Draw = Callable[..., np.ndarray]
 Save = Callable[..., Path]
 
 
+def test_a_picture_that_says_it_holds_text_is_noted(draw: Draw, save_dicom: Save, tmp_path: Path) -> None:
+    for name, said in (("a", "YES"), ("b", "NO"), ("c", "")):
+        save_dicom(tmp_path / f"{name}.dcm", draw().astype(np.uint16), BurnedInAnnotation=said, PatientID=name)
+    notes = survey(tmp_path).notes
+    assert [note for note in notes if "BurnedIn" in note] == [
+        "BurnedInAnnotation is YES, so a name or a number may stand in the picture itself, in 1 file (such as a.dcm)"
+    ]
+
+
 def _with_bytes(file: Path, name: str, vr: str, value: bytes) -> None:
     """Put an element with these very bytes into a file."""
     dataset = pydicom.dcmread(file)

@@ -70,7 +70,7 @@ def test_planes_of_one_array_are_one_patient_unless_it_says(tmp_path: Path) -> N
     found = survey(tmp_path, dim=2)
     assert len(found.items) == 6
     assert len({item.patient for item in found.items}) == 1
-    assert any("batches of 2D images (N, H, W)" in note for note in found.notes)
+    assert any("of 2D images (N, H, W)" in note for note in found.notes)
 
 
 def test_a_volume_among_images_is_no_batch(tmp_path: Path) -> None:

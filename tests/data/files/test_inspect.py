@@ -104,7 +104,7 @@ def test_links_alone_are_said_to_be_there(tmp_path: Path, draw: Draw) -> None:
     _images(tmp_path / "elsewhere", draw)
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "a.png").symlink_to(tmp_path / "elsewhere" / "a.png")
-    with pytest.raises(DataError, match="1 symbolic links were not followed"):
+    with pytest.raises(DataError, match="1 symbolic link was not followed"):
         inspect_folder(tmp_path / "root")
 
 
@@ -119,7 +119,7 @@ def test_mixed_dimensions(tmp_path: Path, draw: Draw, save_nifti: Save) -> None:
         inspect_folder(tmp_path)
     images = inspect_folder(tmp_path, skip_unreadable=True)
     assert images.dim == 2
-    assert any("3 files look like 2D images and 1 like parts of 3D volumes; 2D was taken" in n for n in images.notes)
+    assert any("3 files look like 2D images and 1 like a part of 3D volumes; 2D was taken" in n for n in images.notes)
     volumes = inspect_folder(tmp_path, dim=3, skip_unreadable=True)
     assert [item.shape for item in volumes.items] == [(8, 9, 10)]
     assert "is a 2D image (48x40) among 3D volumes" in dict(volumes.unreadable)["a.png"]
@@ -140,8 +140,8 @@ def test_duplicates_and_colour_are_counted(tmp_path: Path, draw: Draw) -> None:
     Image.fromarray(draw(seed=0)).save(tmp_path / "again.tif")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 8, 3), dtype=np.uint8)).save(tmp_path / "colour.png")
     found = inspect_folder(tmp_path)
-    assert "1 images are identical to an earlier one (again.tif to a.png, ...)" in found.notes
-    assert any(note.startswith("1 colour images") for note in found.notes)
+    assert "1 image is identical to an earlier one (again.tif to a.png, ...)" in found.notes
+    assert any(note.startswith("1 colour image was") for note in found.notes)
 
 
 def test_the_files_of_a_manifest(tmp_path: Path, draw: Draw, save_dicom: Save) -> None:

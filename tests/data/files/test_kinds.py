@@ -43,6 +43,8 @@ def test_arrays_dicom_and_nifti(
         (b"<!doctype html><img src=x>", "is a text with markup"),
         (b"\x80\x04\x95", "is a pickle, which is never loaded"),
         (b"PK\x03\x04" + b"\0" * 60, "is a ZIP archive"),
+        (b"PK\x03\x04" + b"\0" * 26 + b"archive/data.pkl" + b"\0" * 60, "is a PyTorch file, a pickle, which is never"),
+        (b"\x40" + b"\0" * 7 + b'{"images":{}}', "is a safetensors file; PNG"),
         (b"\x1f\x8b\x08" + b"\0" * 60, "is compressed, or NIfTI under another name"),
         (b"MZ" + b"\0" * 126 + b"DICM" + b"\0" * 60, "is DICOM behind the beginning of a program"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "is a pointer of Git LFS .* git lfs pull$"),

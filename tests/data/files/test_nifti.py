@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,3 +109,18 @@ def test_an_orientation_in_doubt_is_noted(
     nibabel.save(image, tmp_path / "a.nii.gz")
     notes = [one for one in survey(tmp_path).notes if "orientation" in one]
     assert [note in one for one in notes] == ([True] if note else [])
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz"])
+def test_odd_steps_are_read_without_a_line_that_names_no_file(
+    tmp_path: Path, draw: Draw, ending: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    image = nibabel.Nifti1Image(draw((7, 9, 8)), np.eye(4))
+    image.header["pixdim"][1:4] = (-1, 0, 2)
+    image.header["vox_offset"] = 352
+    file = tmp_path / f"a.{ending}"
+    opened = gzip.open if ending.endswith("gz") else open
+    with opened(file, "wb") as handle:
+        handle.write(image.header.binaryblock + b"\0" * 4 + np.asarray(image.dataobj).tobytes(order="F"))
+    assert len(survey(tmp_path).items) == 1
+    assert "pixdim" not in capfd.readouterr().err + caplog.text

@@ -32,7 +32,7 @@ def test_dicom_ids_come_before_folders() -> None:
     assert found.patient == {"a/1": "x", "b/2": "x", "b/3": "b/3"}
     assert found.scan == {"a/1": "1.2", "b/2": "b/2", "b/3": "b/3"}
     assert found.how == "DICOM PatientID"
-    assert any("1 files have no PatientID" in note for note in found.notes)
+    assert any("1 file has no PatientID" in note for note in found.notes)
 
 
 def test_one_id_for_all_is_remarked() -> None:

@@ -26,7 +26,7 @@ def test_slices_are_sorted_by_place() -> None:
     (part,), other, notes = parts(headers, 3)
     assert part == Part(tuple(reversed(headers)))
     assert not other
-    assert any("1 volumes were assembled from 9 files" in note for note in notes)
+    assert any("1 volume was assembled from 9 files" in note for note in notes)
     assert not any("lack slices" in note for note in notes)
 
 
@@ -47,7 +47,7 @@ def test_series_of_two_patients_are_two() -> None:
 def test_a_lacking_slice_is_remarked() -> None:
     headers = _series(9)
     del headers[list(headers)[4]]
-    assert any("seem to lack slices" in note for note in parts(headers, 3)[2])
+    assert any("1 DICOM series seems to lack slices" in note for note in parts(headers, 3)[2])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_volume_without_places_is_noted(lacking: tuple[int, ...], noted: bool)
     found, other, notes = parts(headers, 3)
     assert [part.files for part in found] == [tuple("0123")]
     assert not other
-    assert any("do not say of every slice where it stands" in note for note in notes) == noted
+    assert any("does not say of every slice where it stands" in note for note in notes) == noted
 
 
 def test_a_screen_shot_among_slices_is_none_of_them() -> None:

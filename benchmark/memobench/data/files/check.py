@@ -10,7 +10,7 @@ import numpy as np
 from memobench.base.progress import silent
 from memobench.data.files.inspect import Inspection, Track, survey
 from memobench.data.files.limits import MAX_IMAGE_GIB
-from memobench.data.files.walk import shown
+from memobench.data.files.walk import counted, shown
 
 _SHAPES = 5
 
@@ -47,12 +47,13 @@ def check_folder(
 
 def check_text(found: Inspection) -> str:
     """What a folder holds, line by line: images, patients, shapes, values, notes, and every file that is no use."""
-    word = "images" if found.dim == 2 else "volumes"
+    words = ("image", "images") if found.dim == 2 else ("volume", "volumes")
     patients = len({item.patient for item in found.items})
     scans = len({(item.patient, item.scan) for item in found.items})
     root = found.given or shown(str(found.root))
     lines = [
-        f"{root}: {len(found.items)} {word} ({found.dim}D), {patients} patients, {scans} scans",
+        f"{root}: {counted(len(found.items), *words)} ({found.dim}D), "
+        f"{counted(patients, 'patient', 'patients')}, {counted(scans, 'scan', 'scans')}",
         f"Patients: from {shown(found.how)}" if found.patients_known else f"Patients: {found.how}",
     ]
     if found.items:
@@ -60,7 +61,9 @@ def check_text(found: Inspection) -> str:
     lines += [f"Values: {one.count} {one.kind}, {one.low:g} to {one.high:g}, {one.scaling}" for one in found.found]
     lines += [f"Note: {note}" for note in found.notes]
     if found.unreadable:
-        lines.append(f"Cannot be used ({len(found.unreadable)} files; --skip-unreadable goes on without them):")
+        lines.append(
+            f"Cannot be used ({counted(len(found.unreadable), 'file', 'files')}; --skip-unreadable goes on without):"
+        )
         lines += [f"  {shown(file)} {reason}" for file, reason in found.unreadable]
     return "\n".join(lines)
 

@@ -52,7 +52,7 @@ _TAGS = [
     *("ImageType", "EchoTime", "TemporalPositionIdentifier", "DiffusionBValue"),
     *("FrameIncrementPointer", "FrameTime", "FrameTimeVector", "SliceVector", "DetectorInformationSequence"),
     *("SpacingBetweenSlices", "TimeSlotVector", "PhaseVector", "RRIntervalVector", "EnergyWindowVector"),
-    *("DetectorVector", "RotationVector", "AngularViewVector", "TimeSliceVector"),
+    *("DetectorVector", "RotationVector", "AngularViewVector", "TimeSliceVector", "BurnedInAnnotation"),
 ]
 # Where values tell volumes at one place apart: the word for it, the functional group ("" for the file) and attribute.
 _SHOWS = (
@@ -68,6 +68,7 @@ _SHOWS = (
     ("kinds of image (FrameType)", "MRImageFrameTypeSequence", "FrameType"),
     ("kinds of image (FrameType)", "CTImageFrameTypeSequence", "FrameType"),
 )
+_BURNED = "BurnedInAnnotation is YES, so a name or a number may stand in the picture itself,"
 _IN_TIME = ("FrameTime", "FrameTimeVector")
 _OF_SLICES = ("SliceVector", "GridFrameOffsetVector")
 _LAST = threading.local()
@@ -133,6 +134,7 @@ def _described(dataset: Dataset, file: Path, limit: int) -> Header:
         places=places,
         odd=odd(dataset),
         film=film,
+        doubts=(_BURNED,) if text(dataset, "BurnedInAnnotation").upper() == "YES" else (),
         kind=f"{text(dataset, 'SOPClassUID')} {whole(dataset, 'SamplesPerPixel') or 1}",
     )
 

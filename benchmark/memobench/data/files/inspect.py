@@ -23,7 +23,7 @@ from memobench.data.files.limits import MAX_IMAGE_GIB, gib
 from memobench.data.files.patients import Owners, owners
 from memobench.data.files.picture import Header, Picture, Unreadable, picture
 from memobench.data.files.series import Part, likely_dim, parts
-from memobench.data.files.walk import files_in, like_labels, shown
+from memobench.data.files.walk import counted, files_in, like_labels, shown
 from memobench.data.manifest import find_manifest, read_manifest, unread_tables
 
 T = TypeVar("T")
@@ -208,17 +208,25 @@ def survey(
         unlisted = len(set(names) - set(listed))
         names = listed
         if unlisted:
-            notes.append(f"{unlisted} files that manifest.csv does not list were left out")
+            notes.append(
+                counted(
+                    unlisted, "file that manifest.csv does not list was", "files that manifest.csv does not list were"
+                )
+                + " left out"
+            )
     if listing.links:
         notes.append(
-            f"{listing.links} symbolic links were not followed; put the files themselves there if they are meant"
+            f"{counted(listing.links, 'symbolic link was', 'symbolic links were')} not followed; put the files "
+            "themselves there if they are meant"
         )
     if listing.derived:
-        notes.append(f"{listing.derived} masks and derivatives of the BIDS folder were left out")
+        one, more = "mask or derivative of the BIDS folder was", "masks and derivatives of the BIDS folder were"
+        notes.append(f"{counted(listing.derived, one, more)} left out")
     if labels := like_labels(names):
         notes.append(
-            f"{_files(len(labels))} (such as {shown(labels[0])}) look like masks or labels by their names; take them "
-            "out if they are no images"
+            counted(len(labels), "file looks like a mask or label", "files look like masks or labels")
+            + f" by name (such "
+            f"as {shown(labels[0])}); take out what is no image"
         )
     if not names:
         reason = f" ({notes[-1]})" if notes else ""
@@ -232,8 +240,8 @@ def survey(
     chosen = dim or likely
     if dim is None and len(votes) > 1:
         notes.append(
-            f"{votes[2]} files look like 2D images and {votes[3]} like parts of 3D volumes; {chosen}D was taken, "
-            "--dim decides otherwise"
+            f"{counted(votes[2], 'file looks like a 2D image', 'files look like 2D images')} and {votes[3]} like "
+            f"{'a part' if votes[3] == 1 else 'parts'} of 3D volumes; {chosen}D was taken, --dim decides otherwise"
         )
     pieces, other, about = parts(headers, chosen)
     notes += [*_odd_notes(headers), *_unread(root, whose)]
@@ -393,11 +401,12 @@ def _content_notes(facts: Sequence[tuple[Part, _Facts]], digest: Callable[[Part]
     if repeated:
         part, content = min(repeated, key=lambda one: (one[0].files, one[0].frame or 0))
         notes.append(
-            f"{len(repeated)} images are identical to an earlier one ({_part(part)} to {_part(first[content])}, ...)"
+            counted(len(repeated), "image is", "images are")
+            + f" identical to an earlier one ({_part(part)} to {_part(first[content])}, ...)"
         )
     colour = sum(fact.colour for _, fact in facts)
     if colour:
-        notes.append(f"{colour} colour images were converted to grey (their luminance)")
+        notes.append(f"{counted(colour, 'colour image was', 'colour images were')} converted to grey (luminance)")
     return notes
 
 

@@ -55,6 +55,7 @@ _POINTERS = {
     b"/annex/objects": "a pointer of git-annex in the place of the file; get the file with git annex get",
 }
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".filepart", ".!ut", ".tmp")
+_PICKLED = (".pt", ".pth", ".ckpt", ".bin")
 _APPLE = b"\0\x05\x16\x07"
 _PLAIN_DICOM = (b"\x08\0", b"\x02\0", b"\0\x08")  # group 0008 or 0002 without a preamble, both byte orders
 
@@ -94,6 +95,8 @@ def kind_of(file: Path, start: bytes | None = None) -> str:  # noqa: C901  one r
     if start[:4] == b"PK\x03\x04":
         if file.suffix.lower() == ".npz":
             return "NPZ"
+        if b"data.pkl" in start or file.suffix.lower() in _PICKLED:
+            raise Unreadable("is a PyTorch file, a pickle, which is never loaded; save the images as .npz or .npy")
         raise Unreadable(f"is a ZIP archive; unpack it ({KNOWN})")
     if program:
         raise Unreadable(f"is {program}, not an image")
@@ -106,6 +109,8 @@ def kind_of(file: Path, start: bytes | None = None) -> str:  # noqa: C901  one r
     if start[:2] in _PLAIN_DICOM or file.suffix.lower() in (".dcm", ".dicom", ".ima"):
         return "DICOM"
     other = _named(start, _OTHERS) or _film(start)
+    if start[8:10] == b'{"' and not any(start[4:8]):
+        other = "a safetensors file"
     if other:
         raise Unreadable(f"is {other}; {KNOWN}")
     if file.suffix.lower() == ".hdr" or (file.suffix.lower() == ".img" and _beside(file, ".hdr")):

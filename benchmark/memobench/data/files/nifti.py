@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +19,8 @@ from memobench.data.files.limits import DEFLATE, check_size, product
 from memobench.data.files.picture import Header, Raw, Unreadable, grey
 
 _EXTENSIONS = 2**26  # bytes of extensions before the values
+_OURS = threading.local()
+logging.getLogger("nibabel.global").addFilter(lambda record: not getattr(_OURS, "reading", False))
 _TARGET = orientations.axcodes2ornt(("S", "P", "L"))
 
 
@@ -166,6 +171,16 @@ def _drawn(values: NDArray[Any]) -> NDArray[Any]:
 
 def _doubts(image: Any) -> tuple[str, ...]:
     """What a header leaves open of the orientation: sform and qform disagree, or neither is said."""
+    steps = np.asarray(image.header["pixdim"][1:4], dtype=np.float64)
+    if not (steps > 0).all():
+        return (
+            *_doubts_of_place(image),
+            "pixdim has a step that is not above 0, of which nibabel takes 1 or the size,",
+        )
+    return _doubts_of_place(image)
+
+
+def _doubts_of_place(image: Any) -> tuple[str, ...]:
     sform, qform = (getattr(image, f"get_{name}")(coded=True)[0] for name in ("sform", "qform"))
     if sform is None and qform is None:
         return ("sform and qform say no orientation, and that of Analyze (to the left) was taken,",)
@@ -176,8 +191,19 @@ def _doubts(image: Any) -> tuple[str, ...]:
     return ()
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without nibabel's own lines on steps of 0 or below (taken as 1, or without their sign), which name no file."""
+    _OURS.reading = True
+    try:
+        yield
+    finally:
+        _OURS.reading = False
+
+
 def _open(file: Path) -> Any:
-    image: Any = nibabel.load(file)
+    with _quiet():
+        image: Any = nibabel.load(file)
     if not hasattr(image, "affine"):
         raise Unreadable("is NIfTI without a place in space (CIFTI: surfaces, connections), not an image")
     return image
@@ -195,7 +221,8 @@ def _whole(file: Path, limit: int) -> Any:
         if handle.read(1):
             raise Unreadable(f"is at odds with its header, which declares {declared} bytes: it unpacks to more")
     kind: Any = nibabel.Nifti2Image if len(content) > 4 and 540 in _both_orders(content[:4]) else nibabel.Nifti1Image
-    return kind.from_bytes(content)
+    with _quiet():
+        return kind.from_bytes(content)
 
 
 def _check(file: Path, limit: int) -> int:

@@ -12,7 +12,7 @@ from memobench.data.files import guess
 from memobench.data.files.ids import lookalikes, respelt
 from memobench.data.files.picture import Header
 from memobench.data.files.series import by_series
-from memobench.data.files.walk import shown
+from memobench.data.files.walk import counted, shown
 from memobench.data.manifest import Manifest
 
 NONE = "nowhere: every file counts as a patient of its own"
@@ -120,7 +120,8 @@ def _of_manifest(patient: Mapping[str, str], scan: Mapping[str, str]) -> tuple[d
     known, notes = _in_one_way({file: one for file, one in patient.items() if one not in words})
     found = {file: known.get(file, f"scan {scan[file]}") for file in patient}
     note = (
-        f"{sum(words.values())} lines of manifest.csv have a stand-in as patient_id "
+        counted(sum(words.values()), "line of manifest.csv has", "lines of manifest.csv have")
+        + f" a stand-in as patient_id "
         f"({', '.join(map(shown, sorted(words)[:3]))}); each scan counts as a patient of its own"
     )
     return found, (note, *notes)
@@ -172,11 +173,14 @@ def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str,
         notes.append("all files have the same PatientID; if that is a stand-in, give --patient-regex")
     if words:
         notes.append(
-            f"{sum(words.values())} files carry a stand-in as PatientID ({', '.join(map(shown, sorted(words)[:3]))}); "
+            counted(sum(words.values()), "file carries", "files carry")
+            + f" a stand-in as PatientID ({', '.join(map(shown, sorted(words)[:3]))}); "
             "each study counts as a patient of its own"
         )
     if absent:
-        notes.append(f"{len(absent)} files have no PatientID; each study counts as a patient of its own")
+        notes.append(
+            f"{counted(len(absent), 'file has', 'files have')} no PatientID; each study counts as a patient of its own"
+        )
 
     canon, about = respelt(one for one in ids.values() if one)
     notes += [*about, *lookalikes(canon.values())]
@@ -206,7 +210,9 @@ def _of_dicom(headers: Mapping[str, Header]) -> tuple[dict[str, str], tuple[str,
         )
     if crowded:
         notes.append(
-            f"{crowded} StudyInstanceUIDs are shared by more than {_CROWDED} PatientIDs, so they count as stand-ins"
+            counted(crowded, "StudyInstanceUID is", "StudyInstanceUIDs are")
+            + f" shared by more than {_CROWDED} PatientIDs and "
+            f"{'counts as a stand-in' if crowded == 1 else 'count as stand-ins'}"
         )
     name_of: dict[str, str] = {}
     for file, one in ids.items():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from memobench.data.files.picture import Header
 from memobench.data.files.places import NoVolume, in_order, spread
-from memobench.data.files.walk import shown
+from memobench.data.files.walk import counted, shown
 
 MIN_SLICES = 8  # single slices of one series at so many places are taken for a volume where --dim is not given
 
@@ -61,7 +61,10 @@ def _images(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str], 
     notes = []
     if batches and headers:
         notes.append(
-            f"{len(headers)} arrays of three axes were taken as batches of 2D images (N, H, W), each of one patient "
+            counted(
+                len(headers), "array of three axes was taken as a batch", "arrays of three axes were taken as batches"
+            )
+            + " of 2D images (N, H, W), each of one patient "
             "unless a further array patient_id names them; --dim 3 takes each as a volume"
         )
     return found, other, notes
@@ -107,26 +110,34 @@ def _notes_on_volumes(headers: Mapping[str, Header], found: Sequence[Part], gaps
     sliceable = [part.files[0] for part in found if headers[part.files[0]].sliceable]
     if sliceable:
         notes.append(
-            f"{len(sliceable)} arrays of three axes were taken as volumes (such as {shown(sliceable[0])}); --dim 2 "
+            counted(
+                len(sliceable),
+                "array of three axes was taken as a volume",
+                "arrays of three axes were taken as volumes",
+            )
+            + f" (such as {shown(sliceable[0])}); --dim 2 "
             "takes each as a batch of 2D images (N, H, W)"
         )
     assembled = [part for part in found if len(part.files) > 1]
     if assembled:
         slices = sum(len(part.files) for part in assembled)
         notes.append(
-            f"{len(assembled)} volumes were assembled from {slices} files of single slices; --dim 2 takes each slice "
+            counted(len(assembled), "volume was", "volumes were")
+            + f" assembled from {slices} files of single slices; --dim 2 takes each slice "
             "as an image"
         )
     placeless = [part for part in found if _without_place([headers[file] for file in part.files])]
     if placeless:
         notes.append(
-            f"{len(placeless)} DICOM volumes (such as {shown(placeless[0].files[0])}) do not say of every slice where "
-            "it stands (ImagePositionPatient, ImageOrientationPatient): they stand as they are stored, in the order of "
-            "their numbers, and in no common orientation"
+            counted(len(placeless), "DICOM volume does", "DICOM volumes do")
+            + f" not say of every slice where it stands (ImagePositionPatient and ImageOrientationPatient; such as "
+            f"{shown(placeless[0].files[0])}); the slices stand as they are stored, in the order of their numbers, and "
+            "in no common orientation"
         )
     if gaps:
         notes.append(
-            f"{len(gaps)} DICOM series seem to lack slices (a gap between neighbours is wider than the others), "
+            counted(len(gaps), "DICOM series seems", "DICOM series seem")
+            + f" to lack slices (a gap between neighbours is wider than the others), "
             f"such as {shown(gaps[0])}"
         )
     return notes

@@ -115,6 +115,15 @@ def shown(name: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in name)
 
 
+def counted(number: int, one: str, more: str) -> str:
+    """A number with the words that follow it, for one and for more.
+
+    >>> counted(1, "file looks", "files look"), counted(2, "file looks", "files look")
+    ('1 file looks', '2 files look')
+    """
+    return f"{number} {one if number == 1 else more}"
+
+
 def _is_bids(folders: Sequence[str], names: Sequence[str]) -> bool:
     return any(name in _BIDS for name in names) or any(_SUBJECT.fullmatch(name) for name in folders)
 
