@@ -117,7 +117,8 @@ def _mean(pixels: NDArray[np.float32]) -> torch.Tensor:
     """(P,) the mean image at the size of a part, of mean 0 and length 1."""
     small = F.adaptive_avg_pool2d(torch.from_numpy(pixels.mean(axis=0))[None], (SIDE, SIDE)).reshape(-1)
     small = small - small.mean()
-    return small / small.norm().clamp_min(1e-6)
+    scaled: torch.Tensor = small / small.norm().clamp_min(1e-6)
+    return scaled
 
 
 def _gains(pixels: NDArray[np.float32], mean: torch.Tensor) -> _Gains:

@@ -247,8 +247,9 @@ def measure_copies(
     if not shift.exchangeable:
         metrics = {name: _not_exchangeable(metric) for name, metric in metrics.items()}
         notes.append(SHIFTED.format(auc=shift.auc, p=shift.p_value))
-    found = {"upright": seen, "blank": blank, "sheets": sheets(samples, both), "notes": notes}
-    return Copies(**{**vars(counts), "metrics": metrics}, searched=pool, **found)
+    several = sheets(samples, both)
+    counted = {**vars(counts), "metrics": metrics}
+    return Copies(**counted, searched=pool, upright=seen, blank=blank, sheets=several, notes=notes)
 
 
 @dataclass(frozen=True)
