@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memobench.measure.decision import TABLE, Findings, Word, decide_set, files_words, not_checked
-from memobench.measure.region_words import RegionFindings
+from memobench.measure.decision import KINDS, TABLE, Findings, Word, decide_set, files_words, not_checked
+from memobench.measure.region_words import UNSEEN, RegionFindings, groups_words, parts_words
 
 CLEAN = Findings(
     images=300,
@@ -116,6 +117,28 @@ def test_each_row_decides_alone(row: str, change: dict[str, object], word: Word,
     assert decision.rows[0] == row
     assert words in decision.reasons[0]
     assert decision.reasons[0] in decision.sentence
+
+
+@pytest.mark.parametrize(("row", "change"), [case[:2] for case in CASES], ids=[case[0] for case in CASES])
+@pytest.mark.parametrize("alone", [False, True], ids=["many", "one"])
+def test_sentences_are_short_and_agree_with_their_count(row: str, change: dict[str, object], alone: bool) -> None:
+    ones = {name: 1 for name, value in change.items() if type(value) is int and value > 1} if alone else {}
+    decision = decide_set(replace(CLEAN, **(change | ones)))  # type: ignore[arg-type]
+    said = " ".join([decision.sentence, *decision.reasons])
+    assert not [words for words in re.split(r"(?<=[.?]) (?=[A-Z0-9])", said) if len(words.split()) > 30], row
+    assert not re.search(
+        r"\b1 (?:more )?(?:image|sample|patient|file)s?\b (?:are|have|were|match|lead|seem|carry)\b", said
+    )
+    assert not re.search(r"(?<!up to )\b1 of the \d+ images (?:are|have|were|match|repeat)\b", said)
+
+
+def test_what_is_not_covered_is_said_in_short_sentences() -> None:
+    kinds = [
+        ("128 principal components", 0.0), ("64 principal components", 0.0), ("checkerboard with a stranger", 0.0),
+        ("low frequencies under a stranger's detail", 0.0), ("tenth", 0.1), ("one lung", 0.4), ("half", 1.0),
+    ]  # fmt: skip
+    said = " ".join([parts_words([(0.5, 1.0), (0.25, 0.95), (0.125, 0.5)]), UNSEEN, groups_words(kinds, most=KINDS)])
+    assert max(len(words.split()) for words in re.split(r"(?<=[.?]) (?=[A-Z0-9])", said)) <= 30
 
 
 def test_every_row_of_the_table_is_tested_and_stop_rows_come_first() -> None:

@@ -87,6 +87,6 @@ def test_the_decision_names_what_is_not_found() -> None:
     regions = RegionFindings(300, groups=(("half", 1.0), ("tenth", 0.4)))
     decision = decide_set(Findings(images=300, holdout_patients=50, regions=regions))
     assert decision.word == "no copies found"
-    assert "Not found reliably by this measurement, though planted: tenth (40%)." in decision.sentence
+    assert "Planted copies not found reliably: tenth (40%)." in decision.sentence
     assert groups_words([("half", 1.0), ("text", 0.8)]).startswith("Of each of 2 kinds")
     assert groups_words([]) == ""

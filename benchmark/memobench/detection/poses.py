@@ -519,9 +519,9 @@ def _notes(changed: Sequence[Change | None], whole: Change | None, strange: bool
         )
     if strange:
         notes.append(
-            f"THE {name.upper()} IMAGES RESEMBLE THE REAL ONES IN NO ORIENTATION: most of them less than 99% of real "
-            "images resemble another patient's; if they should, look for another axis order, an oblique turn, another "
-            "region or a fault in reading, since copies cannot be found across it"
+            f"THE {name.upper()} IMAGES RESEMBLE THE REAL ONES IN NO ORIENTATION: most resemble them less than 99% of "
+            "real images resemble another patient's. If they should, look for another axis order, an oblique turn, "
+            "another region, or a fault in reading: copies cannot be found across it"
         )
     return notes
 

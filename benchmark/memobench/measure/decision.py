@@ -495,6 +495,8 @@ def _shift(findings: Findings) -> str:
 
 
 def _little(findings: Findings) -> str:
+    if findings.images == 1:
+        return f"Too little is known of 1 {findings.noun}. Compare more images, against more held-out patients."
     return (
         f"Too little is known: even {percent(findings.most)} of the {_count(findings.images, findings.noun)} could be "
         "copies (95% interval). Compare more images, against more held-out patients."
@@ -512,7 +514,7 @@ def _few(findings: Findings) -> str:
 def _elsewhere(findings: Findings) -> str:
     declared = f'on "{findings.elsewhere}"' if findings.elsewhere else "on images that were not declared"
     return (
-        f"The generator was trained {declared}, and copies of those images cannot be seen here: compare with the "
+        f"The generator was trained {declared}, and copies of those images cannot be seen here. Compare with the "
         "images that it learned from, or say --trained-on task if they are the training images of the task."
     )
 

@@ -9,8 +9,8 @@ from memobench.results import PartFound, RegionsFound
 
 FOUND = 0.8  # of planted parts of a size, for it to count as found
 UNSEEN = (
-    "Not covered: parts that lie elsewhere in the body than in the training image, or turned, mirrored or zoomed by "
-    "themselves; and detail finer than 64 pixels (volumes 32) along the longest side."
+    "Not covered: parts that lie elsewhere in the body than in the training image, or are turned, mirrored or "
+    "zoomed by themselves. Detail finer than 64 pixels (volumes 32) along the longest side is not covered either."
 )
 SIZES = (  # what parts of a size are, for people: from this share of the image on
     (0.45, "half of an image"),
@@ -98,7 +98,7 @@ def parts_words(parts: Sequence[tuple[float, float]] | Sequence[PartFound]) -> s
 
     >>> parts_words([(0.5, 1.0), (0.25, 0.85), (0.125, 0.5)])
     'Of parts, a copied quarter of an image (a large organ) would be found (85% of those planted, at 1% false \
-positives); a copied eighth (about one lung of a chest radiograph) would not (50%).'
+positives). A copied eighth (about one lung of a chest radiograph) would not (50%).'
     """
     pairs = [(one.share, one.found) if isinstance(one, PartFound) else one for one in parts]
     if not pairs:
@@ -120,7 +120,7 @@ positives); a copied eighth (about one lung of a chest radiograph) would not (50
     if seen == len(ordered):
         return f"{words}; smaller parts were not tried."
     share, found = ordered[seen]
-    return f"{words}; a copied {_size(share)} would not ({100 * found:.0f}%)."
+    return f"{words}. A copied {_size(share)} would not ({100 * found:.0f}%)."
 
 
 def groups_words(groups: Sequence[tuple[str, float]], *, most: int | None = None) -> str:
@@ -131,10 +131,10 @@ def groups_words(groups: Sequence[tuple[str, float]], *, most: int | None = None
         most: How many kinds are named, those found least; None for all.
 
     >>> groups_words([("half", 1.0), ("tenth", 0.4), ("text", 0.0)])
-    'Not found reliably by this measurement, though planted: text (0%), tenth (40%). Of 1 other kind of copies, at \
+    'Planted copies not found reliably: text (0%), tenth (40%). Of 1 other kind of copies, at \
 least 80% were found.'
     >>> groups_words([(name, 0.0) for name in "abcde"], most=3)
-    'Not found reliably by this measurement, though planted: a (0%), b (0%), c (0%) and 2 further kinds.'
+    'Planted copies not found reliably: a (0%), b (0%), c (0%) and 2 further kinds.'
     """
     if not groups:
         return ""
@@ -148,7 +148,7 @@ least 80% were found.'
         named += f" and {len(missed) - len(shown)} further kinds"
     kinds = "kind" if rest == 1 else "kinds"
     others = f" Of {rest} other {kinds} of copies, at least {100 * FOUND:.0f}% were found." if rest else ""
-    return f"Not found reliably by this measurement, though planted: {named}.{others}"
+    return f"Planted copies not found reliably: {named}.{others}"
 
 
 def _size(share: float) -> str:
