@@ -97,6 +97,12 @@ def test_a_sheet_of_copies_among_single_images_gets_no_all_clear(write: Write, t
     assert "sheet of several images" in (out / "left_out.csv").read_text()
 
 
+def test_a_copy_of_a_real_folder_is_told_from_a_leak(tmp_path: Path) -> None:
+    result = audit(HOLDOUT, TRAIN, HOLDOUT, preset="smoke", out=tmp_path).result
+    assert result.decision.word == "do not release"
+    assert any("EVERY SYNTHETIC IMAGE IS A REAL ONE" in note and "(24 of holdout)" in note for note in result.notes)
+
+
 def test_without_holdout_the_report_says_what_is_lost(tmp_path: Path) -> None:
     result = audit(np.concatenate([OTHER, COPIES]), TRAIN, preset="smoke", out=tmp_path).result
     assert result.decision.word == "do not release"

@@ -192,6 +192,19 @@ def test_smoke_and_a_shift_are_said_in_every_first_paragraph() -> None:
     assert "even within site and view" in decide_set(replace(CLEAN, shifted=0.8, strata=("site", "view"))).sentence
 
 
+def test_certain_matches_that_were_not_counted_are_never_explained_by_chance() -> None:
+    leaked = replace(CLEAN, held_out_certain=40, held_out_called=0, held_out_groups=0, held_out_expected=0.04)
+    reason = decide_set(leaked).reasons[0]
+    assert "40 of the 300 images match one of them as a copy does. Ask who" in reason
+    one = {"held_out_certain": 1, "held_out_called": 1, "held_out_groups": 1, "held_out_expected": 1.5}
+    assert "1 of the 300 images matches one of them as a copy does. Ask" in decide_set(replace(CLEAN, **one)).reasons[0]  # type: ignore[arg-type]
+    part = replace(CLEAN, regions=RegionFindings(300, held_out_certain=1, held_out_expected=1.5))
+    assert "as a copy does. Ask" in decide_set(part).reasons[0]
+    for row, change, word, _ in CASES:
+        reason = decide_set(replace(CLEAN, **change)).reasons[0]  # type: ignore[arg-type]
+        assert word == LOOK or "chance can explain" not in reason, row
+
+
 def test_more_files_than_are_called_are_explained() -> None:
     led = replace(CLEAN, p_permuted=0.0001, called=1, led=29, names=tuple(f"{k}.png" for k in range(30)))
     sentence = decide_set(led).sentence

@@ -516,11 +516,36 @@ def _result(
         duplicates=len(contents) - len(set(contents)),
         carriers=dict(sides.carriers),
         unreadable=list(sides.unreadable),
-        notes=[*sides.notes, *_contrast(sides, audited), *audited.notes, *_content(sides, audited)],
+        notes=[
+            *sides.notes,
+            *_nothing_made(sides, contents),
+            *_contrast(sides, audited),
+            *audited.notes,
+            *_content(sides, audited),
+        ],
         environment=environment(asked.device),
         seconds=rounded(seconds),
     )
     return result, findings
+
+
+def _nothing_made(sides: _Sides, contents: Sequence[str]) -> list[str]:
+    """A note where every synthetic image is a real one, as when a wrong folder was given.
+
+    Args:
+        sides: What is compared.
+        contents: Digest of each synthetic image.
+    """
+    every = {"train": sides.train, "holdout": sides.holdout}
+    known = {side: set(content_digests(one.pixels).tolist()) for side, one in every.items() if one is not None}
+    counts = {side: sum(one in held for one in contents) for side, held in known.items()}
+    if sum(counts.values()) < len(contents):
+        return []
+    said = " and ".join(f"{count} of {side}" for side, count in counts.items() if count)
+    return [
+        f"EVERY SYNTHETIC IMAGE IS A REAL ONE, pixel for pixel apart from brightness and contrast ({said}). If "
+        "--synthetic names the wrong folder, give the right one"
+    ]
 
 
 def _found(audited: Audited) -> NDArray[np.bool_]:

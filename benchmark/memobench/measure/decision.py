@@ -356,11 +356,13 @@ def _seldom(p_value: float) -> str:
     return f"in about 1 of {round(1 / p_value):,} such sets"
 
 
-def _by_chance(groups: int, expected: float | None) -> str:
-    """What chance explains, never more than it does."""
+def _by_chance(groups: int, expected: float | None, *, convicts: bool = False) -> str:
+    """What chance explains, never more than it does; nothing where one certain match may convict."""
     if expected is None:
         return "."
     about = "fewer than 0.1" if expected < 0.1 else f"about {expected:.1f}"
+    if expected >= groups and convicts:
+        return "."
     if expected >= groups:
         return f"; chance alone gives {about}, so chance can explain this."
     return f"; chance alone gives {about}."
@@ -385,9 +387,10 @@ def _certain(findings: Findings) -> str:
 def _leak(findings: Findings) -> str:
     number = max(findings.held_out_called, findings.held_out_certain)
     groups = findings.held_out_groups if findings.held_out_groups is not None else number
+    chance = _by_chance(groups, findings.held_out_expected, convicts=True)
     return (
-        f"The generator has seen the held-out patients: {_match(findings, number)} one of them as a copy does"
-        f"{_by_chance(groups, findings.held_out_expected)} Ask who trained it which patients it saw."
+        f"The generator has seen the held-out patients: {_match(findings, number)} one of them as a copy does{chance} "
+        "Ask who trained it which patients it saw."
     )
 
 
@@ -446,7 +449,7 @@ def _leaked_region(findings: Findings) -> str:
     number = max(parts.held_out_called, parts.held_out_certain)
     return (
         f"The generator has seen the held-out patients: {_region(findings, number, 'a held-out patient')} as a copy "
-        f"does{_by_chance(number, parts.held_out_expected)} Ask who trained it which patients it saw."
+        f"does{_by_chance(number, parts.held_out_expected, convicts=True)} Ask who trained it which patients it saw."
     )
 
 
