@@ -209,7 +209,7 @@ def test_an_unfinished_download_is_named_or_left_out(name: str, miniature: Build
     splits, notes = _load(name, root, tmp_path, skip=True)
     assert not any(records[2].scan in images.scans for images in _images(splits))
     assert sum(len(images) for images in _images(splits)) >= len(records) - 2
-    assert "1 images that cannot be read were left out" in notes
+    assert "1 image that cannot be read was left out" in notes
 
 
 @pytest.mark.parametrize("name", ["chexpert", "lidc_idri", "decathlon_spleen"])
@@ -242,7 +242,7 @@ def test_a_doubled_or_missing_slice_is_named(doubled: bool, miniature: Build, tm
         _load("lidc_idri", root, tmp_path)
     assert "--skip-unreadable" in str(caught.value)
     _, notes = _load("lidc_idri", root, tmp_path, skip=True)
-    assert "1 images that cannot be read were left out" in notes
+    assert "1 image that cannot be read was left out" in notes
 
 
 def test_nan_and_nothing_within_the_window_are_named(miniature: Build, tmp_path: Path) -> None:

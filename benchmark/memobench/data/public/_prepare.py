@@ -23,7 +23,7 @@ from memobench.base.processors import workers
 from memobench.base.progress import silent
 from memobench.base.seeds import generator_for
 from memobench.data.files.picture import SCALING_VERSION, Raw, Unreadable
-from memobench.data.files.walk import shown, walk
+from memobench.data.files.walk import counted, shown, walk
 from memobench.data.folder import DEV_PATIENTS, MIN_PATIENTS, deal, join_duplicates
 from memobench.data.public._published import SIDES, PublishedSplit
 from memobench.data.public._source import Recipe, Record, Source, scaled
@@ -200,7 +200,8 @@ def read_sides(
     records, told = listed.records, list(listed.sides)
     if faults:
         notes.append(
-            f"{len(faults)} images that cannot be read were left out (--skip-unreadable): {next(iter(faults.values()))}"
+            f"{counted(len(faults), 'image that cannot be read was', 'images that cannot be read were')} left out "
+            f"(--skip-unreadable): {next(iter(faults.values()))}"
         )
         kept = [index for index in range(len(records)) if index not in faults]
         records, pixels = [records[index] for index in kept], pixels[kept]
