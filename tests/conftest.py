@@ -64,11 +64,11 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def matched_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def matched_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., None]]:
     """What depends on a detector and real images alone is made once for all tests and workers.
 
     Each test still has a store of its own, whose stages are filled with copies. Processes that a test starts share
-    nothing, and neither do detectors that a test names itself.
+    nothing, and neither do detectors that a test names itself. The fixture is ``Store._build`` as it was.
     """
     folder = tmp_path_factory.getbasetemp().parent / "matches"
     folder.mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ def matched_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         built(store, final, key, copied)
 
     Store._build = build  # type: ignore[method-assign]
-    yield
+    yield built
     Store._build = built  # type: ignore[method-assign]
 
 

@@ -26,7 +26,7 @@ def _made_again(
     results = [read_result(one.read_bytes()) for one in kept_in.glob("*/result.json")]
     versions = {(one.identity.detector_version, one.identity.measure_version) for one in results}
     if versions != {(DETECTOR_VERSION, MEASURE_VERSION)}:
-        pytest.skip(f"made with detector and measure {sorted(versions)}: to be run anew")
+        pytest.skip(f"made with detector and measure {sorted(versions)}: to be run again")
     monkeypatch.setattr("memobench.study.grid.run", lambda settings: pytest.fail(f"{settings} is not kept"))
     again, _ = run_study(
         StudySettings(
