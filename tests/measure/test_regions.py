@@ -96,6 +96,19 @@ def test_a_blurred_copy_is_found_at_its_own_sharpness() -> None:
     assert {call.sample for call in record.calls if call.image == call.sample} >= set(range(5))
 
 
+def test_the_low_frequencies_of_a_patient_under_a_strangers_detail_are_a_match_of_the_whole_image() -> None:
+    soft = [np.stack([gaussian_filter(one, 1.2) for one in of.pixels]) for of in (TRAIN, OTHERS)]
+    samples = OTHERS.pixels.copy()
+    samples[:8] += soft[0][:8] - soft[1][:8]  # of training patients
+    samples[8:] += np.roll(soft[1], 5, axis=0)[8:] - soft[1][8:]  # of other strangers
+    found = measured(np.clip(samples, 0, 1))
+    record = recorded_regions(found, TRAIN)
+    assert {call.sample for call in record.calls if call.image == call.sample} >= set(range(6))
+    assert {call.sample for call in record.calls} <= set(range(8))
+    assert all(call.share == 1 and call.box == [(0, 32), (0, 32)] for call in record.calls)
+    assert record.train.p_count < 1e-3
+
+
 def test_without_held_out_patients_and_with_samples_that_show_nothing() -> None:
     samples = with_halves(TRAIN, 6)
     samples[6:8] = 0.5

@@ -9,7 +9,7 @@ from memobench.base.errors import UsageError, suggest
 
 MEASURE_VERSION = "6"  # changes with anything else that changes a metric
 DETECTOR_VERSION = "5"  # changes with anything that changes a score or a feature
-REGION_VERSION = "3"  # changes with anything that changes what is found of regions; older results have none
+REGION_VERSION = "4"  # changes with anything that changes what is found of regions; older results have none
 
 
 @dataclass(frozen=True)
