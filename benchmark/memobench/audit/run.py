@@ -185,7 +185,6 @@ def audit_folders(
     _check_nested(folders)
     if settings.clean is not None:
         check_target(settings.clean, list(folders.values()))
-    _check_made(settings, folders)
     policy = None if settings.policy is None else read_policy(settings.policy)
     work = Workplace(execution, settings.out, track, say)
     with _stages(settings.out, settings.store) as (store, kept), opened(work) as place:
@@ -205,20 +204,6 @@ def _check_nested(folders: Mapping[str, Path]) -> None:
             raise DataError(
                 f"--{inner} {shown(str(folders[inner]))} lies within --{outer} {shown(str(folders[outer]))}, so its "
                 "images would count for both; put the folders side by side"
-            )
-
-
-def _check_made(settings: AuditSettings, folders: Mapping[str, Path]) -> None:
-    """Refuse a folder of real images in the place of the synthetic ones.
-
-    Raises:
-        DataError: It is one.
-    """
-    for side in ("train", "holdout"):
-        if {"synthetic", side} <= folders.keys() and folders["synthetic"].resolve() == folders[side].resolve():
-            raise DataError(
-                f"--synthetic {shown(str(settings.synthetic))} is the folder of --{side}; give the folder of the "
-                "images that the generator made"
             )
 
 
