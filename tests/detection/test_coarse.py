@@ -1,4 +1,4 @@
-"""The coarse search in made-up images: whoever lost all detail is named, and no stranger stands out."""
+"""The coarse search in made-up images: copies that lost all detail are named, and no stranger stands out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detector that keeps what it has matched, block by block, so that a long audit goes on where it stopped."""
+"""A detector that keeps what it has matched, block by block, so that a long measurement goes on where it stopped."""
 
 from __future__ import annotations
 

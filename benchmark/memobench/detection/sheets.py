@@ -27,7 +27,7 @@ SIDE = 8  # pixels of one part as it is compared
 MOST = 10  # rows, and columns
 NULL = 512  # real images that undergo the choice, at most
 ENOUGH = 20  # real images, at least
-ALIKE = 0.4  # correlation of the middle real image with the mean, below which content tells nothing
+RESEMBLING = 0.4  # correlation of the middle real image with the mean, below which content tells nothing
 MARGIN = 0.1  # by which a gain surpasses the largest of a real image; none of 15,000 single images did
 TYPICAL = 0.25  # quantile of the real images' correlation with the mean that the parts must reach
 WIDEST = 8  # pixels of a line between images, at most
@@ -53,7 +53,7 @@ def sheets(samples: NDArray[np.float32], real: Images) -> NDArray[np.int64]:
     known = np.asarray(real.pixels[rows], dtype=np.float32)
     mean = _mean(known)
     usual = _gains(known, mean)
-    if np.median(usual.whole) < ALIKE:
+    if np.median(usual.whole) < RESEMBLING:
         return found
     made = _gains(samples, mean)
     unusual = made.gain > usual.gain.max() + MARGIN
@@ -140,10 +140,10 @@ def _resemblance(images: torch.Tensor, mean: torch.Tensor, rows: int, columns: i
     parts = parts - parts.mean(dim=-1, keepdim=True)
     length = parts.norm(dim=-1)
     filled = length > _EVEN * SIDE
-    alike = (parts @ mean) / length.clamp_min(1e-6)
+    likeness = (parts @ mean) / length.clamp_min(1e-6)
     count = filled.sum(dim=1)
     kept = 2 * count > rows * columns
-    average = (alike * filled).sum(dim=1) / count.clamp_min(1)
+    average = (likeness * filled).sum(dim=1) / count.clamp_min(1)
     return np.asarray(torch.where(kept, average, -torch.ones_like(average)), dtype=np.float64)
 
 

@@ -39,8 +39,8 @@ def fit_detector(
 def load_detector(path: Path, parameters: Mapping[str, Any], *, store: Store, device: str) -> RememberingDetector:
     """The detector that :func:`fit_detector` stored, which keeps in the store what it matches.
 
-    So an interrupted measurement goes on where it stopped, and whoever measures a second generator on the same images
-    finds what depends on these alone.
+    So an interrupted measurement goes on where it stopped, and a second generator that is measured on the same
+    images finds what depends on these alone.
     """
     from memobench.detection.crossfit import Detector
     from memobench.detection.parameters import EmbeddingParameters

@@ -1,6 +1,6 @@
 """What the search of regions makes of the real images alone, kept where the matches of a remembering detector are.
 
-Whoever measures a second set of samples on the same real images finds it there.
+A second set of samples that is measured on the same real images finds it there.
 """
 
 from __future__ import annotations
