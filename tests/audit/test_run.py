@@ -17,11 +17,13 @@ import nibabel
 import numpy as np
 import pytest
 from memobench.audit.results import AuditResult
-from memobench.audit.run import AuditReport, audit, audit_folders
+from memobench.audit.run import AuditReport, audit, audit_folders, audit_set
 from memobench.audit.settings import AuditSettings
 from memobench.base.errors import DataError, UsageError
 from memobench.challenge.perturb import perturb
 from memobench.cli.main import main
+from memobench.data.arrays import images_of
+from memobench.detection.recall import Recall
 from memobench.execution.settings import HERE, Execution
 from memobench.images import Images
 from PIL import Image
@@ -386,3 +388,16 @@ def test_inverted_images_are_noted(tmp_path: Path) -> None:
     assert not any("held-out images are inverted" in note for note in inverted)
     upright = audit(made, train, holdout, preset="smoke", out=tmp_path / "a").result.notes
     assert not any("inverted" in note for note in upright)
+
+
+def test_what_is_remembered_of_single_images_changes_no_result(tmp_path: Path) -> None:
+    """Sets that share images are audited one after the other, each as if it were alone."""
+    real, decoys, recall = images_of(TRAIN, "train"), images_of(HOLDOUT, "holdout"), Recall()
+    every = np.concatenate([OTHER, COPIES])
+    sets = [every, every[::2], np.concatenate([every[3:9], np.flip(COPIES[:4], axis=1)])]
+    for place, pixels in enumerate(sets):
+        made = images_of(pixels, "synthetic")
+        alone = audit_set(made, real, decoys, preset="smoke", out=tmp_path / f"alone {place}")
+        again = audit_set(made, real, decoys, preset="smoke", out=tmp_path / "remembered", recall=recall)
+        found, wanted = (one.model_dump(exclude={"seconds"}) for one in (again, alone))
+        assert found == wanted

@@ -12,8 +12,8 @@ import pytest
 from memobench.base.errors import UsageError
 from memobench.calibration.groups import GroupOutcome, Plot, groups_json, groups_text, run_groups
 from memobench.calibration.run import judge_groups
+from memobench.calibration.scene import Scene
 from memobench.calibration.settings import CalibrationSettings
-from memobench.calibration.situations import Scene
 from memobench.challenge.groups import groups
 from memobench.images import Images
 from memobench.task import Splits

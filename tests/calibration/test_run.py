@@ -9,6 +9,7 @@ from memobench.base.errors import UsageError
 from memobench.calibration import run as module
 from memobench.calibration.run import calibrate_task, judge_situations
 from memobench.calibration.settings import CalibrationSettings
+from memobench.calibration.situations import Plan
 from memobench.cli.main import main
 from memobench.execution.settings import Execution
 
@@ -63,11 +64,11 @@ def test_situations_judged_elsewhere_are_judged_as_here(write_folder: Write, tmp
 def test_situations_are_chosen_by_name_and_drawn_as_often_as_asked(
     write_folder: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[list[str], list[int]]] = []
+    asked: list[tuple[list[str], Plan]] = []
     monkeypatch.setattr(
         module,
         "run_situations",
-        lambda scene, chosen, *, out, preset, seeds, track: asked.append(([one.name for one in chosen], seeds)) or [],
+        lambda scene, chosen, plan, *, track: asked.append(([one.name for one in chosen], plan)) or [],
     )
     data = str(write_folder(patients=24, shape=(32, 32)))
     settings = CalibrationSettings("xray", "all", data=data, only="copies among 300", preset="smoke", out=tmp_path)
@@ -76,7 +77,7 @@ def test_situations_are_chosen_by_name_and_drawn_as_often_as_asked(
     (names, once), (_, thrice) = asked
     assert len(names) == 5
     assert all("copies among 300" in name for name in names)
-    assert once == thrice[:1] == [0]
-    assert len(set(thrice)) == 3
+    assert list(once.draws) == [0]
+    assert list(thrice.draws) == [0, 1, 2]
     with pytest.raises(UsageError, match='--only "copise" is in none of the'):
         judge_situations(replace(settings, only="copise"))

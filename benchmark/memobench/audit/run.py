@@ -52,7 +52,7 @@ from memobench.audit.settings import AuditSettings
 from memobench.audit.strata import strata_of
 from memobench.base.clock import Clock, rounded
 from memobench.base.errors import DataError, UsageError
-from memobench.base.place import Place
+from memobench.base.place import Place, nobody
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import derive_seed
 from memobench.base.store import Store, digest_of, load_arrays, save_arrays, writing_into
@@ -66,6 +66,7 @@ from memobench.detection.content import content_notes
 from memobench.detection.crossfit import Detector
 from memobench.detection.overlay import overlay
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
+from memobench.detection.recall import Recall
 from memobench.detection.remember import RememberingDetector
 from memobench.detection.shards import Elsewhere
 from memobench.detection.sheets import sheet_notes, sheets_by_size
@@ -138,6 +139,7 @@ class _Asked:
         policy: Limits; None for none.
         kept: Where stages stay; None where they are deleted at the end.
         place: Where queries are matched.
+        recall: Where what was found of single images is remembered, for many sets that share images; None for nowhere.
     """
 
     preset: str
@@ -145,6 +147,7 @@ class _Asked:
     policy: Policy | None = None
     kept: Path | None = None
     place: Workplace = HERE_ALONE
+    recall: Recall | None = None
 
 
 def audit_folders(
@@ -379,7 +382,61 @@ def audit(  # noqa: PLR0913  the words of a call from Python, each with its defa
         return _audit(sides, _Asked(preset, device, limits, kept), stages, Clock(lambda text: None), track)
 
 
+def audit_set(
+    synthetic: Images, train: Images, holdout: Images | None, *, preset: str, out: Path, recall: Recall | None = None
+) -> AuditResult:
+    """Audit one of many sets whose images are in memory, and whose patients are known, without a report.
+
+    Args:
+        synthetic: What may hold copies.
+        train: What the generator learned from.
+        holdout: Images of other patients; None where there are none.
+        preset: How much the detector is trained.
+        out: Where stages are stored.
+        recall: Where what is found of single images is remembered for the next sets; None for nowhere.
+
+    Raises:
+        DataError: The images cannot be used.
+    """
+    same_shape({"train": train, "synthetic": synthetic} | ({} if holdout is None else {"holdout": holdout}))
+    names = (synthetic.scans.tolist(), train.scans.tolist())
+    sides = _Sides(synthetic, train, holdout, *names, patients_known=True, unreadable=(), notes=())
+    asked, clock = _Asked(preset, device_of("auto"), recall=recall), Clock(nobody)
+    compared = _compared(sides, asked, Store(out / ".stages"), clock, silent)
+    result, _ = _result(compared, asked, clock.seconds)
+    return result
+
+
 def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Track) -> AuditReport:
+    asked = replace(asked, device=device_of(asked.device))
+    compared = _compared(sides, asked, store, clock, track)
+    sides, audited = compared.sides, compared.audited
+    with clock("report"):
+        result, findings = _result(compared, asked, clock.seconds)
+        pairs = _pairs(sides, audited, result, compared.detector)
+        shown_parts = Shown(score_plot(audited), pairs, _region_pairs(sides, audited, result))
+        html = html_report(result, shown_parts, stages=asked.kept)
+    return AuditReport(result, html, findings, audited)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What was compared, and what was found.
+
+    Attributes:
+        sides: On common ground.
+        audited: What was measured.
+        detector: By which.
+        name: Of the detector.
+    """
+
+    sides: _Sides
+    audited: Audited
+    detector: Detector
+    name: str
+
+
+def _compared(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Track) -> _Compared:
     train, holdout = sides.train, sides.holdout
     if not len(sides.synthetic):
         raise DataError("there are no synthetic images to audit; give at least one")
@@ -389,8 +446,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
     train, holdout = sides.train, sides.holdout
     check_enough(train, holdout)
     sides = replace(sides, notes=[*sides.notes, *identity_notes(train, holdout), *balance_notes(train, holdout)])
-    device = device_of(asked.device)
-    parameters = EmbeddingParameters.preset(asked.preset)
+    device, parameters = asked.device, EmbeddingParameters.preset(asked.preset)
     with clock("detector"):
         path, clock.stored, name = _fitted(sides, parameters, device, store, track)
     with clock("compare"):
@@ -398,7 +454,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
         elsewhere = None
         if not asked.place.execution.here:
             elsewhere = Elsewhere(asked.place, path / "detector.safetensors", parameters, device)
-        remembering = RememberingDetector(detector, store, path.name, elsewhere)
+        remembering = RememberingDetector(detector, store, path.name, elsewhere, asked.recall)
         audited = measure_audit(
             sides.synthetic.pixels,
             train,
@@ -407,12 +463,7 @@ def _audit(sides: _Sides, asked: _Asked, store: Store, clock: Clock, track: Trac
             Ask(parameters.null_images, strata=sides.strata),
             track=track,
         )
-    with clock("report"):
-        result, findings = _result(sides, audited, replace(asked, device=device), clock.seconds, name)
-        pairs = _pairs(sides, audited, result, detector)
-        shown_parts = Shown(score_plot(audited), pairs, _region_pairs(sides, audited, result))
-        html = html_report(result, shown_parts, stages=asked.kept)
-    return AuditReport(result, html, findings, audited)
+    return _Compared(sides, audited, detector, name)
 
 
 def _on_common_ground(sides: _Sides) -> _Sides:
@@ -466,10 +517,9 @@ class _Called:
     held_out: NDArray[np.bool_]
 
 
-def _result(
-    sides: _Sides, audited: Audited, asked: _Asked, seconds: dict[str, float], name: str
-) -> tuple[AuditResult, Findings]:
+def _result(compared: _Compared, asked: _Asked, seconds: dict[str, float]) -> tuple[AuditResult, Findings]:
     """What an audit writes: the decision, what it rests on, and the list of images."""
+    sides, audited = compared.sides, compared.audited
     contents, real = (content_digests(pixels).tolist() for pixels in (audited.upright.pixels, sides.train.pixels))
     exact = np.isin(contents, real)
     called = _Called(
@@ -481,7 +531,9 @@ def _result(
     findings, policy = _judged(_findings(sides, audited, asked, called, held), asked.policy, len(affected))
     decision = decide_set(findings)
     result = AuditResult(
-        audit_id=digest_of({"detector": name, "synthetic": sides.synthetic.digest, "measure": MEASURE_VERSION}),
+        audit_id=digest_of(
+            {"detector": compared.name, "synthetic": sides.synthetic.digest, "measure": MEASURE_VERSION}
+        ),
         decision=recorded(decision),
         hold_back=[sides.names[int(k)] for k in held] if decision.hold_back else [],
         policy=policy,

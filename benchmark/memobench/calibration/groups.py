@@ -20,7 +20,7 @@ from tabulate import tabulate
 from memobench.audit.run import AuditReport, audit
 from memobench.base.progress import Track, silent
 from memobench.base.seeds import generator_for
-from memobench.calibration.situations import Scene
+from memobench.calibration.scene import Scene
 from memobench.challenge.groups import Group, Material, Pixels, Random
 from memobench.images import Images
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from memobench.base.clock import Clock
 from memobench.base.errors import UsageError, suggest
 from memobench.base.place import nobody
 from memobench.base.progress import Track, silent
-from memobench.base.seeds import derive_seed
 from memobench.base.store import Store
 from memobench.calibration.groups import GroupOutcome, Plot, run_groups
+from memobench.calibration.known_sets import situations
 from memobench.calibration.own_images import OwnImagesCalibration, calibrate_stock, take_stock
+from memobench.calibration.scene import Scene, Situation
 from memobench.calibration.settings import CalibrationSettings
-from memobench.calibration.situations import Outcome, Scene, Situation, run_situations, situations
+from memobench.calibration.situations import DRAWS_PER_SIDES, Outcome, Plan, run_situations
 from memobench.challenge.groups import groups
 from memobench.challenge.perturb import STRENGTHS
 from memobench.data.splits import load_splits
@@ -84,27 +86,31 @@ def judge_situations(
     """
     task, clock = _task(settings), Clock(say)
     chosen = _chosen(settings, situations(task.dim))
-    splits = _images(settings, task, Store(settings.out / ".stages"), clock, track)
-    seeds = [settings.seed]
-    seeds += [derive_seed(settings.seed, "situations", number) for number in range(1, settings.repeats)]
+    splits = _limited(settings, _images(settings, task, Store(settings.out / ".stages"), clock, track))
     with clock("audits"):
         if execution.here:
-            scene, out = Scene.of(splits), settings.out / "situations"
-            return run_situations(scene, chosen, out=out, preset=settings.preset, seeds=seeds, track=track)
-        asked = [(one, seed) for one in chosen for seed in seeds]
-        jobs = [Job(one.name, _judged, (settings, one.name, seed)) for one, seed in asked]
+            return run_situations(Scene.of(splits), chosen, _drawn(settings, range(settings.repeats)), track=track)
+        # the draws of one assignment of the patients share a job, and so what is found of single images
+        starts = range(0, settings.repeats, DRAWS_PER_SIDES)
+        asked = [
+            (one, range(start, min(start + DRAWS_PER_SIDES, settings.repeats))) for one in chosen for start in starts
+        ]
+        jobs = [Job(one.name, _judged, (settings, one.name, draws)) for one, draws in asked]
         given = performed(jobs, Workplace(execution, settings.out, track, say), "situations")
-        return [Outcome(one, *words) for (one, _), words in zip(asked, given, strict=True)]
+        return [Outcome(one, **words) for (one, _), several in zip(asked, given, strict=True) for words in several]
 
 
-def _judged(settings: CalibrationSettings, name: str, seed: int) -> tuple[str, str]:
-    """What an audit says of one situation, whose images are stored."""
+def _judged(settings: CalibrationSettings, name: str, draws: Sequence[int]) -> list[dict[str, Any]]:
+    """What audits say of some draws of one situation, whose images are stored."""
     task = _task(settings)
-    splits = _images(settings, task, Store(settings.out / ".stages"), Clock(nobody), silent)
+    splits = _limited(settings, _images(settings, task, Store(settings.out / ".stages"), Clock(nobody), silent))
     chosen = [one for one in situations(task.dim) if one.name == name]
-    out = settings.out / "situations"
-    (found,) = run_situations(Scene.of(splits), chosen, out=out, preset=settings.preset, seeds=[seed])
-    return found.given, found.sentence
+    found = run_situations(Scene.of(splits), chosen, _drawn(settings, draws))
+    return [{name: value for name, value in vars(one).items() if name != "situation"} for one in found]
+
+
+def _drawn(settings: CalibrationSettings, draws: Sequence[int]) -> Plan:
+    return Plan(settings.out / "situations", settings.preset, draws, settings.seed)
 
 
 def _chosen(settings: CalibrationSettings, every: list[Situation]) -> list[Situation]:

@@ -19,12 +19,13 @@ class CalibrationSettings:
             in the same way: NAME,NAME, or all.
         data: With --task: "phantom", or a folder.
         size: With --task: side length in pixels, or the sides, for example 32x256x256; by default the task's own.
-        train_patients: With --groups: only so many patients in train, and as many in holdout.
+        train_patients: With --situations or --groups: only so many patients in train, and as many in holdout.
         copies: With --groups: planted copies of each group, a tenth of the samples.
         sets: With --groups: sets of strangers alone for each group.
         strength: With --task: weak, medium or strong copies.
         only: With --situations: those alone whose name contains these words.
-        draws: Draws of each scenario; 300 if not given, and 1 with --situations.
+        draws: Draws of each scenario; 300 if not given, and 1 with --situations, where the patients change their sides
+            after every 20.
         preset: With --task: how much the detector is trained.
         seed: Base seed of the simulation, or of the stock of images and the draws.
         device: With --task: auto, cpu, cuda, cuda:1, ...

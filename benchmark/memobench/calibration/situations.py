@@ -1,107 +1,44 @@
-"""Situations: sets with known truth, each with the decision that an audit must give.
-
-Every fault that was found in the decision becomes a row here, so that it cannot come back unseen. A situation is made
-from the patients of one data source: those of train, as many of holdout, and strangers, who are on neither side. Copies
-are images of train, changed or not; a model without copies gives images of strangers, changed or not.
-"""
+"""Audits of sets with known truth, and whether each decision is the one that must be given."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 from tabulate import tabulate
 
-from memobench.audit.run import audit
+from memobench.audit.run import audit_set
 from memobench.base.errors import MemobenchError
 from memobench.base.progress import Track, silent
-from memobench.base.seeds import generator_for
-from memobench.challenge.groups import coarse, framed
-from memobench.challenge.perturb import blur, noise, perturb, perturbations_for
+from memobench.base.seeds import derive_seed, generator_for
+from memobench.calibration.scene import Scene, Sets, Situation
+from memobench.data.arrays import images_of
+from memobench.detection.recall import Recall
 from memobench.images import Images
-from memobench.task import Splits
 
-Pixels = NDArray[np.float32]
-Random = np.random.Generator
-
-STOP = frozenset({"do not release"})
-LOOK = frozenset({"review", "refused"})
-HOLD = STOP | LOOK  # anything but an all-clear
-NOT_ACCUSED = frozenset({"review", "no copies found"})
-SLIGHT = 0.01  # noise of a near-exact copy, in units of the intensity range
+DRAWS_PER_SIDES = 20  # then the patients are assigned to train, holdout and strangers again
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Who there is.
+class Plan:
+    """How situations are drawn and audited.
 
     Attributes:
-        train: What a generator learned from.
-        holdout: As many other patients, drawn in the same way.
-        strangers: Images of patients who stand in neither.
+        out: Where stages are stored; situations with the same real images share a detector.
+        preset: The detector's.
+        draws: Numbers of the draws. After every ``DRAWS_PER_SIDES`` the patients change their sides; the first draws
+            keep those of the scene.
+        seed: Of everything that is drawn.
     """
 
-    train: Images
-    holdout: Images
-    strangers: Images
-
-    @classmethod
-    def of(cls, splits: Splits) -> Scene:
-        """The scene of a task's images; all patients of test, dev and fresh are strangers."""
-        others = splits.test.joined(splits.fresh)
-        return cls(splits.train, splits.holdout, others if splits.dev is None else others.joined(splits.dev))
-
-    def some(self, side: str, count: int, random: Random) -> Pixels:
-        """Images of a side, each patient once before any comes again."""
-        images: Images = getattr(self, side)
-        order = random.permutation(len(images))
-        _, first = np.unique(images.patients[order], return_index=True)
-        again = np.setdiff1d(np.arange(len(order)), first)
-        rows = order[np.concatenate([np.sort(first), again])]
-        return np.array(images.pixels[np.resize(rows, count)])
-
-    def fewer(self, patients: int) -> Scene:
-        """The same with fewer patients on either side."""
-        sides = {}
-        for name in ("train", "holdout"):
-            images: Images = getattr(self, name)
-            sides[name] = images.take(np.isin(images.patients, np.unique(images.patients)[:patients]))
-        return replace(self, **sides)
-
-
-@dataclass(frozen=True)
-class Sets:
-    """What an audit is given."""
-
-    synthetic: Pixels
-    train: Images
-    holdout: Images | None
-    preset: str | None = None  # None: that of all situations
-
-
-@dataclass(frozen=True)
-class Situation:
-    """A set with known truth.
-
-    Attributes:
-        name: What was done.
-        truth: What the set is.
-        required: The words of which the decision must be one; "refused" for an error in one line.
-        make: Builds the sets from a scene.
-        fast: Whether it is part of the quick table.
-    """
-
-    name: str
-    truth: str
-    required: frozenset[str]
-    make: Callable[[Scene, Random], Sets]
-    fast: bool = False
+    out: Path
+    preset: str = "quick"
+    draws: Sequence[int] = (0,)
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,11 +49,17 @@ class Outcome:
         situation: Which one.
         given: The word of the decision, or "refused".
         sentence: Its sentence, or the error.
+        copies: Copies in the set, of which each is known; 0 where none is.
+        named: Those of them that the audit holds back.
+        others: Images that it holds back besides, though nobody's copies.
     """
 
     situation: Situation
     given: str
     sentence: str
+    copies: int = 0
+    named: int = 0
+    others: int = 0
 
     @property
     def right(self) -> bool:
@@ -131,56 +74,81 @@ class Outcome:
             "required": sorted(self.situation.required),
             "given": self.given,
             "sentence": self.sentence,
+            "copies": self.copies,
+            "named": self.named,
+            "others": self.others,
         }
-
-
-def situations(dim: int) -> list[Situation]:
-    """All situations for images (2) or volumes (3)."""
-    return [*_copies(), *_changed_copies(dim), *_leaks(), *_nobody(), *_shifts(), *_persons(), *_poses(dim), *_odd()]
 
 
 def run_situations(
     scene: Scene,
     chosen: Sequence[Situation],
+    plan: Plan,
     *,
-    out: Path,
-    preset: str = "quick",
-    seeds: Sequence[int] = (0,),
     track: Track = silent,
 ) -> list[Outcome]:
-    """Audit each situation.
+    """Audit each situation, in as many draws as asked for.
 
     Args:
         scene: Whose images these are.
         chosen: Which situations.
-        out: Where stages are stored; situations with the same real images share a detector.
-        preset: The detector's.
-        seeds: Each draws every situation once; the patients keep their sides.
+        plan: How often, and with which detector.
         track: Shows progress.
+
+    Returns:
+        The outcomes, draw by draw of each situation.
     """
-    jobs = [(one, seed) for one in chosen for seed in seeds]
-    return [_audited(scene, one, out, preset, seed) for one, seed in track(jobs, "situations", len(jobs))]
+    sides = sorted({draw // DRAWS_PER_SIDES for draw in plan.draws})
+    jobs = [
+        (side, place, draw)
+        for side in sides
+        for place in range(len(chosen))
+        for draw in plan.draws
+        if draw // DRAWS_PER_SIDES == side
+    ]
+    found: dict[tuple[int, int], Outcome] = {}
+    here, around, recall = -1, scene, Recall()
+    for side, place, draw in track(jobs, "situations", len(jobs)):
+        if side != here:
+            random = generator_for(plan.seed, "sides", str(side))
+            here, around, recall = side, scene.assigned_again(random) if side else scene, Recall()
+        situation = chosen[place]
+        sets = situation.make(around, generator_for(seed_of_draw(plan.seed, draw), "situation", situation.name))
+        found[place, draw] = _audited(situation, sets, plan, recall)
+    return [found[place, draw] for place in range(len(chosen)) for draw in plan.draws]
 
 
-def _audited(scene: Scene, situation: Situation, out: Path, preset: str, seed: int) -> Outcome:
-    sets = situation.make(scene, generator_for(seed, "situation", situation.name))
+def seed_of_draw(seed: int, draw: int) -> int:
+    """The seed of a draw; that of the first one is the seed itself."""
+    return derive_seed(seed, "situations", draw) if draw else seed
+
+
+def _audited(situation: Situation, sets: Sets, plan: Plan, recall: Recall) -> Outcome:
     try:
-        report = audit(
-            np.clip(sets.synthetic, 0, 1).astype(np.float32),
-            np.asarray(sets.train.pixels),
-            None if sets.holdout is None else np.asarray(sets.holdout.pixels),
-            train_patients=sets.train.patients.tolist(),
-            holdout_patients=None if sets.holdout is None else sets.holdout.patients.tolist(),
-            preset=sets.preset or preset,
-            out=out,
-        )
+        made = images_of(np.clip(sets.synthetic, 0, 1).astype(np.float32), "synthetic")
+        real, decoys = _read(sets.train, "train"), None if sets.holdout is None else _read(sets.holdout, "holdout")
+        result = audit_set(made, real, decoys, preset=sets.preset or plan.preset, out=plan.out, recall=recall)
     except MemobenchError as error:
         return Outcome(situation, "refused", str(error))
-    return Outcome(situation, report.result.decision.word, report.result.decision.sentence)
+    decision, copies = result.decision, sets.copies
+    if copies is None and situation.truth == "no copies":
+        copies = np.zeros(len(made), dtype=bool)
+    if copies is None:
+        return Outcome(situation, decision.word, decision.sentence)
+    held = np.isin(made.scans, result.hold_back)
+    named = int((held & copies).sum())
+    return Outcome(situation, decision.word, decision.sentence, int(copies.sum()), named, int(held.sum()) - named)
+
+
+def _read(images: Images, side: str) -> Images:
+    return images_of(np.asarray(images.pixels), side, images.patients.tolist())
 
 
 def situations_text(outcomes: Sequence[Outcome]) -> str:
-    """The table: situation, truth, required and given decisions; situations with a wrong one are marked."""
+    """The table: situation, truth, required and given decisions, and which images are held back, over all draws.
+
+    Situations with a wrong decision are marked.
+    """
     drawn: dict[str, list[Outcome]] = {}
     for one in outcomes:
         drawn.setdefault(one.situation.name, []).append(one)
@@ -191,12 +159,15 @@ def situations_text(outcomes: Sequence[Outcome]) -> str:
             same[0].situation.truth,
             " or ".join(sorted(same[0].situation.required)),
             _given(same),
+            _named(same),
+            sum(one.others for one in same) or "",
         )
         for name, same in drawn.items()
     ]
+    head = ["", "situation", "truth", "required", "given", "copies named", "others held back"]
     wrong = sum(not one.right for one in outcomes)
-    head = f"{len(outcomes) - wrong} of {len(outcomes)} audits give a right decision, in {len(drawn)} situations."
-    return f"{head}\n\n{tabulate(rows, ['', 'situation', 'truth', 'required', 'given'], disable_numparse=True)}"
+    said = f"{len(outcomes) - wrong} of {len(outcomes)} audits give a right decision, in {len(drawn)} situations."
+    return f"{said}\n\n{tabulate(rows, head, disable_numparse=True)}"
 
 
 def _given(same: Sequence[Outcome]) -> str:
@@ -205,292 +176,7 @@ def _given(same: Sequence[Outcome]) -> str:
     return ", ".join(word if len(same) == 1 else f"{word} {count}" for word, count in words)
 
 
-# ------------------------------------------------------------------------------------------------- sets with copies
-
-
-def _among(scene: Scene, random: Random, copies: Pixels, total: int) -> Sets:
-    """Copies among images of strangers, in random order."""
-    synthetic = np.concatenate([copies, scene.some("strangers", total - len(copies), random)])
-    return Sets(synthetic[random.permutation(len(synthetic))], scene.train, scene.holdout)
-
-
-def _copies() -> Iterator[Situation]:
-    def planted(count: int, total: int) -> Callable[[Scene, Random], Sets]:
-        return lambda scene, random: _among(
-            scene, random, noise(scene.some("train", count, random), SLIGHT, random), total
-        )
-
-    for total in (60, 300):
-        for count in (1, 2, 3, 4, 5):
-            fast = total == 60 and count in (1, 3)
-            yield Situation(
-                f"{count} near-exact copies among {total}", "copies", STOP, planted(count, total), fast=fast
-            )
-
-    def exact(scene: Scene, random: Random) -> Sets:
-        return _among(scene, random, scene.some("train", 3, random), 60)
-
-    def whole(scene: Scene, random: Random) -> Sets:
-        return Sets(np.array(scene.train.pixels), scene.train, scene.holdout)
-
-    def one_image(scene: Scene, random: Random) -> Sets:
-        one = np.repeat(scene.some("train", 1, random), 300, axis=0)
-        return Sets(noise(one, 0.02, random), scene.train, scene.holdout)
-
-    def thrice(scene: Scene, random: Random) -> Sets:
-        three = np.repeat(scene.some("train", 3, random), 10, axis=0)
-        return _among(scene, random, noise(three, SLIGHT, random), 60)
-
-    def tenth(scene: Scene, random: Random) -> Sets:
-        return _among(scene, random, noise(scene.some("train", 30, random), 0.03, random), 300)
-
-    def without_holdout(scene: Scene, random: Random) -> Sets:
-        return replace(exact(scene, random), holdout=None)
-
-    def few(scene: Scene, random: Random) -> Sets:
-        return exact(scene.fewer(12), random)
-
-    yield Situation("3 exact copies among 60", "copies", STOP, exact)
-    yield Situation("the training set itself", "copies", STOP, whole, fast=True)
-    yield Situation("one training image with noise, 300 times", "copies", STOP, one_image)
-    yield Situation("30 copies of 3 patients among 60", "copies", STOP, thrice, fast=True)
-    yield Situation("10% copies with noise among 300", "copies", STOP, tenth)
-    yield Situation("3 exact copies among 60, no holdout", "copies", STOP, without_holdout)
-    yield Situation("3 exact copies among 60, 12 patients a side", "copies", STOP, few)
-
-
-def _changed_copies(dim: int) -> Iterator[Situation]:
-    def changed(name: str) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            seed = int(random.integers(1 << 31))
-            others = scene.some("strangers", 10, random)
-            return _among(scene, random, perturb(scene.some("train", 10, random), name, seed=seed, others=others), 100)
-
-        return make
-
-    for name in perturbations_for(dim):
-        # a blend keeps only part of a patient: an all-clear would be wrong, a conviction is not asked for
-        required = HOLD if name in ("blend", "local_edit") else STOP
-        yield Situation(f"10 copies among 100, {name.replace('_', ' ')}", "copies", required, changed(name))
-
-
-def _leaks() -> Iterator[Situation]:
-    def leaked(share: float) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            held = round(20 * share)
-            copies = np.concatenate([scene.some("train", 20 - held, random), scene.some("holdout", held, random)])
-            return _among(scene, random, noise(copies, SLIGHT, random), 60)
-
-        return make
-
-    def halves(scene: Scene, random: Random) -> Sets:
-        both = [scene.some(side, 30, random) for side in ("train", "holdout")]
-        return Sets(np.concatenate(both), scene.train, scene.holdout)
-
-    for share in (0.1, 0.5, 1.0):
-        yield Situation(
-            f"{round(100 * share)}% of 20 copies are of held-out patients", "leak", STOP, leaked(share), fast=share == 1
-        )
-    yield Situation("30 training and 30 held-out images", "leak", STOP, halves, fast=True)
-
-
-# -------------------------------------------------------------------------------------------------- sets without copies
-
-
-def _nobody() -> Iterator[Situation]:
-    def new(count: int, change: Callable[[Pixels, Random], Pixels]) -> Callable[[Scene, Random], Sets]:
-        return lambda scene, random: Sets(
-            change(scene.some("strangers", count, random), random), scene.train, scene.holdout
-        )
-
-    def collapsed(images: int, deviation: float) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            repeated = np.repeat(scene.some("strangers", images, random), -(-90 // images), axis=0)[:90]
-            return Sets(noise(repeated, deviation, random), scene.train, scene.holdout)
-
-        return make
-
-    def few(patients: int) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            small = scene.fewer(patients)
-            return Sets(scene.some("strangers", 60, random), small.train, small.holdout)
-
-        return make
-
-    def many(scene: Scene, random: Random) -> Sets:
-        """Five noisy images of each of twenty patients."""
-        small = scene.fewer(20)
-        sides = []
-        for images in (small.train, small.holdout):
-            rows = np.repeat(np.arange(len(images)), 5)
-            repeated = Images(
-                noise(np.array(images.pixels[rows]), 0.03, random), images.patients[rows], images.scans[rows]
-            )
-            sides.append(repeated)
-        return Sets(scene.some("strangers", 60, random), sides[0], sides[1])
-
-    changes: dict[str, Callable[[Pixels, Random], Pixels]] = {
-        "as they are": lambda images, random: images,
-        "blurred a little": lambda images, random: blur(images, 0.8 / 64, random),
-        "blurred strongly": lambda images, random: blur(images, 2.5 / 64, random),
-        "with noise": lambda images, random: noise(images, 0.05, random),
-        "at a quarter of the resolution": lambda images, random: coarse(images, 4),
-        "averaged in pairs": lambda images, random: 0.5 * (images + images[random.permutation(len(images))]),
-    }
-    for name, change in changes.items():
-        plain = name == "as they are"
-        yield Situation(f"60 new patients, {name}", "no copies", NOT_ACCUSED, new(60, change), fast=plain)
-    yield Situation("300 new patients, as they are", "no copies", NOT_ACCUSED, new(300, changes["as they are"]))
-    for images in (1, 5, 20):
-        for deviation in (0.005, 0.02):
-            yield Situation(
-                f"{images} new images, 90 in all with noise of {deviation}",
-                "no copies",
-                NOT_ACCUSED,
-                collapsed(images, deviation),
-                fast=images == 5 and deviation == 0.02,
-            )
-    for patients in (8, 20):
-        yield Situation(f"60 new patients, {patients} patients a side", "no copies", NOT_ACCUSED, few(patients))
-    yield Situation("60 new patients, many images per patient", "no copies", NOT_ACCUSED, many)
-
-
-def _shifts() -> Iterator[Situation]:
-    """Holdout of another source: the exact tests would take the difference of the sources for copying."""
-    changes: dict[str, Callable[[Pixels, Random], Pixels]] = {
-        "blurred": lambda images, random: blur(images, 1.5 / 64, random),
-        "brighter": lambda images, random: images**0.6,
-        "with noise": lambda images, random: noise(images, 0.05, random),
-        "narrower": _narrowed,
-    }
-
-    def shifted(change: Callable[[Pixels, Random], Pixels], copies: int) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            pixels = np.clip(change(np.array(scene.holdout.pixels), random), 0, 1).astype(np.float32)
-            other = replace(scene, holdout=Images(pixels, scene.holdout.patients, scene.holdout.scans))
-            return _among(other, random, noise(scene.some("train", copies, random), SLIGHT, random), 60)
-
-        return make
-
-    for name, change in changes.items():
-        yield Situation(
-            f"60 new patients of train's source, holdout {name}", "no copies", NOT_ACCUSED, shifted(change, 0)
-        )
-        yield Situation(f"3 copies among 60, holdout {name}", "copies", STOP, shifted(change, 3))
-
-
-def _persons() -> Iterator[Situation]:
-    """One person under two ids: within train he would set the threshold, in the holdout he would excuse his copies."""
-
-    def again(images: Images, random: Random) -> Images:
-        """A second export of images, under other ids."""
-        other = (np.char.add("again ", names) for names in (images.patients, images.scans))
-        return Images(noise(np.array(images.pixels), SLIGHT, random).astype(np.float32), *other)
-
-    def within(copies: int) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            doubled = scene.train.joined(again(scene.train.take(np.arange(len(scene.train) // 3)), random))
-            other = replace(scene, train=doubled)
-            return _among(other, random, noise(scene.some("train", copies, random), SLIGHT, random), 60)
-
-        return make
-
-    def across(copies: int) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            shared = scene.fewer(max(copies, 8)).train
-            other = replace(scene, holdout=scene.holdout.joined(again(shared, random)))
-            chosen = replace(scene, train=shared).some("train", copies, random)
-            return _among(other, random, noise(chosen, SLIGHT, random), 60)
-
-        return make
-
-    yield Situation("60 new patients, a third of train under two ids", "no copies", NOT_ACCUSED, within(0))
-    yield Situation("6 copies among 60, a third of train under two ids", "copies", STOP, within(6))
-    yield Situation("60 new patients, 8 of train in the holdout under other ids", "no copies", NOT_ACCUSED, across(0))
-    yield Situation("6 copies among 60, their patients in the holdout under other ids", "copies", STOP, across(6))
-
-
-# -------------------------------------------------------------------------------------------------- poses and the rest
-
-
-def _poses(dim: int) -> Iterator[Situation]:
-    changes: dict[str, Callable[[Pixels], Pixels]] = {
-        "turned by 90 degrees": lambda images: np.rot90(images, 1, axes=(-2, -1)),
-        "upside down": lambda images: images[..., ::-1, :],
-        "with two axes exchanged": lambda images: images.swapaxes(-2, -1),
-        "inverted": lambda images: 1 - images,
-        "letterboxed by 20%": lambda images: framed(images, 0.2),
-        "letterboxed by 45%": lambda images: framed(images, 0.45),
-    }
-    if dim == 3:
-        changes["with the first axis last"] = lambda images: np.moveaxis(images, 1, -1)
-
-    def whole(change: Callable[[Pixels], Pixels], side: str) -> Callable[[Scene, Random], Sets]:
-        return lambda scene, random: Sets(change(scene.some(side, 40, random)), scene.train, scene.holdout)
-
-    def some(change: Callable[[Pixels], Pixels]) -> Callable[[Scene, Random], Sets]:
-        return lambda scene, random: _among(scene, random, change(scene.some("train", 5, random)), 60)
-
-    for name, change in changes.items():
-        turned = name == "turned by 90 degrees"
-        yield Situation(f"40 exact copies, all {name}", "copies", STOP, whole(change, "train"), fast=turned)
-        yield Situation(f"5 exact copies among 60, {name}", "copies", STOP, some(change))
-        yield Situation(f"40 new patients, all {name}", "no copies", NOT_ACCUSED, whole(change, "strangers"))
-
-
-def _odd() -> Iterator[Situation]:
-    def grey(spread: float) -> Callable[[Scene, Random], Sets]:
-        def make(scene: Scene, random: Random) -> Sets:
-            shape = (40, *scene.train.shape)
-            level = random.random((40, *[1] * len(scene.train.shape)))
-            pixels = np.broadcast_to(level, shape) + spread * random.standard_normal(shape)
-            return Sets(pixels.astype(np.float32), scene.train, scene.holdout)
-
-        return make
-
-    def average(scene: Scene, random: Random) -> Sets:
-        rows = [random.permutation(len(scene.train))[:20] for _ in range(40)]
-        means = np.stack([np.asarray(scene.train.pixels)[chosen].mean(axis=0) for chosen in rows])
-        return Sets(means, scene.train, scene.holdout)
-
-    def static(scene: Scene, random: Random) -> Sets:
-        return Sets(random.random((40, *scene.train.shape), dtype=np.float32), scene.train, scene.holdout)
-
-    def smoke(scene: Scene, random: Random) -> Sets:
-        return Sets(scene.some("strangers", 60, random), scene.train, scene.holdout, preset="smoke")
-
-    def other_anatomy(scene: Scene, random: Random) -> Sets:
-        coarse = random.random((len(scene.holdout), *[6] * len(scene.train.shape)))
-        sides = [side / 6 for side in scene.train.shape]
-        pixels = np.stack([ndimage.zoom(one, sides, order=1, mode="nearest", grid_mode=True) for one in coarse])
-        holdout = Images(np.clip(pixels, 0, 1).astype(np.float32), scene.holdout.patients, scene.holdout.scans)
-        return Sets(scene.some("strangers", 60, random), scene.train, holdout)
-
-    def alone(scene: Scene, random: Random) -> Sets:
-        return Sets(scene.some("strangers", 1, random), scene.train, scene.holdout)
-
-    def no_holdout(scene: Scene, random: Random) -> Sets:
-        return Sets(scene.some("strangers", 60, random), scene.train, None)
-
-    def same_patients(scene: Scene, random: Random) -> Sets:
-        return Sets(scene.some("strangers", 60, random), scene.train, scene.train)
-
-    yield Situation("even grey images", "nothing to compare", LOOK, grey(0.0), fast=True)
-    yield Situation("nearly even grey images", "nothing to compare", LOOK, grey(0.002))
-    yield Situation("averages of 20 training images", "no copies", NOT_ACCUSED, average)
-    yield Situation("noise", "no copies", NOT_ACCUSED, static, fast=True)
-    yield Situation("preset smoke", "not measured", LOOK, smoke, fast=True)
-    yield Situation("train and holdout of different anatomy", "not comparable", LOOK, other_anatomy)
-    yield Situation("a single new image", "too little to tell", LOOK, alone)
-    yield Situation("60 new patients, no holdout", "chance was not measured", LOOK, no_holdout)
-    yield Situation("holdout is train", "not comparable", LOOK, same_patients, fast=True)
-
-
-def _narrowed(images: Pixels, random: Random) -> Pixels:
-    """Shrunk by a tenth along the last axis, the edge repeated: patients of another build."""
-    matrix = [1.0] * images.ndim
-    offset = [0.0] * images.ndim
-    matrix[-1] = 1 / 0.9
-    offset[-1] = (images.shape[-1] - 1) / 2 * (1 - matrix[-1])
-    moved = ndimage.affine_transform(images, np.diag(matrix), offset, order=1, mode="nearest")
-    return np.asarray(moved, dtype=np.float32)
+def _named(same: Sequence[Outcome]) -> str:
+    """How many of the copies of one situation were held back; "" where none is known."""
+    copies = sum(one.copies for one in same)
+    return f"{sum(one.named for one in same)} of {copies}" if copies else ""

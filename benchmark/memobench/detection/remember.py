@@ -1,7 +1,12 @@
-"""A detector that keeps what it has matched, block by block, so that a long measurement goes on where it stopped."""
+"""A detector that keeps what it has matched, block by block, so that a long measurement goes on where it stopped.
+
+With a memory of single images (:mod:`memobench.detection.recall`) it matches each synthetic image once, whatever set it
+comes in, and keeps these matches there alone.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +23,7 @@ from memobench.base.threads import side_by_side, until
 from memobench.detection.contract import Matches
 from memobench.detection.crossfit import Detector
 from memobench.detection.pool import MatchingPool
+from memobench.detection.recall import Recall
 from memobench.detection.shards import Elsewhere, Question, match_block, match_elsewhere
 from memobench.images import Images
 
@@ -34,12 +40,14 @@ class RememberingDetector:
         store: Where matches are kept.
         name: What tells it from other detectors: the name of its stored stage.
         elsewhere: Where blocks are matched by jobs; None for this process.
+        recall: Where the answers for single images are remembered; None for nowhere.
     """
 
     detector: Detector
     store: Store
     name: str
     elsewhere: Elsewhere | None = None
+    recall: Recall | None = None
 
     @property
     def embeddings(self) -> Sequence[Any]:
@@ -61,7 +69,12 @@ class RememberingDetector:
 
     def features(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """See ``Detector.features``."""
-        return self.detector.features(pixels)
+        if self.recall is None or not len(pixels):
+            return self.detector.features(pixels)
+        found = self.recall.rows(
+            f"features {self.name}", pixels, lambda some: {"features": self.detector.features(some)}
+        )
+        return found["features"]
 
     def embed(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """See ``Detector.embed``."""
@@ -92,10 +105,22 @@ class RememberingDetector:
     ) -> Matches:
         """The k strongest matches; see ``Detector.match``."""
         ready = pool if isinstance(pool, MatchingPool) else self.matching_pool(pool)  # prepared once, when it is needed
+        question = Question(queries, query_patients, k, second)
+        if self.recall is None or query_patients is not None or not len(queries):
+            return self._in_blocks(question, ready, track)
+        sides = "" if second is None else hashlib.sha256(second.tobytes()).hexdigest()
+        name = f"{k} matches {self.name} {ready.images.digest} {sides}"
+        found = self.recall.rows(
+            name, queries, lambda some: vars(self.detector.match(some, ready, k=k, second=second, track=track))
+        )
+        return Matches(**found)
+
+    def _in_blocks(self, question: Question, ready: MatchingPool, track: Track) -> Matches:
+        """The matches of a question, block by block, each stored."""
+        queries, query_patients, k, second = question.queries, question.patients, question.k, question.second
         # an even number of blocks, for two threads; it depends on nothing else, so that they are found again
         blocks = 2 * math.ceil(len(queries) / (2 * KEPT)) if len(queries) >= 2 * LEAST else 1
         size = max(1, math.ceil(len(queries) / blocks))
-        question = Question(queries, query_patients, k, second)
         rows = [slice(start, min(start + size, len(queries))) for start in range(0, len(queries), size)]
         parts = [(part, question.key(part, self.name, ready.images.digest)) for part in rows]
         missing = [part for part in parts if not self.store.holds("match", part[1])]

@@ -1,25 +1,48 @@
-"""What the search of regions makes of the real images alone, kept where the matches of a remembering detector are.
+"""What the search of regions finds, kept where the matches of a remembering detector are.
 
-A second set of samples that is measured on the same real images finds it there.
+What it makes of the real images alone is stored: a second set of samples that is measured on them finds it there. What
+it finds of single samples is remembered where the detector remembers single images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from memobench.base.store import digest_of
 from memobench.detection.parameters import REGION_VERSION
+from memobench.detection.recall import Answers, asked_now
 from memobench.detection.remember import RememberingDetector
 from memobench.images import Images
 from memobench.measure.detector import OwnDetector
 from memobench.measure.region_search import Arrays, Keep, not_kept
 
+Rows = Callable[[str, NDArray[np.float32], Callable[[NDArray[np.float32]], Answers]], Answers]
 
-def kept_beside(detector: OwnDetector, train: Images, holdout: Images | None, null_images: int | None) -> Keep:
-    """Finds arrays that were made before by their name, or makes them.
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a search finds what was found before.
+
+    Attributes:
+        arrays: Finds arrays that were made before by their name, or makes them.
+        rows: Finds the answers for single images, or asks for them.
+    """
+
+    arrays: Keep = not_kept
+    rows: Rows = asked_now
+
+
+NOTHING_KEPT = Kept()
+
+
+def kept_beside(detector: OwnDetector, train: Images, holdout: Images | None, null_images: int | None) -> Kept:
+    """Where the search of regions in these real images finds what was found before.
 
     Args:
         detector: Where it remembers nothing, nothing is kept.
@@ -28,7 +51,7 @@ def kept_beside(detector: OwnDetector, train: Images, holdout: Images | None, nu
         null_images: Real images that are searched as if they were new patients', at most.
     """
     if not isinstance(detector, RememberingDetector):
-        return not_kept
+        return NOTHING_KEPT
     store = detector.store
     real = {
         "version": REGION_VERSION,
@@ -47,4 +70,5 @@ def kept_beside(detector: OwnDetector, train: Images, holdout: Images | None, nu
         with np.load(path / "arrays.npz", allow_pickle=False) as archive:
             return dict(archive)
 
-    return keep
+    recall, name = detector.recall, f" {digest_of(real)}"
+    return Kept(keep, asked_now if recall is None else lambda what, images, ask: recall.rows(what + name, images, ask))

@@ -296,9 +296,9 @@ def search_regions(
         What was found; nothing but a note where there is too little to search.
     """
     known = Known(copies.evidence.shift, ask.strata, copies.blank, ask.null_images)
-    keep = kept_beside(detector, train, holdout, ask.null_images)
+    kept = kept_beside(detector, train, holdout, ask.null_images)
     try:
-        regions = measure_regions(copies.upright.pixels, train, holdout, known, keep=keep, track=track)
+        regions = measure_regions(copies.upright.pixels, train, holdout, known, kept=kept, track=track)
     except DataError as error:
         nothing = np.zeros(0)
         note = NOT_SEARCHED.format(reason=error)

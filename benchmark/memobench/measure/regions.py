@@ -23,7 +23,8 @@ from memobench.detection.parameters import REGION_VERSION
 from memobench.detection.regions import Found
 from memobench.images import Images
 from memobench.measure.counts import Answers, count_copies
-from memobench.measure.region_search import NULL, Arrays, Ground, Keep, not_kept, search_samples
+from memobench.measure.kept import NOTHING_KEPT, Kept
+from memobench.measure.region_search import NULL, Arrays, Ground, search_samples
 from memobench.memorization.certainty import Evidence, NullScores, SideEvidence
 from memobench.memorization.decide import Decisions, Threshold
 from memobench.memorization.rates import Pools
@@ -106,7 +107,7 @@ def measure_regions(
     holdout: Images | None,
     known: Known,
     *,
-    keep: Keep = not_kept,
+    kept: Kept = NOTHING_KEPT,
     track: Track = silent,
 ) -> Regions:
     """Search samples for regions of real images.
@@ -116,7 +117,7 @@ def measure_regions(
         train: The images that may have been copied.
         holdout: Images of other patients, drawn in the same way; None where there are none.
         known: What is known of them already.
-        keep: Finds what depends on the real images alone where it was made before.
+        kept: Where it finds what was found before, of real images and of samples.
         track: Shows progress.
 
     Raises:
@@ -128,12 +129,12 @@ def measure_regions(
     asked = np.flatnonzero(~known.blank)
     if not len(asked):
         raise DataError("no sample has anything to compare")
-    ground = Ground(both, _owners(both), min(NULL, known.null_images or NULL), keep, track)
+    ground = Ground(both, _owners(both), min(NULL, known.null_images or NULL), kept.arrays, track)
     null = ground.null()
     most = max(LEAST, PAIRS // len(both))
     if len(asked) > most:
         asked = np.sort(generator_for(0, "regions").permutation(asked)[:most])
-    found = search_samples(samples[asked], ground)
+    found = Found(**kept.rows("regions", samples[asked], lambda some: vars(search_samples(some, ground))))
     second = np.arange(len(both)) >= len(train)
     sided = _sided(found, asked, second, len(samples), float(np.min(null.scores)))
     near = repeats(samples)
