@@ -50,8 +50,8 @@ class Denoiser:
             training: Steps, learning rate and so on.
             fit: The fit that this is part of.
             name: Of the network, in progress and checkpoints.
-            held_out: Data that the network is not trained on, whose mean loss says when to stop as ``fit`` demands;
-                None: do all steps.
+            held_out: Data that the network is not trained on, whose mean loss, or what ``fit`` names instead, says when
+                to stop; None: do all steps.
 
         Returns:
             The loss of each step.
@@ -59,9 +59,8 @@ class Denoiser:
         watch = None
         if held_out is not None and fit.held_out is not None:
             unseen, seed = held_out, fit.seed("held out")
-            watch = Watch(
-                lambda: float(self.losses(unseen, seed=seed).mean()), fit.held_out.every, fit.held_out.patience
-            )
+            judge = fit.held_out.judge or (lambda step: float(self.losses(unseen, seed=seed).mean()))
+            watch = Watch(judge, fit.held_out.every, fit.held_out.patience)
         return train_loop(
             self.net,
             objective(self.errors, data, self.times, seed=fit.seed("diffusion")),

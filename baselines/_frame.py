@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -40,11 +40,16 @@ class HeldOut:
         images: What the model is not trained on.
         every: Steps from one evaluation of their loss to the next.
         patience: Evaluations without a new lowest loss after which training stops.
+        judge: What is evaluated after so many steps instead of their loss, lower being better, with the averaged
+            weights in the networks; None: their loss.
+        how: Names the judge and its settings: a checkpoint of another one is refused.
     """
 
     images: Images
     every: int
     patience: int
+    judge: Callable[[int], float] | None = None
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ class TrainedGenerator(Generator):
         parts: list[Any] = [images.digest, dataclasses.asdict(self)]
         if held_out is not None:
             parts += [held_out.images.digest, held_out.every, held_out.patience]
+            parts += [held_out.how] if held_out.how else []
         fit = Fit(context, json.dumps(parts, sort_keys=True), held_out)
         with reproducible():
             self.history_ = self._learn(self._pixels(images), fit)

@@ -15,7 +15,7 @@ posterior, which `vae` samples from, is a statistic of the patients without nois
 
 What it costs: a great deal. With a few hundred patients the noise of a useful epsilon exceeds the signal, and samples
 stay near the mean image; with tens of thousands it is bearable. The guarantee holds for the weights and
-the samples, not for the losses that the harness keeps beside the fit, nor against whoever knows the seed.
+the samples, not for the losses that the harness keeps beside the fit, nor against somebody who knows the seed.
 """
 
 from __future__ import annotations

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from memobench.base.cost import Trained
 from memobench.base.errors import MemobenchError
+from memobench.base.seeds import derive_seed
 from memobench.baselines.ldm import LDM
 from memobench.baselines.ldm_deduplicated import LDMDeduplicated, coarse, usual, without_duplicates
 from memobench.baselines.ldm_early import LDMEarly, set_aside
 from memobench.baselines.ldm_filtered import LDMFiltered
+from memobench.baselines.ldm_monitored import LDMMonitored
 from memobench.baselines.vae_private import ABSENT, VAEPrivate, drawn, noise_for
 from memobench.generator import Context
 from memobench.images import Images
@@ -39,6 +43,87 @@ def test_early_stopping_stops_once_the_held_out_loss_rises(make_images: Make, mo
     model = LDMEarly(**{**LDMEarly.PRESETS["smoke"], "looks": 10, "patience": 2})
     model.fit(make_images(), context=Context(seed=0, report=told.append))
     assert [len(one.losses) for one in told] == [20, 8]
+
+
+class Alarms:
+    """A monitor that raises its alarm at one look, and remembers the samples of each."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.samples, self.history_, self.seen = at, 4, [], []
+
+    def fit(self, train: object, holdout: object) -> Alarms:
+        return self
+
+    def update(self, images: np.ndarray) -> None:
+        self.seen.append(images.copy())
+
+    def compute(self) -> None:
+        self.history_.append(len(self.seen))
+
+    @property
+    def alarm(self) -> bool:
+        return len(self.seen) >= self.at
+
+
+class Interrupted(Exception):
+    """Ends a training at some look."""
+
+
+@pytest.fixture
+def monitored(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[LDMMonitored, Alarms, list[Trained]]]:
+    """Trains with a monitor that alarms at a given look, of ten in twenty steps."""
+
+    def train(images: Images, at: int, *, folder: Path | None = None, stop: int = 0) -> Any:
+        alarms, told = Alarms(at), []
+        if stop:
+            update = alarms.update
+
+            def interrupted(pixels: np.ndarray) -> None:
+                if len(alarms.seen) == stop:
+                    raise Interrupted
+                update(pixels)
+
+            alarms.update = interrupted  # type: ignore[method-assign]
+        monkeypatch.setattr("memobench.baselines.ldm_monitored.CopyDetector.fit", lambda self, *all, **more: self)
+        monkeypatch.setattr("memobench.baselines.ldm_monitored.MemorizationMonitor", lambda *all, **more: alarms)
+        monkeypatch.setattr("memobench.training.loop.CHECKPOINT_SECONDS", 0.0)
+        model = LDMMonitored(**{**LDMMonitored.PRESETS["smoke"], "looks": 10, "samples": 4})
+        context = Context(seed=0, report=told.append, checkpoints=folder)
+        return model.fit(images, context=context), alarms, told
+
+    return train
+
+
+def test_training_stops_at_the_alarm_with_the_weights_of_the_look_before(make_images: Make, monitored: Any) -> None:
+    images = make_images()
+    model, alarms, told = monitored(images, 4)
+    assert [len(one.losses) for one in told] == [20, 8]
+    assert len(alarms.seen) == 4
+    again = model.model_.sample(4, seed=derive_seed(0, "look", 3))
+    assert np.allclose(again, alarms.seen[2], atol=1e-5)
+    assert not np.allclose(again, alarms.seen[3], atol=1e-5)
+    _, _, whole = monitored(images, 99)
+    assert [len(one.losses) for one in whole] == [20, 20]
+
+
+def test_a_resumed_training_has_seen_all_looks(make_images: Make, monitored: Any, tmp_path: Path) -> None:
+    images = make_images()
+    with pytest.raises(Interrupted):
+        monitored(images, 7, folder=tmp_path / "a", stop=5)
+    model, alarms, told = monitored(images, 7, folder=tmp_path / "a")
+    other, at_once, _ = monitored(images, 7, folder=tmp_path / "b")
+    assert len(told[-1].losses) == 14
+    assert all(np.array_equal(one, two) for one, two in zip(alarms.seen, at_once.seen, strict=True))
+    assert all(np.array_equal(value, other.state()[name]) for name, value in model.state().items())
+
+
+@pytest.mark.smoke
+def test_a_model_that_copies_is_stopped_by_the_real_monitor(make_images: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, told = make_images(60), []
+    monkeypatch.setattr(LDM, "sample", lambda self, n, *, seed: np.asarray(images.pixels[seed % 5 : seed % 5 + n]))
+    model = LDMMonitored(**{**LDMMonitored.PRESETS["smoke"], "looks": 5, "samples": 20})
+    model.fit(images, context=Context(seed=0, report=told.append))
+    assert len(told[-1].losses) < 20
 
 
 def test_near_duplicates_go_and_the_first_stays(make_images: Make) -> None:

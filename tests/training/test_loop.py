@@ -256,7 +256,7 @@ def watched(net: nn.Module, at: list[float], context: Context, patience: int) ->
         error: Tensor = (net(torch.ones(2, 4)) - 1) ** 2
         return error.mean()
 
-    watch = Watch(lambda: next(looks), every=2, patience=patience)
+    watch = Watch(lambda step: next(looks), every=2, patience=patience)
     return train_loop(
         net, loss, Training(steps=12, learning_rate=0.03, ema=0.0), name="line", context=context, watch=watch
     )

@@ -8,7 +8,7 @@ one of them (:func:`dominates`):
   shows no sign of copying.
 
 So neither copying nor bad images win over an entry that is good at both, and where nothing is clear a rank is shared.
-An entry that is clearly better than another in both always has the better rank: whoever dominates it dominates the
+An entry that is clearly better than another in both always has the better rank: what dominates it dominates the
 other too. Rank 1 says that no entry is clearly better all in all; it does not say that nothing was copied, which the
 entry's standing says ("copies", "leans towards the training patients").
 

@@ -117,7 +117,7 @@ def make_rows(listed: Sequence[Listed], frame: Frame) -> list[Row]:
 
     A row is what one submitter submitted of one generator with the same parameters, code, data and measure: everything
     in the identity but the seed. Anybody can write another's name into a submission, so a name alone joins nothing that
-    ranks: seeds join where whoever verified them attests that the same account handed them in (:func:`_submitter_of`).
+    ranks: seeds join where their verifier attests that the same account handed them in (:func:`_submitter_of`).
 
     Args:
         listed: All submissions to the task.

@@ -197,7 +197,7 @@ def gallery(one: Listed, frame: Frame) -> str | None:
     """The gallery beside a submission as base64 PNG, or None.
 
     Only the very picture that the submission names, of phantom data with the board's own digest, and only where a
-    verifier passed the submission: no picture of a real patient belongs here. The picture is decoded and encoded anew,
+    verifier passed the submission: no picture of a real patient belongs here. The picture is decoded and encoded again,
     so that nothing but pixels comes through.
     """
     identity = one.submission.result.identity

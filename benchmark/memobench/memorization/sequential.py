@@ -3,7 +3,7 @@
 At each look the samples of the last few looks are weighed together, by two tests that are valid at any one look:
 
 - the exact test of :mod:`memobench.memorization.evidence`: do training patients lead the strongest matches? Its labels
-  are dealt anew patient by patient, so that samples may depend on each other in any way, within a look and between
+  are assigned again patient by patient, so that samples may depend on each other in any way, within a look and between
   looks: a generator that makes one image for ever is no evidence.
 - single matches and their number against the tail of the null scores (:mod:`memobench.memorization.certainty`), which
   sees the first copies where there are too few patients for the exact test.

@@ -25,7 +25,7 @@ SAME = ("run_id", "identity", "preset", "settings", "control", "counts")
 
 
 def attack_name(against: str, detector: str, version: str, code: str, samples_sha256: str) -> str:
-    """The name of an attack and of its folder; the same detector on the same samples is one attack, whoever submits.
+    """The name of an attack and of its folder; the same detector on the same samples is one attack, by anybody.
 
     Args:
         against: The attacked run.

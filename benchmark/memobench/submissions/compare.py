@@ -24,7 +24,7 @@ OF_FEATURES = (
 )
 PARTS = ("value", "low", "high", "null", "p_value")
 ROUNDING = 1e-9  # relative: what another platform's sums differ by
-# Of a detector that was trained anew, on another machine perhaps: a quarter of the interval, or where there is none a
+# Of a detector that was trained again, on another machine perhaps: a quarter of the interval, or where there is none a
 # tenth of the number, and never less than this much of it.
 OF_INTERVAL = 0.25
 OF_NUMBER = 0.1

@@ -1,4 +1,4 @@
-"""Which values a metric can take, by its name: a number outside was not measured, whoever claims it."""
+"""Which values a metric can take, by its name: a number outside was not measured, whatever is claimed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Span:
     """The values of one metric.
 
     Attributes:
-        low: The smallest; of value, interval and null alike.
+        low: The smallest; of value, interval and null.
         high: The largest.
         better: Which direction is better: "lower", "higher" or "null".
     """

@@ -1,6 +1,6 @@
 """The JSON Schemas of all records, for readers in other languages: ``leaderboard/schema/*.json``.
 
-``python -m memobench.submissions.schema_export`` writes them anew; a test compares them with the models.
+``python -m memobench.submissions.schema_export`` writes them again; a test compares them with the models.
 """
 
 from __future__ import annotations

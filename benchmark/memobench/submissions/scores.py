@@ -1,7 +1,7 @@
 """The scores of a submission: what each sample matches and who stands in the pools, as numbers, without any image.
 
 Whatever counts copies follows from them to the last digit, since every permutation has its seed by role. Patients are
-numbered by the order of their names, which is the order in which labels are dealt.
+numbered by the order of their names, which is the order in which labels are assigned.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def pools_of(arrays: Arrays) -> Pools:
 
 
 def decisions_of(arrays: Arrays, tau: float) -> Decisions:
-    """What each sample matches, decided anew from the scores."""
+    """What each sample matches, decided again from the scores."""
     return decide(arrays["train_score"], arrays["train_index"], arrays["holdout_score"], arrays["holdout_index"], tau)
 
 

@@ -40,7 +40,7 @@ from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.training.acceleration import device_of
 
 ACCOUNT = re.compile(r"[a-z][a-z0-9.-]{0,40}:[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
-CALLS = 0.05  # share of samples that a detector trained anew may call otherwise
+CALLS = 0.05  # share of samples that a detector trained again may call otherwise
 
 
 BY_ITS_OWN_WORDS = VerifySettings()

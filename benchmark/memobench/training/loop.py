@@ -117,13 +117,13 @@ class Watch:
     """Early stopping: of the averaged weights at regular places, keep those with the lowest loss on other images.
 
     Attributes:
-        loss: ``loss()`` is the mean loss on images that are not trained on, with the network as it stands. Its
-            randomness must be the same at every call.
+        loss: ``loss(k)`` is the mean loss on images that are not trained on, or another number that is to be low, with
+            the network as it stands after k steps. Its randomness must be the same wherever training was interrupted.
         every: Steps from one evaluation to the next.
         patience: Evaluations without a new lowest loss after which training stops.
     """
 
-    loss: Callable[[], float]
+    loss: Callable[[int], float]
     every: int
     patience: int
 
@@ -255,7 +255,7 @@ class _Progress:
         own = [parameter.detach().clone() for parameter in parameters]
         average.copy_to(parameters)
         model.eval()
-        value = watch.loss()
+        value = watch.loss(self.step)
         model.train()
         if self.lowest is None or value < self.lowest:
             self.best = [parameter.detach().clone() for parameter in parameters]

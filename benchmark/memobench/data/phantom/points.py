@@ -1,6 +1,6 @@
 """Distances from points to simple solids: what the knee is painted with, wherever its points lie.
 
-Lengths are in millimetres. Only operations that every platform rounds alike are used (see ``arithmetic``).
+Lengths are in millimetres. Only operations that every platform rounds in the same way are used (see ``arithmetic``).
 """
 
 from __future__ import annotations

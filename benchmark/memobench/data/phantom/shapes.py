@@ -1,7 +1,8 @@
 """Building blocks of the phantom: profiles, solids of elliptic slices, tubes, branching trees, smooth random fields.
 
-Lengths are in millimetres. Only operations that every platform rounds alike are used (see ``arithmetic``): no BLAS,
-no ``einsum``, no sums of floats but in a fixed order, no ``np.interp`` (a compiler may fuse its multiply and add).
+Lengths are in millimetres. Only operations that round in the same way on every platform are used (see ``arithmetic``):
+no BLAS, no ``einsum``, no sums of floats but in a fixed order, no ``np.interp`` (a compiler may fuse its multiply and
+add).
 """
 
 from __future__ import annotations

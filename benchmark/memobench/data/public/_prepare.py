@@ -1,4 +1,4 @@
-"""A public source on common ground: listed, dealt to sides by patient, read in parallel, kept in a cache.
+"""A public source on common ground: listed, assigned to sides by patient, read in parallel, kept in a cache.
 
 The pixels are written into a memory-mapped array in the store's scratch folder, with a mark for each image that is
 done, so that an interrupted preparation goes on where it stopped.

@@ -1,4 +1,4 @@
-"""ACDC: database/training/patient001/patient001_frame01.nii.gz, and database/testing/ alike.
+"""ACDC: database/training/patient001/patient001_frame01.nii.gz, and the same in database/testing/.
 
 Names after the listing in github.com/mathpluscode/CineMA, cinema/data/acdc/README.md. The two labelled frames (end of
 diastole and of systole) are taken as two images of one patient; the 4D films and the labels (_gt) are not read.

@@ -1,7 +1,7 @@
 """OASIS-1: OAS1_0001_MR1/PROCESSED/MPRAGE/T88_111/*_t88_masked_gfc.hdr and .img, also below disc1/ and so on.
 
 Names as OASIS-1's users know them; the publisher's fact sheet was not opened. Analyze files carry no reliable
-orientation, so left and right may be exchanged, alike in all. MR2 is a second visit of the same subject.
+orientation, so left and right may be exchanged, in all or in none. MR2 is a second visit of the same subject.
 
 Open access: the publisher's github.com/NrgXnat/oasis-scripts, by which OASIS-1 needs no account; size: the 12 archives
 of github.com/FahimFBA/organize-OASIS, 1.5 GB each.

@@ -74,7 +74,7 @@ class PairDetector(ABC):
 
     @abstractmethod
     def scores(self, queries: NDArray[np.float32], pool: NDArray[np.float32]) -> ScoreRows:
-        """A function from a slice of the queries to the scores of these with all of the pool, higher for more alike."""
+        """A function from a slice of the queries to their scores with all of the pool, higher for more similar ones."""
 
     def fit(
         self, train: Images, holdout: Images, dev: Images | None, *, context: Context, preset: str = "quick"
