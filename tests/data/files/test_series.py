@@ -119,3 +119,22 @@ def test_a_screen_shot_among_slices_is_none_of_them() -> None:
     assert list(other) == ["shot.dcm"]
     assert "is a single slice among 3D volumes" in other["shot.dcm"]
     assert not any("where it stands" in note for note in notes)
+
+
+def test_localizers_beside_the_slices_that_were_planned_on_them_are_left_out() -> None:
+    """In the series itself or in one of its own, of another size or not; alone they are what there is."""
+    slices = _series(9)
+    scouts = {
+        "scout.dcm": replace(next(iter(slices.values())), kind="x localizer", localizer=True),
+        "topogram.dcm": replace(
+            next(iter(slices.values())), series="other", shape=(9, 4), kind="x localizer", localizer=True
+        ),
+    }
+    found, other, notes = parts({**scouts, **slices}, 3)
+    assert [len(part.files) for part in found] == [9]
+    assert other == {}
+    assert "2 DICOM localizers (scout images) were left out, such as scout.dcm" in notes
+    alone, refused, _ = parts(scouts, 3)
+    assert alone == []
+    assert set(refused) == set(scouts)
+    assert len(parts(scouts, 2)[0]) == 2

@@ -124,6 +124,7 @@ def _described(dataset: Dataset, file: Path, limit: int) -> Header:
     series = text(dataset, "SeriesInstanceUID")
     places = _places(dataset, frames)
     film = _film(dataset, frames)
+    localizer = "LOCALIZER" in text(dataset, "ImageType").upper()
     return Header(
         shape=(whole(dataset, "Rows") or 0, whole(dataset, "Columns") or 0),
         frames=frames,
@@ -135,7 +136,8 @@ def _described(dataset: Dataset, file: Path, limit: int) -> Header:
         odd=odd(dataset),
         film=film,
         doubts=(_BURNED,) if text(dataset, "BurnedInAnnotation").upper() == "YES" else (),
-        kind=f"{text(dataset, 'SOPClassUID')} {whole(dataset, 'SamplesPerPixel') or 1}",
+        kind=f"{text(dataset, 'SOPClassUID')} {whole(dataset, 'SamplesPerPixel') or 1}{' localizer' * localizer}",
+        localizer=localizer,
     )
 
 

@@ -58,6 +58,7 @@ class Header:
         sliceable: Whether a volume (N, H, W) may as well be a batch of N images.
         doubts: What the file says in two ways or not at all, and how it was taken; a number of files follows.
         kind: Of the DICOM object, which all slices of a volume have in common; "" for other formats.
+        localizer: Whether a DICOM slice is a localizer (scout), on which the slices of a series were planned.
         film: The attribute that says that the frames follow each other in time or otherwise than slices; else "".
     """
 
@@ -75,6 +76,7 @@ class Header:
     film: str = ""
     doubts: tuple[str, ...] = ()
     kind: str = ""
+    localizer: bool = False
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str],
     found: list[Part] = []
     other: dict[str, str] = {}
     gaps: list[str] = []
-    series = by_series(headers)
+    series, scouts = _without_localizers(by_series(headers), headers)
     for file, head in headers.items():
         if head.batch and len(head.shape) == 3:
             found += [Part((file,), frame) for frame in range(head.frames)]
@@ -102,7 +102,21 @@ def _volumes(headers: Mapping[str, Header]) -> tuple[list[Part], dict[str, str],
         if gap:
             gaps.append(files[order[0]])
         found.append(Part(tuple(files[index] for index in order)))
-    return sorted(found, key=lambda part: part.files[0]), other, _notes_on_volumes(headers, found, gaps)
+    notes = _notes_on_volumes(headers, found, gaps)
+    if scouts:
+        one, more = "DICOM localizer (scout image) was", "DICOM localizers (scout images) were"
+        notes.append(f"{counted(len(scouts), one, more)} left out, such as {shown(scouts[0])}")
+    return sorted(found, key=lambda part: part.files[0]), other, notes
+
+
+def _without_localizers(
+    series: Mapping[tuple[str, str, str], list[str]], headers: Mapping[str, Header]
+) -> tuple[Mapping[tuple[str, str, str], list[str]], list[str]]:
+    """The series without localizers, and the files of these; where there is nothing else, all are kept."""
+    planned = {key: files for key, files in series.items() if not headers[files[0]].localizer}
+    if not planned:
+        return series, []
+    return planned, [file for key, files in series.items() if key not in planned for file in files]
 
 
 def _notes_on_volumes(headers: Mapping[str, Header], found: Sequence[Part], gaps: Sequence[str]) -> list[str]:
@@ -151,7 +165,8 @@ def _without_place(heads: Sequence[Header]) -> bool:
 def by_series(headers: Mapping[str, Header]) -> dict[tuple[str, str, str], list[str]]:
     """The files of each DICOM series of single slices, by study, series with kind, and (where that decides) patient.
 
-    A screen shot among slices is of another kind of object, and no slice of theirs.
+    A screen shot among slices is of another kind of object, and no slice of theirs; nor is the localizer on which they
+    were planned.
 
     Slices of one series that fit together as one volume are one patient's, whatever PatientID a de-identifier wrote
     into each. Where they do not fit, the UIDs are stand-ins, and PatientID keeps the patients apart.
