@@ -124,12 +124,8 @@ def test_a_screen_shot_among_slices_is_none_of_them() -> None:
 def test_localizers_beside_the_slices_that_were_planned_on_them_are_left_out() -> None:
     """In the series itself or in one of its own, of another size or not; alone they are what there is."""
     slices = _series(9)
-    scouts = {
-        "scout.dcm": replace(next(iter(slices.values())), kind="x localizer", localizer=True),
-        "topogram.dcm": replace(
-            next(iter(slices.values())), series="other", shape=(9, 4), kind="x localizer", localizer=True
-        ),
-    }
+    scout = replace(next(iter(slices.values())), kind="x localizer", localizer=True)
+    scouts = {"scout.dcm": scout, "topogram.dcm": replace(scout, series="other", shape=(9, 4))}
     found, other, notes = parts({**scouts, **slices}, 3)
     assert [len(part.files) for part in found] == [9]
     assert other == {}
