@@ -56,7 +56,9 @@ def test_images_as_good_as_real_ones_ask_for_the_leak_test(shelf: Shelf, quality
     shelf.put("thief", metrics=figures(0.0, quality), leaks=[_leak(1, found=False)])
     (row,) = _rows(shelf)
     assert row.unranked == ""
-    assert row.marks[0].startswith("images as good as real ones of other patients; the leak test found none")
+    assert row.marks[0].startswith(
+        "images not clearly worse than real ones of other patients; the leak test found none"
+    )
 
 
 def test_marks_say_what_a_reader_must_know(shelf: Shelf) -> None:

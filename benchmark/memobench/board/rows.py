@@ -17,7 +17,7 @@ from memobench.submissions.weigh import Weighed
 
 MIN_SEEDS = 3
 LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted
-LEAK_ASKED = "images as good as real ones of other patients: the leak test is asked for (bench verify --level rescored)"
+LEAK_ASKED = "images not clearly worse than real ones of other patients: the leak test is asked for (bench verify --level rescored)"
 MEASURED = ("rescored", "reproduced")
 QUALITY, RATE, EVIDENCE = "fd_ssl", "copy_rate", "copy_evidence"
 DECISIONS = ("no copies found", "review", "do not release")  # from the mildest to the hardest
@@ -295,7 +295,9 @@ def _marks(group: Sequence[Listed], numbers: dict[str, Number]) -> tuple[str, ..
     if origin is not None:
         marks.append(origin.words)
     if QUALITY in numbers and as_good_as_real(numbers[QUALITY]) and all(map(leak_tested, group)):
-        marks.append("images as good as real ones of other patients; the leak test found none of test, dev and fresh")
+        marks.append(
+            "images not clearly worse than real ones of other patients; the leak test found none of test, dev and fresh"
+        )
     if len(seeds) < MIN_SEEDS:
         marks.append(f"{len(seeds)} of {MIN_SEEDS} seeds: the interval says little of training again")
     if seeds != list(range(len(seeds))):
