@@ -17,7 +17,10 @@ from memobench.submissions.weigh import Weighed
 
 MIN_SEEDS = 3
 LEVELS = ("failed", "unverified", "self-reported", "rescored", "reproduced")  # from the least to the most trusted
-LEAK_ASKED = "images not clearly worse than real ones of other patients: the leak test is asked for (bench verify --level rescored)"
+LEAK_ASKED = (
+    "images not clearly worse than real ones of other patients: the leak test is asked for (bench verify --level "
+    "rescored)"
+)
 MEASURED = ("rescored", "reproduced")
 QUALITY, RATE, EVIDENCE = "fd_ssl", "copy_rate", "copy_evidence"
 DECISIONS = ("no copies found", "review", "do not release")  # from the mildest to the hardest
