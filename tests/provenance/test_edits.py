@@ -86,7 +86,7 @@ HARMFUL: dict[str, tuple[str, str, str, set[str]]] = {  # file, before, after, e
         "baselines/_diffusion.py",
         "LOSS_TIMES = (0.1,",
         "LOSS_TIMES = (0.15,",
-        {"ddpm", "flow", "ldm", "ldm_deduplicated", "ldm_early", "ldm_filtered"},
+        {"ddpm", "flow", "ldm", "ldm_deduplicated", "ldm_early", "ldm_filtered", "ldm_monitored"},
     ),
     "the training loop": (
         "benchmark/memobench/training/loop.py",
