@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from memobench.base.errors import MemobenchError
+from memobench.base.place import Place
+from memobench.base.store import Store
+from memobench.data.splits import load_splits
 from memobench.detection.parameters import REGION_VERSION
 from memobench.measure.regions import NOTHING
 from memobench.results import Metric, RegionsFound
@@ -15,9 +19,14 @@ from memobench.run import run
 from memobench.settings import RunSettings
 from memobench.submissions.check import parse_submission
 from memobench.submissions.records import Difference
+from memobench.submissions.redraw import drawn_again, is_control, lie_nowhere
+from memobench.submissions.samples import are_of
 from memobench.submissions.settings import SubmitSettings, VerifySettings
 from memobench.submissions.submit import submit
 from memobench.submissions.verify import _asked_for, _regions_again, no_proof, verify, write_verification
+from memobench.task import TASKS
+
+BOARD = Path(__file__).parents[2] / "leaderboard" / "submissions"
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +56,32 @@ def test_replaced_samples_are_seen_before_they_are_measured(forgery: Any, tmp_pa
     assert "digest differs" in found.problems[0]
 
 
-def test_without_samples_nothing_is_said(forgery: Any, tmp_path: Path) -> None:
+def test_without_samples_nothing_is_said(tmp_path: Path) -> None:
+    (trained,) = BOARD.glob("ct/ct-vae-*")  # volumes are too large to be carried, and nothing is trained to verify them
+    folder = tmp_path / "submissions" / "ct" / trained.name
+    shutil.copytree(trained, folder)
     with pytest.raises(MemobenchError, match="--samples FILE"):
-        verify(forgery.folder, VerifySettings("rescored", out=tmp_path, device="cpu"), practice=True)
+        verify(folder, VerifySettings("rescored", out=tmp_path, device="cpu"))
+
+
+def test_a_control_whose_samples_lie_nowhere_draws_them_again(finished: Path, tmp_path: Path) -> None:
+    """And only a control: nothing is trained to verify samples."""
+    _, folder = submit(SubmitSettings(finished, "A group", into=tmp_path / "submissions"), practice=True)
+    submission = parse_submission((folder / "submission.json").read_bytes())
+    nowhere = submission.model_copy(
+        update={"samples": submission.samples.model_copy(update={"carried_sha256": "", "location": ""})}
+    )
+    assert lie_nowhere(nowhere)
+    assert not lie_nowhere(submission)
+    assert is_control(nowhere)
+    store = Store(tmp_path / ".stages")
+    splits, _, _ = load_splits(TASKS.get("xray"), store=store)
+    assert are_of(drawn_again(nowhere, splits, Place(store)), nowhere)
+    learned = nowhere.result.identity.model_copy(update={"model": "vae"})
+    trained = nowhere.model_copy(update={"result": nowhere.result.model_copy(update={"identity": learned})})
+    assert not is_control(trained)
+    with pytest.raises(MemobenchError, match="train its generator again with --train"):
+        drawn_again(trained, splits, Place(store))
 
 
 @pytest.mark.slow

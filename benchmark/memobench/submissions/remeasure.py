@@ -40,15 +40,15 @@ from memobench.execution.job import Job
 from memobench.execution.perform import Workplace, perform
 from memobench.execution.settings import HERE, Execution
 from memobench.features import FEATURES
-from memobench.generator import GENERATORS, build
 from memobench.memorization.rates import Pools
-from memobench.provenance import code_digest, environment
+from memobench.provenance import environment
 from memobench.results import Identity, Result, sealed
 from memobench.run import Head, result_of, write_measured
 from memobench.submissions.check import check_submission, parse_submission
 from memobench.submissions.leaks import leak_test
 from memobench.submissions.real import withheld, without_names
 from memobench.submissions.records import Leak, SamplesRecord, Submission, Verification
+from memobench.submissions.redraw import drawn_again
 from memobench.submissions.rules import as_json, command_of
 from memobench.submissions.samples import NAME as CARRIED
 from memobench.submissions.samples import OTHER_SAMPLES, are_of, packed_samples, read_samples
@@ -59,7 +59,6 @@ from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
 from memobench.submissions.verify import write_verification
 from memobench.task import TASKS, Splits
 from memobench.training.acceleration import device_of
-from memobench.training.fitting import draw_samples, fit_generator
 
 
 @dataclass(frozen=True)
@@ -205,25 +204,7 @@ def _samples(
         if not are_of(pixels, submission):
             raise DataError(OTHER_SAMPLES)
         return pixels, f"the samples at {held.location}"
-    result = submission.result
-    name = result.identity.model
-    if submission.source != "entry" or name not in GENERATORS.files():
-        raise MemobenchError("its samples lie nowhere and its code is not memobench's; ask the submitter for them")
-    kind = GENERATORS.get(name)
-    if not kind.CONTROL and not asked.train:
-        raise MemobenchError("it carries no samples; train its generator again with --train")
-    if code_digest(kind) != result.identity.generator_code:
-        raise MemobenchError(f"it carries no samples, and the code of {name} is another now; run it again")
-    generator = build(kind, name, result.preset, result.settings)
-    fitted, _ = fit_generator(result.identity, generator, splits, place)
-    drawn, _ = draw_samples(result.identity, generator, fitted, place)
-    with np.load(drawn / "samples.npz", allow_pickle=False) as archive:
-        pixels = archive["samples"]
-    if samples_digest(pixels) != held.sha256:
-        raise MemobenchError(
-            "it carries no samples, and those that its code draws here are others (their digest differs, as on another "
-            "processor); run it again and submit it"
-        )
+    pixels = drawn_again(submission, splits, place, train=asked.train)
     return pixels, "samples that its code drew again, to the bit those that were submitted"
 
 

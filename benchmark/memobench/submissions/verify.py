@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memobench.base.errors import DataError, UsageError
-from memobench.base.place import nobody
+from memobench.base.place import Place, nobody
 from memobench.base.progress import Track, silent
 from memobench.base.registry import load_plugin
 from memobench.base.store import Store, write_json
@@ -31,12 +31,14 @@ from memobench.submissions.check import Checked, attacked, check_submission
 from memobench.submissions.compare import OF_FEATURES, OF_INTERVAL, differences, overlaps, remeasured
 from memobench.submissions.leaks import leak_test
 from memobench.submissions.records import Difference, Submission, Verification
+from memobench.submissions.redraw import drawn_again, is_control, lie_nowhere
 from memobench.submissions.reference import Reference, null_problems
 from memobench.submissions.samples import OTHER_SAMPLES, are_of, read_samples
 from memobench.submissions.scores import pool_arrays
 from memobench.submissions.settings import VerifySettings
 from memobench.submissions.track import given_data, images_of
 from memobench.submissions.untrusted import JSON_BYTES, parse_json, read_bytes
+from memobench.task import Splits
 from memobench.training.acceleration import device_of
 
 ACCOUNT = re.compile(r"[a-z][a-z0-9.-]{0,40}:[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
@@ -120,11 +122,16 @@ def _rescored(checked: Checked, submission: Submission, folder: Path, asked: Ver
     from memobench.measure import measurement
 
     identity = submission.result.identity
-    pixels = read_samples(submission, asked.samples, folder)
+    device, store = device_of(asked.device), Store(asked.out / ".stages")
+    splits: Splits | None = None
+    if asked.samples is None and lie_nowhere(submission) and is_control(submission):
+        splits = images_of(identity, asked.data, out=asked.out, track=track)
+        pixels = drawn_again(submission, splits, Place(store, device, track, nobody))
+    else:
+        pixels = read_samples(submission, asked.samples, folder)
     if not are_of(pixels, submission):
         return replace(checked, problems=[OTHER_SAMPLES])
-    device, store = device_of(asked.device), Store(asked.out / ".stages")
-    splits = images_of(identity, asked.data, out=asked.out, track=track)
+    splits = splits or images_of(identity, asked.data, out=asked.out, track=track)
     path, _ = fit_detector(splits, identity.detector, store=store, device=device, track=track)
     detector = load_detector(path, identity.detector, store=store, device=device)
     extra = {name: FEATURES.get(name)(device=device) for name in identity.features}
