@@ -1,26 +1,33 @@
 """The first stage of the models of latents: a KL autoencoder, and latents of mean 0 and standard deviation 1.
 
-Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022, section 3.1. Under one seed
+Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022, section 3.1. It first learns to
+reconstruct; then, as published, a discriminator of patches joins (:mod:`_adversarial`), for steps of their own. Under
+one seed
 `ldm` and `flow` have the same autoencoder and minibatches, so that a comparison of the two is one of their objectives
 and samplers alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from memobench.training.loop import step_generator, train_loop
+from memobench.base.seeds import derive_seed
+from memobench.training.loop import Training, step_generator, train_loop
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ._adversarial import AdversarialFields, PatchGame, last_weights
 from ._device import autocast
 from ._fields import autoencoder_levels, check_fields, check_levels
 from ._frame import Fit, augmented_views, minibatch, training_of
 from ._nets import autoencoder, from_patches, scaled, to_patches
+from ._perceptual import Perceptual
 
 LATENT_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "smoke": {
@@ -39,6 +46,9 @@ LATENT_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "autoencoder_steps": 10_000,
         "autoencoder_batch": (16, 8),
         "autoencoder_rate": 5e-4,
+        "adversarial_steps": 10_000,
+        "adversarial_rate": 2e-4,
+        "discriminator_channels": 64,
         "unet_channels": (128, 256, 256),
         "blocks": 2,
         "steps": 20_000,
@@ -54,6 +64,9 @@ LATENT_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "autoencoder_steps": 50_000,
         "autoencoder_batch": (8, 4),
         "autoencoder_rate": 1e-4,
+        "adversarial_steps": 50_000,
+        "adversarial_rate": 1e-4,
+        "discriminator_channels": 64,
         "kl": 1e-6,
         "unet_channels": (128, 256, 512),
         "blocks": 2,
@@ -64,7 +77,7 @@ LATENT_PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class LatentFields(Protocol):
+class LatentFields(AdversarialFields, Protocol):
     """The fields of a model of latents that its first stage is made and trained by; `ldm` describes them."""
 
     downsampling: tuple[int, ...]
@@ -77,8 +90,13 @@ class LatentFields(Protocol):
     autoencoder_steps: int
     autoencoder_batch: tuple[int, ...]
     autoencoder_rate: float
+    adversarial_steps: int
+    adversarial_rate: float
+    perceptual: float
+    perceptual_weights: str
     width: str
     augment: str
+    accumulate: int
     views: int
     unet_channels: tuple[int, ...]
 
@@ -87,10 +105,14 @@ def check_latent_fields(fields: LatentFields) -> None:
     """Refuse settings that no model of latents can have, and make tuples of the lists that JSON gives.
 
     Raises:
-        ValueError: A count is below 1, a patch does not divide the downsampling, or too few channels are given.
+        ValueError: A count is below 1, a weight below 0, a patch does not divide the downsampling, or too few channels
+            are given.
     """
     pairs = ("downsampling", "patch", "autoencoder_batch", "batch")
-    check_fields(fields, lists=("channels", "unet_channels"), pairs=pairs)
+    check_fields(fields, lists=("channels", "unet_channels"), pairs=pairs, may_be_zero=("adversarial_steps",))
+    for name in ("adversarial", "features", "perceptual"):
+        if not getattr(fields, name) >= 0:
+            raise ValueError(f"{name} is {getattr(fields, name)}; give at least 0")
     check_levels(fields.downsampling, fields.patch, fields.channels)
 
 
@@ -124,31 +146,77 @@ class FirstStage:
         self.net = autoencoder(dimensions, channels, fields.latent_channels, fields.autoencoder_blocks, self.patch)
         self.scale = Scale(fields.latent_channels, dimensions)
 
-    def train(self, pixels: Tensor, fit: Fit) -> NDArray[np.float32]:
-        """Minimise L1 of pixels and gradients plus a small KL divergence of the latents; the loss of each step."""
-        fields, net, seed = self.fields, self.net, fit.seed("autoencoder")
+    def train(self, pixels: Tensor, fit: Fit) -> dict[str, NDArray[np.float32]]:
+        """Minimise L1 of pixels and gradients plus a small KL divergence of the latents; then against a discriminator.
+
+        Args:
+            pixels: Padded training images (N, 1, *S) in [-1, 1].
+            fit: Seeds and checkpoints.
+
+        Returns:
+            The loss of each step of both parts, by their names.
+
+        Raises:
+            MemobenchError: The perceptual weights cannot be used, or the training fails.
+        """
+        fields, seed = self.fields, fit.seed("autoencoder")
+        perceptual: Perceptual | None = None
+        if fields.perceptual and fields.perceptual_weights:
+            perceptual = Perceptual(fields.perceptual_weights, pixels.ndim - 2, self.device)
+            fit = replace(fit, identity=f"{fit.identity} {perceptual.digest}")
+        training = training_of(fields, fields.autoencoder_steps, fields.autoencoder_rate)
 
         def loss(k: int) -> Tensor:
-            real = minibatch(pixels, self.batch, k, augment=fields.augment, seed=seed).to(self.device)  # x
-            with autocast(self.device):
-                mean, sd = net.encode(to_patches(real, self.patch))  # type: ignore[operator]  # q(z|x) = N(mean, sd^2)
-                noise = torch.randn(mean.shape, generator=step_generator(seed, "latent", k)).to(mean.device)
-                made = from_patches(net.decode(mean + sd * noise), self.patch)  # type: ignore[operator]  # D(z), z ~ q
-            made, mean, sd = made.float(), mean.float(), sd.float()
-            # KL(N(mean, sd^2) || N(0, 1)), Kingma & Welling 2014, appendix B
-            divergence = 0.5 * (mean**2 + sd**2 - 2 * sd.log() - 1).mean()
-            total: Tensor = reconstruction_error(made, real, fields.gradient) + fields.kl * divergence
-            return total
+            return self._reconstruct(pixels, k, seed, perceptual)[0]
 
+        losses = {"autoencoder": self._run("autoencoder", self.net, loss, training, fit)}
+        if not fields.adversarial_steps:
+            return losses
+        sides = tuple(pixels.shape[2:])
+        game = PatchGame(fields, sides, self.device, seed=fit.seed("discriminator"))
+        last = last_weights(self.net.decoder)  # type: ignore[arg-type]  # torch types attributes as tensors too
+        before = fields.autoencoder_steps * fields.accumulate  # minibatches
+
+        def game_loss(k: int) -> Tensor:
+            reconstruction, made, real = self._reconstruct(pixels, before + k, seed, perceptual)
+            return game.loss(made, real, reconstruction, last)
+
+        training = training_of(fields, fields.adversarial_steps, fields.adversarial_rate)
+        training = replace(training, clip=math.inf)  # two players' gradients have no norm in common
+        self.net.requires_grad_(True)
+        both = nn.ModuleDict({"autoencoder": self.net, "discriminator": game.net})
+        return {**losses, "adversarial": self._run("adversarial", both, game_loss, training, fit)}
+
+    def _reconstruct(
+        self, pixels: Tensor, k: int, seed: int, perceptual: Perceptual | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of minibatch k: what the autoencoder minimises by itself, the reconstructions, and the images."""
+        fields, net = self.fields, self.net
+        real = minibatch(pixels, self.batch, k, augment=fields.augment, seed=seed).to(self.device)  # x
+        with autocast(self.device):
+            mean, sd = net.encode(to_patches(real, self.patch))  # type: ignore[operator]  # q(z|x) = N(mean, sd^2)
+            noise = torch.randn(mean.shape, generator=step_generator(seed, "latent", k)).to(mean.device)
+            made = from_patches(net.decode(mean + sd * noise), self.patch)  # type: ignore[operator]  # D(z), z ~ q
+        made, mean, sd = made.float(), mean.float(), sd.float()
+        # KL(N(mean, sd^2) || N(0, 1)), Kingma & Welling 2014, appendix B
+        divergence = 0.5 * (mean**2 + sd**2 - 2 * sd.log() - 1).mean()
+        total: Tensor = reconstruction_error(made, real, fields.gradient) + fields.kl * divergence
+        if perceptual is not None:
+            total = total + fields.perceptual * perceptual(made, real, seed=derive_seed(seed, "slices", k))
+        return total, made, real
+
+    def _run(
+        self, name: str, net: nn.Module, loss: Callable[[int], Tensor], training: Training, fit: Fit
+    ) -> NDArray[np.float32]:
         return train_loop(
             net,
             loss,
-            training_of(fields, fields.autoencoder_steps, fields.autoencoder_rate),
-            name="autoencoder",
+            training,
+            name=name,
             context=fit.context,
             identity=fit.identity,
             batch=self.batch,
-            compiled=[net.encoder, net.decoder],  # type: ignore[list-item]  # torch types attributes as tensors too
+            compiled=[self.net.encoder, self.net.decoder],  # type: ignore[list-item]  # torch types attributes as tensors too
         )
 
     def learn_scale(self, pixels: Tensor, *, seed: int) -> Tensor:

@@ -58,6 +58,13 @@ class Flow(TrainedGenerator):
     autoencoder_steps: int = 2000
     autoencoder_batch: tuple[int, ...] = (8, 4)
     autoencoder_rate: float = 3e-3
+    adversarial_steps: int = 0
+    adversarial_rate: float = 1e-3
+    adversarial: float = 0.5
+    features: float = 10.0
+    discriminator_channels: int = 16
+    perceptual: float = 1.0
+    perceptual_weights: str = ""
     width: str = "base"
     augment: str = "none"
     views: int = 16
@@ -106,7 +113,7 @@ class Flow(TrainedGenerator):
         return self.first_stage_.multiple
 
     def _learn(self, pixels: Tensor, fit: Fit) -> Losses:
-        losses = {"autoencoder": self.first_stage_.train(pixels, fit)}
+        losses = self.first_stage_.train(pixels, fit)
         latents = self.first_stage_.learn_scale(pixels, seed=fit.seed("views"))
         seed = fit.seed("diffusion")
         losses["rectified flow"] = self._denoiser().train(

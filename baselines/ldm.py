@@ -9,7 +9,8 @@ MONAI's; noise schedule, sampler and averaged weights are those of diffusers.
 
        |D(z) - x| + gradient |grad D(z) - grad x| + kl KL(q(z|x) || N(0, 1)),    z ~ q(z|x).
 
-   From then on z is m(x), scaled to mean 0 and standard deviation 1 in each channel.
+   In presets `standard` and `paper` both then go on against a discriminator of patches (:mod:`_adversarial`), as
+   published. From then on z is m(x), scaled to mean 0 and standard deviation 1 in each channel.
 2. Diffusion: with noise e ~ N(0, 1) and a random time t, a U-Net u sees
 
        z_t = a_t z + s_t e,    a_t^2 = prod_{i <= t} (1 - b_i),    s_t^2 = 1 - a_t^2,
@@ -65,6 +66,15 @@ class LDM(TrainedGenerator):
         autoencoder_steps: Optimizer steps of the autoencoder.
         autoencoder_batch: Images per minibatch of the autoencoder; in 2D and in 3D.
         autoencoder_rate: Highest learning rate of the autoencoder.
+        adversarial_steps: Optimizer steps of the autoencoder after those, against a discriminator of patches
+            (:mod:`_adversarial`); 0: none.
+        adversarial_rate: Highest learning rate of both in them.
+        adversarial: Weight of what the discriminator sees, in gradients of the reconstruction's size.
+        features: Weight of the discriminator's features beside its score.
+        discriminator_channels: Channels of the discriminator's first layer; the next have twice as many each.
+        perceptual: Weight of the perceptual loss where ``perceptual_weights`` are given.
+        perceptual_weights: Safetensors file of a torchvision ResNet-50 (:mod:`_perceptual`); empty: no perceptual
+            loss.
         width: "small", "base" or "large": half, once or twice the channels of both networks.
         augment: "none", "study" or "strong": what is done to training images (:mod:`_augment`).
         views: Augmented versions of each training image that are encoded; without augmentation they change nothing.
@@ -93,6 +103,13 @@ class LDM(TrainedGenerator):
     autoencoder_steps: int = 2000
     autoencoder_batch: tuple[int, ...] = (8, 4)
     autoencoder_rate: float = 3e-3
+    adversarial_steps: int = 0
+    adversarial_rate: float = 1e-3
+    adversarial: float = 0.5
+    features: float = 10.0
+    discriminator_channels: int = 16
+    perceptual: float = 1.0
+    perceptual_weights: str = ""
     width: str = "base"
     augment: str = "none"
     views: int = 16
@@ -122,7 +139,8 @@ class LDM(TrainedGenerator):
         """Refuse settings that no network can have.
 
         Raises:
-            ValueError: A count is below 1, a patch does not divide the downsampling, or too few channels are given.
+            ValueError: A count is below 1, a weight below 0, a patch does not divide the downsampling, or too few
+                channels are given.
         """
         check_latent_fields(self)
 
@@ -157,7 +175,7 @@ class LDM(TrainedGenerator):
         }
 
     def _learn(self, pixels: Tensor, fit: Fit) -> Losses:
-        losses = {"autoencoder": self.first_stage_.train(pixels, fit)}
+        losses = self.first_stage_.train(pixels, fit)
         latents = self.first_stage_.learn_scale(pixels, seed=fit.seed("views"))  # z
         losses["diffusion model"] = self._learn_diffusion(latents, fit)
         return losses

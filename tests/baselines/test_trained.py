@@ -29,8 +29,9 @@ TINY_FIRST: dict[str, Any] = {
     "steps": 4,
     "batch": (4, 4),
 }
+GAME: dict[str, Any] = {"adversarial_steps": 4, "discriminator_channels": 4}
 TINY: dict[str, tuple[Any, dict[str, Any]]] = {
-    "ldm": (LDM, {**TINY_FIRST, "unet_channels": (8, 8), "sampling_steps": 3}),
+    "ldm": (LDM, {**TINY_FIRST, **GAME, "unet_channels": (8, 8), "sampling_steps": 3}),
     "vae": (VAE, {"channels": (8, 8), "latent": 4, "steps": 4, "batch": (4, 4)}),
     "gan": (GAN, {"channels": (8, 8), "patch": (4, 4), "noise": 4, "steps": 4, "batch": (4, 4)}),
     "ddpm": (DDPM, {"unet_channels": (8, 8), "steps": 4, "batch": (4, 4), "sampling_steps": 3}),
@@ -38,7 +39,7 @@ TINY: dict[str, tuple[Any, dict[str, Any]]] = {
     "vqgan": (VQGAN, {**TINY_FIRST, "codes": 16, "features": 16, "heads": 2, "layers": 1, "sampling_batch": 4}),
 }
 STAGES = {
-    "ldm": ["autoencoder", "diffusion model"],
+    "ldm": ["autoencoder", "adversarial", "diffusion model"],
     "vae": ["autoencoder"],
     "gan": ["networks"],
     "ddpm": ["ddpm"],
@@ -198,6 +199,11 @@ def test_an_unfitted_model_says_so(name: str, make_images: MakeImages) -> None:
         ("ldm", "patch", (32, 4)),
         ("ldm", "downsampling", (12, 8)),
         ("ldm", "channels", (32,)),
+        ("ldm", "adversarial_steps", -1),
+        ("ldm", "adversarial", -0.5),
+        ("ldm", "features", -1.0),
+        ("ldm", "perceptual", -1.0),
+        ("ldm", "discriminator_channels", 0),
         ("vae", "steps", 0),
         ("vae", "latent", 0),
         ("vae", "channels", ()),

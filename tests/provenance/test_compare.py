@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import shutil
 import subprocess
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 from memobench.base.errors import DataError, MemobenchError
+from memobench.provenance import fields as fields_of_models
 from memobench.provenance.code import Provenance
-from memobench.provenance.compare import Compared, add_rows, compare
+from memobench.provenance.compare import Compared, add_rows, compare, differences
 from memobench.provenance.digest import MODELS
 from memobench.provenance.ledger import PLACE, Ledger
 from memobench.provenance.source import Tree
@@ -63,7 +65,7 @@ def test_code_that_was_rewritten_gets_a_row_and_code_that_differs_gets_none(repo
 
 @pytest.mark.smoke
 def test_the_same_with_the_answers_of_the_probe_given(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(checkout: Path, words: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def answer(checkout: Path, words: Sequence[str], fields: Any = None) -> Iterator[dict[str, Any]]:
         here = Provenance(Tree.of_checkout(checkout))
         if [*words] == ["--digests"]:
             names = here.tree.entries(MODELS)
@@ -77,6 +79,14 @@ def test_the_same_with_the_answers_of_the_probe_given(repository: Path, monkeypa
     assert compare(repository, "HEAD", ["noise"]) == ([], None)
     with pytest.raises(MemobenchError, match='there is no model "nise" in baselines/; give one of'):
         compare(repository, "HEAD", ["nise"])
+
+
+def test_a_new_field_at_its_default_is_no_difference_and_another_value_is_one() -> None:
+    older = {"presets": {"quick": {"steps": 5}, "paper": {"steps": 50}}, "smoke 2D": "1"}
+    for quick, added in (({"steps": 5, "extra": 0}, True), ({"steps": 5, "extra": 2}, False), ({"steps": 6}, False)):
+        newer = {"presets": {"quick": quick, "paper": {}}, "defaults": {"steps": 5, "extra": 0}, "smoke 2D": "1"}
+        assert differences(older, newer) == (() if added else ("preset quick",))
+    assert doctest.testmod(fields_of_models).failed == 0
 
 
 def test_a_revision_that_is_not_there(repository: Path) -> None:

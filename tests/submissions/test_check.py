@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from memobench.baselines.ldm import LDM
 from memobench.board.read import read_submissions
+from memobench.provenance.fields import same_fields
 from memobench.submissions.changes import verify_changes
 from memobench.submissions.check import Checked, change_problems, check_submission
 from memobench.submissions.older import result_of_folder
+from memobench.submissions.rules import as_json
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 
@@ -119,6 +122,14 @@ def test_an_edited_hyper_parameter(forgery: Any) -> None:
 
     refused(forgery.edit(change), "the identity's hash makes it")
     refused(forgery.stamp(change), "the parameters are not those of preset")
+
+
+def test_a_field_that_came_later_voids_no_result_while_it_has_its_default() -> None:
+    quick, standard = (as_json(LDM(**LDM.PRESETS[preset])) for preset in ("quick", "standard"))
+    for parameters, stays in ((quick, True), (standard, False)):
+        older = {name: value for name, value in parameters.items() if name != "adversarial_steps"}
+        assert same_fields(older, parameters, as_json(LDM())) == stays
+        assert not same_fields({**older, "unknown": 3}, parameters, as_json(LDM()))
 
 
 def test_a_control_that_says_it_is_none(forgery: Any) -> None:

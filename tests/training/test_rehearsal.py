@@ -23,8 +23,9 @@ Write = Callable[..., Path]
 
 
 def test_all_that_takes_steps_takes_two() -> None:
-    short = shortened(LDM(steps=900, batch=(5, 5)))
-    assert (short.steps, short.autoencoder_steps, short.sampling_steps) == (2, 2, 2)
+    short = shortened(LDM(steps=900, adversarial_steps=700, batch=(5, 5)))
+    assert (short.steps, short.autoencoder_steps, short.adversarial_steps, short.sampling_steps) == (2, 2, 2, 2)
+    assert shortened(LDM()).adversarial_steps == 0  # what is left out is not rehearsed
     assert short.batch == (5, 5)
     assert shortened(GAN(steps=1)).steps == 1
 

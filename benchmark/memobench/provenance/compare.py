@@ -1,8 +1,9 @@
 """Whether code that was rewritten gives what the older code gave, and the ledger's rows for where it does.
 
 The older code is exported from the repository into a temporary folder. Where its definitions are the same and only
-stand elsewhere, there is nothing to run. Else both are run, each in a process of its own, and must give the same bytes:
-samples in 2D and 3D, losses of images, and the fields of every preset.
+stand elsewhere, there is nothing to run. Else both are run, each in a process of its own, the newer with the older's
+fields, and must give the same bytes: samples in 2D and 3D, and losses of images. A preset of which results are stored
+keeps its fields, besides new ones at their defaults; in the others a result is told from a present one by its fields.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from memobench.base.errors import MemobenchError
 from memobench.provenance.code import Provenance
 from memobench.provenance.digest import MODELS, Digests
+from memobench.provenance.fields import same_fields
 from memobench.provenance.ledger import KINDS, PLACE, TRAINING
 from memobench.provenance.probe import MARK
 from memobench.provenance.source import Tree
 
 PROBE = Path(__file__).with_name("probe.py")
+STORED = "quick"  # the preset of the results in the repository
+FIELDS = ("presets", "defaults")  # of what the probe says
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,27 @@ def compare(
         if run := [name for name in asked if name not in moved]:
             say(f"{', '.join(run)}: the code was rewritten; the older code is run, then the new code")
             first = [*_probe(before, run)]
-            for name, older, newer in zip(run, first, _probe(checkout, run), strict=True):
-                differs = tuple(title for title in sorted({*older, *newer}) if older.get(title) != newer.get(title))
+            given = {name: older["presets"] for name, older in zip(run, first, strict=True) if "presets" in older}
+            for name, older, newer in zip(run, first, _probe(checkout, run, given), strict=True):
+                differs = differences(older, newer)
                 found.append(Compared(name, new[name], old["models"][name], differs))
                 say(f"{name}: {'differs: ' + ', '.join(differs) if differs else 'the same numbers'}")
     whole = asked == changed and not any(one.differs for one in found)
     return found, (old["harness"] or None) if whole else None
+
+
+def differences(older: Mapping[str, Any], newer: Mapping[str, Any]) -> tuple[str, ...]:
+    """What two answers of the probe on one model do not agree in, in words.
+
+    >>> differences({"smoke 2D": "1", "loss": "2"}, {"smoke 2D": "1", "loss": "3"})
+    ('loss',)
+    """
+    titles = sorted({*older, *newer} - {*FIELDS})
+    found = [title for title in titles if older.get(title) != newer.get(title)]
+    before, now = (answer.get("presets", {}).get(STORED, {}) for answer in (older, newer))
+    if not same_fields(before, now, newer.get("defaults", {})):
+        found.append(f"preset {STORED}")
+    return tuple(found)
 
 
 def add_rows(checkout: Path, found: Sequence[Compared], harness: str | None) -> int:
@@ -129,13 +148,16 @@ def _export(checkout: Path, revision: str, into: Path) -> None:
         archive.extractall(into, filter="data")
 
 
-def _probe(checkout: Path, words: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What the probe says under the sources of a checkout, line by line."""
+def _probe(checkout: Path, words: Sequence[str], fields: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    """What the probe says under the sources of a checkout, line by line; with fields where they are given."""
     environment = {**os.environ, "PYTHONPATH": str(checkout / "benchmark"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", str(PROBE), *words]
+    command = [sys.executable, "-P", str(PROBE), *([] if fields is None else ["--fields"]), *words]
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True) as process,  # noqa: S603  # words of our own
+        tempfile.TemporaryFile("w+") as given,
+        subprocess.Popen(  # noqa: S603  # words of our own
+            command, env=environment, stdin=_put(given, fields), stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
     ):
         for line in process.stdout or ():
             if line.startswith(MARK):
@@ -144,3 +166,10 @@ def _probe(checkout: Path, words: Sequence[str]) -> Iterator[dict[str, Any]]:
             errors.seek(0)
             reason = errors.read().strip().splitlines() or ["no reason given"]
             raise MemobenchError(f"the code in {checkout} fails on {' '.join(words)}: {reason[-1][:300]}; correct it")
+
+
+def _put(file: IO[str], content: Any) -> IO[str]:
+    """A file with JSON in it, to be read from its beginning."""
+    json.dump(content, file)
+    file.seek(0)
+    return file

@@ -2,7 +2,8 @@
 
 It uses nothing but what every revision has: the registry, the contract of a generator, and the two functions that give
 a fit its context and draw its samples. The words on its command line are names of models; it prints a line of JSON for
-each. ``--digests`` alone gives their codes instead.
+each. After ``--fields`` it reads JSON first, presets by model, and fits with those in place of its own. ``--digests``
+alone gives their codes instead.
 """
 
 from __future__ import annotations
@@ -66,12 +67,12 @@ def images(shape: tuple[int, ...], patients: int, seed: int) -> Any:
     return kind(stacked, np.array(names, dtype=np.str_), np.array(scans, dtype=np.str_))
 
 
-def variants(kind: Any) -> dict[str, tuple[tuple[int, ...], dict[str, Any]]]:
+def variants(kind: Any, presets: Any) -> dict[str, tuple[tuple[int, ...], dict[str, Any]]]:
     """What is fitted of a model: the preset for tests in 2D and 3D; another's networks, with few steps, augmented."""
     found: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
-    found |= {f"smoke {len(shape)}D": (shape, dict(kind.PRESETS["smoke"])) for shape in SHAPES}
+    found |= {f"smoke {len(shape)}D": (shape, dict(presets["smoke"])) for shape in SHAPES}
     fields = {one.name: one.default for one in dataclasses.fields(kind)}
-    values = dict(kind.PRESETS["quick"])
+    values = dict(presets["quick"])
     for name, default in fields.items():
         if name.endswith("steps") and isinstance(default, int):
             values[name] = min(int(values.get(name, default)), FEW)
@@ -81,17 +82,23 @@ def variants(kind: Any) -> dict[str, tuple[tuple[int, ...], dict[str, Any]]]:
     return found
 
 
-def drawn(name: str) -> dict[str, Any]:
-    """The samples of a model, and its losses of images, as digests; its fields under every preset."""
+def drawn(name: str, given: Any = None) -> dict[str, Any]:
+    """The samples of a model, and its losses of images, as digests; its fields under every preset and by default.
+
+    Args:
+        name: Of the model.
+        given: Presets to fit with, in place of its own.
+    """
     importlib.import_module("torch").set_num_threads(1)
     generator = importlib.import_module("memobench.generator")
     fitting = first_of("memobench.training.fitting", OLDER + "fitting")
     store = first_of("memobench.base.store", OLDER + "stages")
     kind = generator.GENERATORS.get(name)
     presets = {preset: dataclasses.asdict(kind(**values)) for preset, values in kind.PRESETS.items()}
-    found: dict[str, Any] = {"presets": presets, "control": kind.CONTROL}
+    defaults = {one.name: one.default for one in dataclasses.fields(kind) if one.default is not dataclasses.MISSING}
+    found: dict[str, Any] = {"presets": presets, "defaults": defaults, "control": kind.CONTROL}
     refused: list[str] = []
-    for title, (shape, values) in variants(kind).items():
+    for title, (shape, values) in variants(kind, given or kind.PRESETS).items():
         if (reason := kind.skip(shape)) is not None:
             refused.append(reason)
             continue
@@ -109,7 +116,7 @@ def drawn(name: str) -> dict[str, Any]:
         found[title] = digest(pixels)
         if hasattr(model, "loss"):
             found[f"loss, {title}"] = digest(model.loss(splits.fresh, seed=3))
-    if len(refused) == len(variants(kind)):
+    if len(refused) == len(variants(kind, kind.PRESETS)):
         raise SystemExit(f"it cannot be run here: {refused[0]}")
     return found
 
@@ -122,7 +129,10 @@ def digest(array: Any) -> str:
 def main() -> None:
     """Print what is asked for, a line as soon as it is known."""
     asked = sys.argv[1:]
-    for found in [codes()] if asked == ["--digests"] else map(drawn, asked):
+    given: dict[str, Any] = {}
+    if asked[:1] == ["--fields"]:
+        asked, given = asked[1:], json.load(sys.stdin)
+    for found in [codes()] if asked == ["--digests"] else (drawn(name, given.get(name)) for name in asked):
         sys.stdout.write(MARK + json.dumps(found) + "\n")
         sys.stdout.flush()
 
