@@ -2,9 +2,8 @@
 
 Rombach et al., High-Resolution Image Synthesis with Latent Diffusion Models, CVPR 2022, section 3.1. It first learns to
 reconstruct; then, as published, a discriminator of patches joins (:mod:`_adversarial`), for steps of their own. Under
-one seed
-`ldm` and `flow` have the same autoencoder and minibatches, so that a comparison of the two is one of their objectives
-and samplers alone.
+one seed `ldm` and `flow` have the same autoencoder and minibatches, so that a comparison of the two is one of their
+objectives and samplers alone.
 """
 
 from __future__ import annotations
