@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
+
+
+def defaults_of(kind: Any) -> dict[str, Any]:
+    """The defaults of a dataclass's fields, as JSON gives them back."""
+    values = {one.name: one.default for one in dataclasses.fields(kind) if one.default is not dataclasses.MISSING}
+    found: dict[str, Any] = json.loads(json.dumps(values))
+    return found
 
 
 def same_fields(older: Mapping[str, Any], newer: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:

@@ -73,12 +73,13 @@ def variants(kind: Any, presets: Any) -> dict[str, tuple[tuple[int, ...], dict[s
     found |= {f"smoke {len(shape)}D": (shape, dict(presets["smoke"])) for shape in SHAPES}
     fields = {one.name: one.default for one in dataclasses.fields(kind)}
     values = dict(presets["quick"])
+    changes: dict[str, Any] = {}
     for name, default in fields.items():
         if name.endswith("steps") and isinstance(default, int):
-            values[name] = min(int(values.get(name, default)), FEW)
-    values |= {name: value for name, value in {"augment": "strong", "accumulate": 2}.items() if name in fields}
-    if values:
-        found["quick 2D, few steps"] = (SHAPES[0], values)
+            changes[name] = min(int(values.get(name, default)), FEW)
+    changes |= {name: value for name, value in {"augment": "strong", "accumulate": 2}.items() if name in fields}
+    if changes or kind.PRESETS["quick"]:  # else it is the one for tests again, whether all fields were given or none
+        found["quick 2D, few steps"] = (SHAPES[0], values | changes)
     return found
 
 

@@ -89,7 +89,7 @@ SHARE, RATE, DISTANCE = "train_share", "copy_rate", "fd_ssl"
 MEMORIZATION, QUALITY = (SHARE, RATE), (DISTANCE,)
 
 # The entries that are one model with a defence of its patients, beside augmentation, which every trained model has.
-MITIGATED = {"ldm": ("ldm_early", "ldm_monitored", "ldm_deduplicated", "ldm_filtered"), "vae": ("vae_private",)}
+MITIGATED = {"ldm": ("ldm_early", "ldm_deduplicated", "ldm_filtered"), "vae": ("vae_private",)}
 
 
 def factors(model: str = "ldm", others: Sequence[str] = ("vae", "gan")) -> tuple[Factor, ...]:

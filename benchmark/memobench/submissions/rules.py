@@ -16,7 +16,7 @@ from memobench.base.errors import DataError, MemobenchError
 from memobench.detection.parameters import DETECTOR_VERSION, MEASURE_VERSION, EmbeddingParameters
 from memobench.generator import GENERATORS, Generator, build
 from memobench.provenance import code_digest, source_digest
-from memobench.provenance.fields import same_fields
+from memobench.provenance.fields import defaults_of, same_fields
 from memobench.results import SCHEMA_VERSION, Origin, Result
 from memobench.run import IDENTITY_VERSION
 from memobench.submissions.track import track_of
@@ -158,13 +158,6 @@ def code_problems(result: Result, source: Source, file: Path | None) -> list[str
     return _kind_problems(result, kind)
 
 
-def _defaults(kind: type[Generator]) -> dict[str, Any]:
-    """The defaults of a generator's fields, as JSON gives them back."""
-    values = {one.name: one.default for one in dataclasses.fields(kind) if one.default is not dataclasses.MISSING}
-    found: dict[str, Any] = json.loads(json.dumps(values))
-    return found
-
-
 def _origin_problems(result: Result, origin: Origin) -> list[str]:
     """What is wrong with a generator that was trained elsewhere."""
     identity, problems = result.identity, []
@@ -187,7 +180,7 @@ def _kind_problems(result: Result, kind: type[Generator]) -> list[str]:
         generator = build(kind, identity.model, result.preset, result.settings)
     except MemobenchError as error:
         return [*problems, str(error)[:300]]
-    if not same_fields(identity.parameters, as_json(generator), _defaults(kind)):
+    if not same_fields(identity.parameters, as_json(generator), defaults_of(kind)):
         problems.append(f"the parameters are not those of preset {result.preset} with these settings; {AGAIN}")
     return problems
 
